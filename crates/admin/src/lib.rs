@@ -1,0 +1,1 @@
+//! HTTP interface on the unix socket

@@ -1,0 +1,1 @@
+//! One attempt: route, connect, transfer, and an observation of every step

@@ -1,0 +1,1 @@
+//! Schedule, deliver, settle; recovery at start

@@ -1,0 +1,1 @@
+//! Resolver that remembers which server said what

@@ -1,0 +1,1 @@
+//! What was seen while delivering: observations, attempts, outcomes, faults, wait reasons

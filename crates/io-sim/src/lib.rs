@@ -1,0 +1,1 @@
+//! The virtual world: a seeded executor, clock, network and disk with faults

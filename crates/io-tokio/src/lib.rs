@@ -1,0 +1,1 @@
+//! The real world: tokio sockets, timers and the real disk

@@ -1,0 +1,1 @@
+//! The doors to the world: clock, randomness, network, tasks, journal and disk as traits

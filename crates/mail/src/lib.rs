@@ -1,0 +1,20 @@
+//! Words of mail: addresses, envelopes, replies, enhanced status codes, queue ids and time.
+//!
+//! Floor 0. Not here: wire parsing of commands (`smtp`), message content (`message`), anything that acts.
+//! No I/O, no traits, no clock.
+
+pub mod address;
+pub mod content;
+pub mod envelope;
+pub mod id;
+pub mod reply;
+pub mod status;
+pub mod time;
+
+pub use address::{Host, Mailbox, ReversePath};
+pub use content::{Body, BodyType, ContentFacts};
+pub use envelope::{Envelope, Recipient, Source, SourceKind, Summary};
+pub use id::QueueId;
+pub use reply::Reply;
+pub use status::EnhancedStatus;
+pub use time::Timestamp;

@@ -1,0 +1,1 @@
+//! RFC 5322 headers, trace fields and delivery status notifications, without I/O

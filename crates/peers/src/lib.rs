@@ -1,0 +1,1 @@
+//! Scripted mail hosts and DNS servers that run in both worlds

@@ -1,0 +1,2 @@
+//! Posthaste: one binary, the daemon and the operator's verbs
+fn main() {}

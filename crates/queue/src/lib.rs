@@ -1,0 +1,1 @@
+//! Life-cycle of a recipient, retry schedule and scheduler, without I/O

@@ -1,0 +1,1 @@
+//! Accepts SMTP submissions, applies policy and makes mail durable before 250

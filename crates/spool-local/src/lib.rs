@@ -1,0 +1,1 @@
+//! The store of one machine: a segment log with group commit
