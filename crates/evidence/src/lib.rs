@@ -1,1 +1,18 @@
-//! What was seen while delivering: observations, attempts, outcomes, faults, wait reasons
+//! What was seen while delivering: observations, attempts, outcomes, faults, wait reasons, events.
+//!
+//! Floor 0: data only. Text is rendering and is made elsewhere; no decision ever reads a rendered text.
+//! Not here: the rules that judge evidence (`diagnosis`), and how it is stored (`spool`).
+
+pub mod attempt;
+pub mod dns;
+pub mod event;
+pub mod fault;
+pub mod observation;
+pub mod wait;
+
+pub use attempt::{Attempt, Connection, ConnectionId, Outcome, RecipientResult};
+pub use dns::{Answer, AnswerKind, Record, RecordData, RecordType, Transport};
+pub use event::{Event, EventKind};
+pub use fault::{ConnectFault, Fault, FaultClass};
+pub use observation::{Effect, Observation, Seen, Stage, Subject};
+pub use wait::WaitReason;

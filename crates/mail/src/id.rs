@@ -101,6 +101,9 @@ mod tests {
         for bad in ["", "0", "ZZZZZZZZZZZZZ", "000000000000U", "0000000000000 "] {
             assert_eq!(bad.parse::<QueueId>(), Err(NotAnId), "{bad}");
         }
-        assert_eq!(QueueId::from_u64(u64::MAX).to_string().parse(), Ok(QueueId::from_u64(u64::MAX)));
+        assert_eq!(
+            QueueId::from_u64(u64::MAX).to_string().parse(),
+            Ok(QueueId::from_u64(u64::MAX))
+        );
     }
 }

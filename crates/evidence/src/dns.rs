@@ -1,0 +1,177 @@
+//! DNS answers as typed data (RFC 1035, RFC 2308, RFC 8914): what one server said to one question.
+
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+/// The types we ask for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum RecordType {
+    /// IPv4 address.
+    A,
+    /// IPv6 address.
+    Aaaa,
+    /// Mail exchanger.
+    Mx,
+    /// Alias.
+    Cname,
+    /// Pointer (reverse).
+    Ptr,
+    /// Text.
+    Txt,
+    /// Start of authority.
+    Soa,
+    /// Name server.
+    Ns,
+    /// TLSA (RFC 6698).
+    Tlsa,
+}
+
+impl fmt::Display for RecordType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+            Self::Mx => "MX",
+            Self::Cname => "CNAME",
+            Self::Ptr => "PTR",
+            Self::Txt => "TXT",
+            Self::Soa => "SOA",
+            Self::Ns => "NS",
+            Self::Tlsa => "TLSA",
+        })
+    }
+}
+
+/// How the question travelled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Transport {
+    /// One datagram each way.
+    Udp,
+    /// After truncation, or by choice.
+    Tcp,
+    /// Not asked now: the cache answered.
+    Cache,
+}
+
+/// What an answer amounts to. Kept apart, because each has another cause and another owner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AnswerKind {
+    /// Records of the type asked for (or a CNAME chain to them).
+    Answer,
+    /// The name exists, without records of this type (RFC 2308 section 2.2).
+    NoData,
+    /// The name does not exist.
+    NxDomain,
+    /// SERVFAIL.
+    ServFail,
+    /// REFUSED.
+    Refused,
+    /// NOTIMP.
+    NotImp,
+    /// FORMERR.
+    FormErr,
+    /// Another response code.
+    OtherRcode(u16),
+    /// A server that should know the zone does not (upward referral, not authoritative).
+    Lame,
+    /// No answer in time.
+    Timeout,
+    /// The network or the host said at once that nobody is there.
+    Unreachable,
+    /// The answer cannot be read, or a chain in it does not end.
+    Malformed,
+    /// DNSSEC validation failed (as the server says by RFC 8914).
+    Bogus,
+}
+
+impl AnswerKind {
+    /// An answer that says something about the name; all others say something about a server or the way to it.
+    #[must_use]
+    pub const fn is_conclusive(self) -> bool {
+        matches!(self, Self::Answer | Self::NoData | Self::NxDomain)
+    }
+}
+
+/// One server's answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// What it amounts to.
+    pub kind: AnswerKind,
+    /// The records, CNAMEs of the chain included, at most 64.
+    pub records: Vec<Record>,
+    /// How it travelled.
+    pub transport: Transport,
+    /// AD: the server says it validated.
+    pub authentic: bool,
+    /// AA: the server is authoritative.
+    pub authoritative: bool,
+    /// TC was set on the first, UDP, answer.
+    pub truncated: bool,
+    /// Extended errors (RFC 8914): code and text cut at 128 octets, at most 4.
+    pub extended: Vec<(u16, String)>,
+    /// How long the answer may be kept, seconds (negative answers: RFC 2308 section 5).
+    pub ttl: u32,
+}
+
+impl Answer {
+    /// An answer without records.
+    #[must_use]
+    pub const fn empty(kind: AnswerKind, transport: Transport) -> Self {
+        Self {
+            kind,
+            records: Vec::new(),
+            transport,
+            authentic: false,
+            authoritative: false,
+            truncated: false,
+            extended: Vec::new(),
+            ttl: 0,
+        }
+    }
+}
+
+/// One resource record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Record {
+    /// Its owner: lower case, no final dot; the root is the empty string.
+    pub name: String,
+    /// Time to live, seconds.
+    pub ttl: u32,
+    /// Its data.
+    pub data: RecordData,
+}
+
+/// The data of a record, names in lower case without final dot (the root is the empty string).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RecordData {
+    /// A
+    A(Ipv4Addr),
+    /// AAAA
+    Aaaa(Ipv6Addr),
+    /// MX
+    Mx {
+        /// Lower is tried first.
+        preference: u16,
+        /// The host; empty for the null MX (RFC 7505).
+        exchange: String,
+    },
+    /// CNAME
+    Cname(String),
+    /// PTR
+    Ptr(String),
+    /// TXT, its strings joined, lossy.
+    Txt(String),
+    /// NS
+    Ns(String),
+    /// SOA
+    Soa {
+        /// Primary server.
+        primary: String,
+        /// Serial number.
+        serial: u32,
+        /// Negative TTL, seconds.
+        minimum: u32,
+    },
+    /// TLSA: usage, selector, matching type, data.
+    Tlsa(u8, u8, u8, Vec<u8>),
+}

@@ -1,0 +1,286 @@
+//! Why a recipient was not delivered in one attempt: the error type of the whole transport.
+//!
+//! Each variant is a fact, and knows the enhanced status (RFC 3463) a notice would give for it.
+
+use crate::dns::{AnswerKind, RecordType};
+use crate::observation::Stage;
+use posthaste_mail::{EnhancedStatus, Reply};
+use std::time::Duration;
+
+/// Why no TCP connection came about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConnectFault {
+    /// A host answered that nobody listens (RST).
+    Refused,
+    /// No answer in time.
+    TimedOut,
+    /// ICMP: host unreachable, or no neighbour answers.
+    HostUnreachable,
+    /// No route from this machine.
+    NetworkUnreachable,
+    /// The kernel or a firewall forbids it (EACCES, EPERM, administratively prohibited).
+    Forbidden,
+    /// The source address is not on this machine.
+    SourceUnavailable,
+    /// This machine has no ports, sockets or memory left.
+    LocalResources,
+    /// Reset while connecting.
+    Reset,
+    /// Any other error of the operating system, by number.
+    Other(i32),
+}
+
+/// Why a recipient was not delivered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fault {
+    /// The peer said so.
+    Reply {
+        /// Where in the dialogue.
+        stage: Stage,
+        /// Its words.
+        reply: Reply,
+    },
+    /// DNS did not answer conclusively.
+    DnsFailed {
+        /// The name asked for.
+        name: String,
+        /// The type asked for.
+        kind: RecordType,
+        /// The best that any server said.
+        answer: AnswerKind,
+    },
+    /// The domain does not exist, and every configured server says so.
+    NoSuchDomain {
+        /// The domain.
+        name: String,
+    },
+    /// The domain exists but has neither MX nor address, or none of its MX hosts has one.
+    NoHosts {
+        /// The domain.
+        name: String,
+    },
+    /// The domain accepts no mail (RFC 7505).
+    NullMx {
+        /// The domain.
+        name: String,
+    },
+    /// The best MX is ourselves, and we have no route for the domain.
+    LoopsBack {
+        /// The domain.
+        name: String,
+    },
+    /// Every address of every host is private, loopback or otherwise unusable for mail from here.
+    OnlyPrivateAddresses {
+        /// The domain.
+        name: String,
+    },
+    /// No connection to any host.
+    Connect(ConnectFault),
+    /// The connection ended where it should not.
+    Lost {
+        /// Where in the dialogue.
+        stage: Stage,
+    },
+    /// No answer in time.
+    TimedOut {
+        /// Where in the dialogue.
+        stage: Stage,
+        /// The limit that passed.
+        after: Duration,
+    },
+    /// The peer does not speak SMTP that can be understood.
+    Gibberish {
+        /// Where in the dialogue.
+        stage: Stage,
+    },
+    /// No host of the destination offers SMTPUTF8 (RFC 6531 section 3.5).
+    NeedsSmtpUtf8,
+    /// The next hop lacks 8BITMIME and the route says `fail` (RFC 6152 section 3).
+    NeedsEightBit,
+    /// The message is larger than every host of the destination takes (RFC 1870).
+    OverPeersSize {
+        /// The largest announced limit, octets.
+        limit: u64,
+    },
+    /// No route matches.
+    NoRoute,
+    /// We could not read the message from our own store.
+    StoreFault,
+    /// The attempt took longer than any attempt may.
+    AttemptTooLong,
+    /// The process ended while the message was being handed over.
+    Interrupted,
+    /// The time for delivery is over.
+    Expired,
+    /// The operator ended it.
+    Operator,
+}
+
+/// What a fault counts against.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FaultClass {
+    /// DNS or connection, before MAIL: the destination or the next hop is at fault, not the message.
+    Destination,
+    /// In a mail transaction, or about this message.
+    Message,
+    /// Our own machine.
+    Local,
+}
+
+impl Fault {
+    /// What this counts against.
+    #[must_use]
+    pub const fn class(&self) -> FaultClass {
+        match self {
+            Self::DnsFailed { .. }
+            | Self::NoSuchDomain { .. }
+            | Self::NoHosts { .. }
+            | Self::NullMx { .. }
+            | Self::LoopsBack { .. }
+            | Self::OnlyPrivateAddresses { .. }
+            | Self::Connect(_) => FaultClass::Destination,
+            Self::Reply { stage, .. }
+            | Self::Lost { stage }
+            | Self::TimedOut { stage, .. }
+            | Self::Gibberish { stage } => {
+                if stage.is_before_mail() {
+                    FaultClass::Destination
+                } else {
+                    FaultClass::Message
+                }
+            }
+            Self::NeedsSmtpUtf8
+            | Self::NeedsEightBit
+            | Self::OverPeersSize { .. }
+            | Self::Expired
+            | Self::Operator => FaultClass::Message,
+            Self::NoRoute | Self::StoreFault | Self::AttemptTooLong | Self::Interrupted => {
+                FaultClass::Local
+            }
+        }
+    }
+
+    /// Waiting cannot heal it.
+    #[must_use]
+    pub const fn is_permanent(&self) -> bool {
+        match self {
+            Self::Reply { reply, .. } => reply.is_permanent(),
+            Self::NoSuchDomain { .. }
+            | Self::NoHosts { .. }
+            | Self::NullMx { .. }
+            | Self::LoopsBack { .. }
+            | Self::NeedsSmtpUtf8
+            | Self::NeedsEightBit
+            | Self::OverPeersSize { .. }
+            | Self::Expired
+            | Self::Operator => true,
+            _ => false,
+        }
+    }
+
+    /// The enhanced status a notice gives for it (RFC 3463; RFC 7505 for the null MX).
+    #[must_use]
+    pub fn status(&self) -> EnhancedStatus {
+        let (class, subject, detail) = match self {
+            Self::Reply { reply, .. } => return reply_status(reply),
+            Self::DnsFailed { .. } => (4, 4, 3),
+            Self::NoSuchDomain { .. } | Self::NoHosts { .. } => (5, 4, 4),
+            Self::NullMx { .. } => (5, 1, 10),
+            Self::LoopsBack { .. } => (5, 4, 6),
+            Self::OnlyPrivateAddresses { .. } | Self::NoRoute => (4, 4, 4),
+            Self::Connect(_) => (4, 4, 1),
+            Self::Lost { .. } | Self::TimedOut { .. } => (4, 4, 2),
+            Self::Gibberish { .. } => (4, 5, 0),
+            Self::NeedsSmtpUtf8 => (5, 6, 7),
+            Self::NeedsEightBit => (5, 6, 3),
+            Self::OverPeersSize { .. } => (5, 3, 4),
+            Self::StoreFault | Self::AttemptTooLong | Self::Interrupted => (4, 3, 0),
+            Self::Expired => (5, 4, 7),
+            Self::Operator => (5, 7, 0),
+        };
+        EnhancedStatus::new(class, subject, detail)
+    }
+
+    /// Where in the attempt it happened.
+    #[must_use]
+    pub const fn stage(&self) -> Stage {
+        match self {
+            Self::Reply { stage, .. }
+            | Self::Lost { stage }
+            | Self::TimedOut { stage, .. }
+            | Self::Gibberish { stage } => *stage,
+            Self::DnsFailed { kind: RecordType::A | RecordType::Aaaa, .. }
+            | Self::NoHosts { .. }
+            | Self::OnlyPrivateAddresses { .. } => Stage::DnsAddr,
+            Self::DnsFailed { .. }
+            | Self::NoSuchDomain { .. }
+            | Self::NullMx { .. }
+            | Self::LoopsBack { .. } => Stage::DnsMx,
+            Self::Connect(_) => Stage::Connect,
+            Self::NeedsSmtpUtf8 | Self::NeedsEightBit | Self::OverPeersSize { .. } => Stage::Ehlo,
+            Self::NoRoute => Stage::Route,
+            _ => Stage::Local,
+        }
+    }
+}
+
+impl Stage {
+    /// Before any mail transaction: what fails here concerns the destination, not one message.
+    #[must_use]
+    pub const fn is_before_mail(self) -> bool {
+        matches!(
+            self,
+            Self::Route
+                | Self::DnsMx
+                | Self::DnsAddr
+                | Self::DnsTlsa
+                | Self::StsFetch
+                | Self::Connect
+                | Self::Banner
+                | Self::Ehlo
+                | Self::Starttls
+                | Self::Tls
+                | Self::Auth
+        )
+    }
+}
+
+/// The reply's own enhanced status when its class fits the code, else X.0.0 (RFC 3463 section 3.1).
+fn reply_status(reply: &Reply) -> EnhancedStatus {
+    let class = if reply.is_permanent() { 5 } else { 4 };
+    reply.enhanced.filter(|e| e.class == class).unwrap_or_else(|| EnhancedStatus::new(class, 0, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_counts_where_it_was_said() {
+        let said =
+            |stage, code, enhanced| Fault::Reply { stage, reply: Reply::new(code, enhanced, "x") };
+        let mismatch = said(Stage::Rcpt, 450, Some(EnhancedStatus::new(5, 1, 1)));
+        assert_eq!(mismatch.status().to_string(), "4.0.0");
+        assert_eq!(mismatch.class(), FaultClass::Message);
+        assert!(!mismatch.is_permanent());
+        let banner = said(Stage::Banner, 554, None);
+        assert_eq!(banner.class(), FaultClass::Destination);
+        assert!(banner.is_permanent());
+    }
+
+    #[test]
+    fn dns_trouble_is_never_permanent() {
+        for answer in [
+            AnswerKind::ServFail,
+            AnswerKind::Refused,
+            AnswerKind::Timeout,
+            AnswerKind::Bogus,
+            AnswerKind::Malformed,
+            AnswerKind::NxDomain,
+        ] {
+            let fault = Fault::DnsFailed { name: "x".into(), kind: RecordType::Mx, answer };
+            assert!(!fault.is_permanent(), "{answer:?}");
+            assert_eq!(fault.status().class, 4);
+        }
+    }
+}
