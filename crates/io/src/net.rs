@@ -48,6 +48,9 @@ pub trait Listener: Send + Sync {
     fn local(&self) -> SocketAddr;
 }
 
+/// Says whether a datagram is the one that is waited for.
+pub type AcceptDatagram = Arc<dyn Fn(&[u8]) -> bool + Send + Sync>;
+
 /// One question by datagram.
 #[derive(Clone)]
 pub struct Datagram {
@@ -58,7 +61,7 @@ pub struct Datagram {
     /// The longest to wait.
     pub limit: Duration,
     /// True for the answer to this question; others (late, spoofed) are ignored and waiting goes on.
-    pub accept: Arc<dyn Fn(&[u8]) -> bool + Send + Sync>,
+    pub accept: AcceptDatagram,
 }
 
 /// No datagram came back.
