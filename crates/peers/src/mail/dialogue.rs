@@ -1,0 +1,284 @@
+//! One session of a scripted mail host.
+
+use super::script::{Action, Arrival, Step};
+use super::{MAX_ARRIVALS, MAX_DIALOGUE, MailHost};
+use posthaste_io::{Stream, StreamExt, World, sleep};
+use std::io;
+
+/// The longest command line a scripted host reads, octets.
+const MAX_LINE: usize = 65_536;
+/// The largest content a scripted host reads, octets.
+const MAX_CONTENT: usize = 128 * 1024 * 1024;
+const READ_SIZE: usize = 64 * 1024;
+const NORMAL_RCPT: &str = "250 2.1.5 ok";
+
+struct Session<'a> {
+    host: &'a MailHost,
+    world: &'a World,
+    stream: Box<dyn Stream>,
+    buffer: Vec<u8>,
+    from: Option<String>,
+    to: Vec<String>,
+}
+
+/// What follows a step.
+enum Next {
+    Go,
+    Close,
+}
+
+/// Serves one connection to its end.
+pub(super) async fn run(host: &MailHost, world: &World, stream: Box<dyn Stream>) {
+    {
+        let mut state = host.lock();
+        state.connections += 1;
+        state.open += 1;
+        state.most_open = state.most_open.max(state.open);
+    }
+    let mut session =
+        Session { host, world, stream, buffer: Vec::new(), from: None, to: Vec::new() };
+    // A broken connection is part of the play.
+    let _ = session.play().await;
+    let _ = session.stream.shutdown().await;
+    host.lock().open -= 1;
+}
+
+impl Session<'_> {
+    async fn play(&mut self) -> io::Result<()> {
+        let greeting = format!("220 {} ESMTP scripted", self.host.name());
+        if let Next::Close = self.answer(Step::Greeting, "", &greeting).await? {
+            return Ok(());
+        }
+        while let Some(line) = self.line().await? {
+            self.note('C', &line);
+            if let Next::Close = self.command(&line).await? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn command(&mut self, line: &str) -> io::Result<Next> {
+        let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
+        match verb.to_ascii_uppercase().as_str() {
+            "EHLO" => {
+                let reply = self.ehlo_reply();
+                self.answer(Step::Ehlo, line, &reply).await
+            }
+            "HELO" => {
+                let reply = format!("250 {}", self.host.name());
+                self.answer(Step::Helo, line, &reply).await
+            }
+            "MAIL" => self.mail(line, argument).await,
+            "RCPT" => self.rcpt(line, argument).await,
+            "DATA" => self.data(line).await,
+            "RSET" => {
+                self.reset();
+                self.say("250 2.0.0 reset").await
+            }
+            "NOOP" => self.say("250 2.0.0 ok").await,
+            "QUIT" => {
+                self.say("221 2.0.0 bye").await?;
+                Ok(Next::Close)
+            }
+            _ => self.say("502 5.5.1 unknown command").await,
+        }
+    }
+
+    async fn mail(&mut self, line: &str, argument: &str) -> io::Result<Next> {
+        self.host.lock().mails += 1;
+        self.from = Some(argument.to_owned());
+        self.to.clear();
+        let next = self.answer(Step::Mail, line, "250 2.1.0 ok").await?;
+        Ok(next)
+    }
+
+    async fn rcpt(&mut self, line: &str, argument: &str) -> io::Result<Next> {
+        if self.from.is_none() {
+            return self.say("503 5.5.1 MAIL first").await;
+        }
+        let scripted = self.decide(Step::Rcpt, line);
+        let accepted = match &scripted {
+            None | Some(Action::Delay(_)) => true,
+            Some(Action::Reply(reply)) => reply.starts_with("25"),
+            Some(_) => false,
+        };
+        if accepted {
+            self.to.push(argument.to_owned());
+        }
+        match scripted {
+            None => self.say(NORMAL_RCPT).await,
+            Some(action) => self.act(action, NORMAL_RCPT).await,
+        }
+    }
+
+    async fn data(&mut self, line: &str) -> io::Result<Next> {
+        if self.to.is_empty() {
+            return self.say("554 5.5.1 no valid recipients").await;
+        }
+        let scripted = self.decide(Step::Data, line);
+        if let Some(Action::Delay(wait)) = &scripted {
+            sleep(&*self.world.clock, *wait).await;
+        } else if let Some(action) = scripted {
+            self.reset();
+            return self.act(action, "").await;
+        }
+        self.say("354 go ahead").await?;
+        let Some(content) = self.content().await? else { return Ok(Next::Close) };
+        self.dot(content).await
+    }
+
+    async fn dot(&mut self, content: Vec<u8>) -> io::Result<Next> {
+        let arrival = Arrival {
+            from: self.from.take().unwrap_or_default(),
+            to: std::mem::take(&mut self.to),
+            content,
+            acknowledged: false,
+        };
+        let line = format!("{} {}", arrival.from, arrival.to.join(" "));
+        match self.decide(Step::Dot, &line) {
+            None => self.take(arrival, true).await,
+            Some(Action::Delay(wait)) => {
+                sleep(&*self.world.clock, wait).await;
+                self.take(arrival, true).await
+            }
+            Some(Action::TakeAndClose) => self.take(arrival, false).await,
+            Some(action) => self.act(action, "").await,
+        }
+    }
+
+    async fn take(&mut self, arrival: Arrival, acknowledge: bool) -> io::Result<Next> {
+        let number = {
+            let mut state = self.host.lock();
+            assert!(state.arrivals.len() < MAX_ARRIVALS, "the scripted host is full");
+            state.arrivals.push(arrival);
+            state.arrivals.len() - 1
+        };
+        if !acknowledge {
+            return Ok(Next::Close);
+        }
+        let next = self.say("250 2.0.0 taken").await?;
+        self.host.lock().arrivals[number].acknowledged = true;
+        Ok(next)
+    }
+
+    fn reset(&mut self) {
+        self.from = None;
+        self.to.clear();
+    }
+
+    fn ehlo_reply(&self) -> String {
+        let keywords = self.host.lock().script.keywords.clone();
+        let mut lines = vec![self.host.name().to_owned()];
+        lines.extend(keywords);
+        let last = lines.len() - 1;
+        let numbered = lines.iter().enumerate().map(|(i, l)| {
+            let dash = if i == last { ' ' } else { '-' };
+            format!("250{dash}{l}")
+        });
+        numbered.collect::<Vec<_>>().join("\r\n")
+    }
+
+    fn decide(&self, step: Step, line: &str) -> Option<Action> {
+        self.host.lock().script.decide(step, line)
+    }
+
+    async fn answer(&mut self, step: Step, line: &str, normal: &str) -> io::Result<Next> {
+        match self.decide(step, line) {
+            None => self.say(normal).await,
+            Some(action) => self.act(action, normal).await,
+        }
+    }
+
+    async fn act(&mut self, action: Action, normal: &str) -> io::Result<Next> {
+        match action {
+            Action::Reply(reply) => self.say(&reply).await,
+            Action::ReplyAndClose(reply) => {
+                self.say(&reply).await?;
+                Ok(Next::Close)
+            }
+            Action::Close | Action::TakeAndClose => Ok(Next::Close),
+            Action::Delay(wait) => {
+                sleep(&*self.world.clock, wait).await;
+                self.say(normal).await
+            }
+            Action::Silence => std::future::pending().await,
+        }
+    }
+
+    async fn say(&mut self, reply: &str) -> io::Result<Next> {
+        self.note('S', reply);
+        let text = format!("{reply}\r\n");
+        self.stream.write_all(text.as_bytes()).await?;
+        Ok(Next::Go)
+    }
+
+    fn note(&self, who: char, text: &str) {
+        let mut state = self.host.lock();
+        if state.dialogue.len() >= MAX_DIALOGUE {
+            state.dialogue.clear();
+        }
+        state.dialogue.push(format!("{who}: {text}"));
+    }
+
+    async fn fill(&mut self) -> io::Result<bool> {
+        let mut chunk = vec![0; READ_SIZE];
+        let read = self.stream.read(&mut chunk).await?;
+        self.buffer.extend_from_slice(&chunk[..read]);
+        Ok(read > 0)
+    }
+
+    async fn line(&mut self) -> io::Result<Option<String>> {
+        loop {
+            if let Some(end) = find(&self.buffer, b"\r\n") {
+                let line = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
+                self.buffer.drain(..end + 2);
+                return Ok(Some(line));
+            }
+            if self.buffer.len() > MAX_LINE {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            if !self.fill().await? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Reads up to the final dot, unstuffed; `None` when the connection ends before.
+    async fn content(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut from = 0;
+        let end = loop {
+            if self.buffer.starts_with(b".\r\n") {
+                break 0;
+            }
+            if let Some(found) = find(&self.buffer[from..], b"\r\n.\r\n") {
+                break from + found + 2;
+            }
+            from = self.buffer.len().saturating_sub(4);
+            if self.buffer.len() > MAX_CONTENT {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            if !self.fill().await? {
+                return Ok(None);
+            }
+        };
+        let stuffed: Vec<u8> = self.buffer.drain(..end + 3).take(end).collect();
+        Ok(Some(unstuff(&stuffed)))
+    }
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|w| w == needle)
+}
+
+fn unstuff(stuffed: &[u8]) -> Vec<u8> {
+    let mut content = Vec::with_capacity(stuffed.len());
+    let mut line_start = true;
+    for &octet in stuffed {
+        if !(line_start && octet == b'.') {
+            content.push(octet);
+        }
+        line_start = octet == b'\n';
+    }
+    content
+}
