@@ -12,13 +12,13 @@ use crate::tree;
 /// Longer than any server of these tests takes to answer.
 const REPLY: Duration = Duration::from_secs(30);
 
-/// Hands `message` in with `curl smtp://`. The error is what curl said.
+/// Hands `message` in with `curl smtp://`. Taken or refused, returns the dialogue that curl shows.
 pub(crate) fn curl(
     server: SocketAddr,
     from: &str,
     to: &[&str],
     message: &str,
-) -> Result<(), String> {
+) -> Result<String, String> {
     let mut command = Command::new("curl");
     command.args(["--silent", "--show-error", "--verbose", "--max-time", "30"]);
     command.arg(format!("smtp://{server}/client.test")).args(["--mail-from", from]);
@@ -28,13 +28,13 @@ pub(crate) fn curl(
     succeed(feed(command.args(["--upload-file", "-"]), message))
 }
 
-/// Hands `message` in with swaks. The error is the dialogue that swaks shows.
+/// Hands `message` in with swaks. Taken or refused, returns the dialogue that swaks shows.
 pub(crate) fn swaks(
     server: SocketAddr,
     from: &str,
     to: &[&str],
     message: &str,
-) -> Result<(), String> {
+) -> Result<String, String> {
     let mut command = Command::new("perl");
     command.arg(tree::root().join("usr/bin/swaks"));
     command.args(["--server", &server.ip().to_string(), "--port", &server.port().to_string()]);
@@ -57,9 +57,9 @@ fn feed(command: &mut Command, input: &str) -> Output {
     child.wait_with_output().expect("the child is ours")
 }
 
-fn succeed(output: Output) -> Result<(), String> {
-    let said = [output.stdout, output.stderr].concat();
-    output.status.success().then_some(()).ok_or_else(|| String::from_utf8_lossy(&said).into_owned())
+fn succeed(output: Output) -> Result<String, String> {
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    if output.status.success() { Ok(said) } else { Err(said) }
 }
 
 /// One SMTP session, no pipelining: after each reply the caller knows exactly what was acknowledged.

@@ -68,6 +68,7 @@ fn mail_of_every_client_reaches_the_maildir() {
     let hand = arrived.iter().find(|m| m.header("Subject") == Some("by hand")).expect("arrived");
     assert_eq!(hand.header("Return-Path"), Some("<>"));
     assert_eq!(hand.body(), ".leading dot\n");
+    assert!(hand.text().contains("by mx.remote.test (Postfix)"));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -84,18 +84,26 @@ impl Postfix {
 
     /// Every message that has arrived so far, in no particular order.
     pub(crate) fn arrived(&self) -> Vec<Arrived> {
-        let Ok(folder) = fs::read_dir(self.dir.path().join("mail/inbox/new")) else {
-            return Vec::new(); // the maildir is made with the first message
-        };
-        folder
-            .map(|entry| fs::read(entry.expect("readable").path()).expect("complete once named"))
+        self.files()
+            .map(|file| fs::read(file).expect("complete once named"))
             .map(|bytes| Arrived(String::from_utf8_lossy(&bytes).into_owned()))
             .collect()
     }
 
+    /// How many messages have arrived so far.
+    pub(crate) fn count(&self) -> usize {
+        self.files().count()
+    }
+
+    /// The maildir, which is made with the first message.
+    fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let folder = fs::read_dir(self.dir.path().join("mail/inbox/new")).ok();
+        folder.into_iter().flatten().map(|entry| entry.expect("readable").path())
+    }
+
     /// Waits until `count` messages have arrived; panics with the log of Postfix after `patience`.
     pub(crate) fn wait_for(&self, count: usize, patience: Duration) -> Vec<Arrived> {
-        let enough = until(patience, || self.arrived().len() >= count);
+        let enough = until(patience, || self.count() >= count);
         let arrived = self.arrived();
         assert!(
             enough,
@@ -125,6 +133,11 @@ impl Postfix {
 }
 
 impl Arrived {
+    /// The whole file, with LF as line end; Postfix has added its own header fields on top.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
     /// Value of the first header field of that name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let head = self.0.split("\n\n").next()?;
