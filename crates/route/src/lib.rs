@@ -1,1 +1,17 @@
-//! From an address to an ordered list of next hops (RFC 5321 section 5), without I/O
+//! From an address to an ordered list of next hops (RFC 5321 section 5, RFC 7505), without I/O.
+//!
+//! Two rooms: [`Table`], the operator's ordered rules, and [`Plan`], a state machine that says which DNS
+//! questions to ask and, from the answers, where to connect. Both are pure: the same answers and the same
+//! seed give the same hops.
+//!
+//! Not here: asking DNS (`dns`), connecting (`delivery`), retry and expiry of a route (`queue`).
+
+pub mod addresses;
+pub mod domain;
+pub mod exchangers;
+pub mod plan;
+pub mod table;
+
+pub use addresses::{Families, is_private};
+pub use plan::{Endpoint, Hop, Noted, Ourselves, Plan, Planned, Question, Step, endpoints};
+pub use table::{Action, EightBit, Pattern, PatternError, Route, RouteId, SmartHost, Table};

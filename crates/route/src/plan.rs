@@ -1,0 +1,360 @@
+//! The plan of one attempt: which DNS questions to ask, and from the answers where to connect
+//! (RFC 5321 section 5.1, RFC 7505).
+//!
+//! A state machine without I/O. Whoever drives it asks what [`Step::Ask`] names, all of it at once if it
+//! likes, and gives each answer to [`Plan::answer`], until [`Step::Done`]. A driver that need not wait for
+//! the last slow answer looks at [`Plan::usable`] and calls [`Plan::conclude`].
+//!
+//! Not here: asking (`dns`), connecting and staggering (`delivery`).
+
+use crate::addresses::{is_private, unmapped};
+use crate::domain::{address_in_text, to_dns};
+use crate::exchangers::{Exchangers, read};
+use crate::table::{Action, Route, SMTP_PORT};
+use posthaste_evidence::observation::Choice;
+use posthaste_evidence::{
+    Answer, AnswerKind, Effect, Fault, Observation, Record, RecordType, Seen, Stage, Subject,
+};
+use posthaste_mail::{Host, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+mod outcome;
+
+/// The most addresses tried in one attempt, over all hosts.
+pub const MAX_ADDRESSES: usize = 10;
+/// So many of [`MAX_ADDRESSES`] are kept for the other family, when it has any.
+pub const KEPT_FOR_OTHER_FAMILY: usize = 2;
+
+/// A question to ask of DNS.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Question {
+    /// An A-label in lower case, without final dot.
+    pub name: String,
+    /// MX, A or AAAA.
+    pub kind: RecordType,
+    /// A permanent failure hangs on it: every configured server must be asked. Otherwise the first
+    /// conclusive answer will do.
+    pub confirm: bool,
+}
+
+/// What to do next.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Step {
+    /// Ask these, at the same time if possible, and bring the answers in any order.
+    Ask(Vec<Question>),
+    /// Questions are still open.
+    Wait,
+    /// The plan stands.
+    Done(Planned),
+}
+
+/// Where to go, or why not.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Planned {
+    /// The hosts in the order to try, each with at least one address.
+    pub hops: Result<Vec<Hop>, Fault>,
+    /// Choices worth an observation.
+    pub noted: Vec<Noted>,
+}
+
+/// One host to try.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Hop {
+    /// Its name, or its address in text when it has none.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// The MX preference; the place in the list for fixed hosts.
+    pub preference: u16,
+    /// In the order to try: families in turn, never empty.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// One address of one hop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Endpoint {
+    /// The hop's place in the list.
+    pub hop: usize,
+    /// Where to connect.
+    pub address: SocketAddr,
+}
+
+/// A choice of the plan; the driver makes an observation of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Noted {
+    /// Which step.
+    pub stage: Stage,
+    /// About what.
+    pub subject: Subject,
+    /// What was chosen.
+    pub choice: Choice,
+    /// What it did to the attempt.
+    pub effect: Effect,
+}
+
+/// By which names and addresses an MX list would mean ourselves.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Ourselves {
+    names: BTreeSet<String>,
+    addresses: BTreeSet<IpAddr>,
+}
+
+/// The state of one plan.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    start: Start,
+    route: Route,
+    ourselves: Ourselves,
+    seed: u64,
+    asked: BTreeSet<Question>,
+    open: BTreeSet<Question>,
+    heard: BTreeMap<(String, RecordType), Heard>,
+}
+
+/// Where a plan begins.
+#[derive(Clone, Debug)]
+enum Start {
+    /// The addresses are known, or the hosts are: no MX question.
+    Hosts(Vec<Candidate>),
+    /// The domain, as DNS is asked for it.
+    Domain(String),
+    /// DNS cannot hold such a name; as the sender wrote it.
+    NoName(String),
+}
+
+/// What DNS said to one question.
+#[derive(Clone, Debug)]
+struct Heard {
+    kind: AnswerKind,
+    records: Vec<Record>,
+    /// Every configured server says the same.
+    permanent: bool,
+    /// Every configured server was asked.
+    confirmed: bool,
+}
+
+/// A host whose addresses are wanted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Candidate {
+    host: String,
+    port: u16,
+    preference: u16,
+    address: Option<IpAddr>,
+}
+
+/// What follows from all that was heard.
+enum Next {
+    Need(Vec<Question>),
+    Done(Planned),
+}
+
+impl Plan {
+    /// Begins a plan for what stands right of a recipient's `@`. `seed` decides the order among hosts of
+    /// equal preference.
+    #[must_use]
+    pub fn start(
+        recipient: Host<'_>,
+        route: &Route,
+        ourselves: &Ourselves,
+        seed: u64,
+    ) -> (Self, Step) {
+        let mut plan = Self {
+            start: Start::of(recipient, &route.action),
+            route: route.clone(),
+            ourselves: ourselves.clone(),
+            seed,
+            asked: BTreeSet::new(),
+            open: BTreeSet::new(),
+            heard: BTreeMap::new(),
+        };
+        let step = plan.step();
+        (plan, step)
+    }
+
+    /// Takes an answer. `permanent`: every configured server says the same of a missing name or type.
+    /// Answers to questions that are not open are ignored.
+    pub fn answer(&mut self, question: &Question, answer: &Answer, permanent: bool) -> Step {
+        if self.open.remove(question) {
+            let heard = Heard {
+                kind: answer.kind,
+                records: answer.records.clone(),
+                permanent,
+                confirmed: question.confirm,
+            };
+            self.heard.insert((question.name.clone(), question.kind), heard);
+        }
+        self.step()
+    }
+
+    /// True when a good plan can be made without the open answers: every host of the best preference has
+    /// answered for the family that decides, and one of them has an address. A broken AAAA never holds up
+    /// mail that an A record can deliver.
+    #[must_use]
+    pub fn usable(&self) -> bool {
+        let Ok(hosts) = self.candidates() else { return false };
+        let Some(best) = hosts.first().map(|h| h.preference) else { return false };
+        let all_heard = hosts.iter().filter(|h| h.preference == best).all(|h| self.has_heard(h));
+        let planned = outcome::of_hosts(self, &hosts, true);
+        let first = match &planned {
+            Next::Done(Planned { hops: Ok(hops), .. }) => hops.first(),
+            _ => None,
+        };
+        all_heard && first.is_some_and(|hop| hop.preference == best)
+    }
+
+    /// The plan from what is known; open questions count as not answered in time.
+    #[must_use]
+    pub fn conclude(&self) -> Planned {
+        match self.decide(true) {
+            Next::Done(planned) => planned,
+            Next::Need(questions) => {
+                let fault = questions.first().map_or(Fault::NoRoute, |q| Fault::DnsFailed {
+                    name: q.name.clone(),
+                    kind: q.kind,
+                    answer: AnswerKind::Timeout,
+                });
+                Planned { hops: Err(fault), noted: Vec::new() }
+            }
+        }
+    }
+
+    fn step(&mut self) -> Step {
+        match self.decide(false) {
+            Next::Done(planned) => Step::Done(planned),
+            Next::Need(questions) => {
+                let mut fresh = questions;
+                fresh.retain(|q| self.asked.insert(q.clone()));
+                self.open.extend(fresh.iter().cloned());
+                if fresh.is_empty() { Step::Wait } else { Step::Ask(fresh) }
+            }
+        }
+    }
+
+    /// What follows from all that was heard: the whole of the algorithm, computed anew each time.
+    fn decide(&self, hasty: bool) -> Next {
+        match self.candidates() {
+            Ok(hosts) => outcome::of_hosts(self, &hosts, hasty),
+            Err(next) => next,
+        }
+    }
+
+    /// The hosts to look up, or what comes before them.
+    fn candidates(&self) -> Result<Vec<Candidate>, Next> {
+        match &self.start {
+            Start::Hosts(hosts) => Ok(hosts.clone()),
+            Start::NoName(name) => {
+                Err(Next::Done(Planned::failed(Fault::NoSuchDomain { name: name.clone() })))
+            }
+            Start::Domain(domain) => {
+                let heard = self.heard(domain, RecordType::Mx);
+                let heard = heard.ok_or_else(|| Next::Need(vec![ask_mx(domain, false)]))?;
+                outcome::of_exchangers(self, domain, heard)
+            }
+        }
+    }
+
+    fn heard(&self, name: &str, kind: RecordType) -> Option<&Heard> {
+        self.heard.get(&(name.to_owned(), kind))
+    }
+
+    /// True when the host has answered for the family that decides: A, unless only IPv6 is used.
+    fn has_heard(&self, host: &Candidate) -> bool {
+        let any_v4 = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+        let kind = if self.route.families.allow(any_v4) { RecordType::A } else { RecordType::Aaaa };
+        host.address.is_some() || self.heard(&host.host, kind).is_some()
+    }
+
+    fn exchangers(&self, records: &[Record]) -> Exchangers {
+        read(records, |name| self.ourselves.names.contains(name), self.seed)
+    }
+}
+
+impl Start {
+    fn of(recipient: Host<'_>, action: &Action) -> Self {
+        match (action, recipient) {
+            (Action::SmartHosts { hosts }, _) => Self::Hosts(
+                (0u16..)
+                    .zip(hosts)
+                    .map(|(place, h)| Candidate::fixed(&h.host, h.port, place))
+                    .collect(),
+            ),
+            (Action::Mx { port }, Host::Literal(ip)) => Self::Hosts(vec![Candidate {
+                host: ip.to_string(),
+                port: *port,
+                preference: 0,
+                address: Some(ip),
+            }]),
+            (Action::Mx { .. }, Host::Name(name)) => {
+                to_dns(name).map_or_else(|| Self::NoName(name.to_owned()), Self::Domain)
+            }
+        }
+    }
+}
+
+impl Candidate {
+    fn fixed(host: &str, port: u16, preference: u16) -> Self {
+        let address = address_in_text(host);
+        let name = address.map(|ip| ip.to_string()).or_else(|| to_dns(host));
+        Self { host: name.unwrap_or_else(|| host.to_owned()), port, preference, address }
+    }
+}
+
+impl Ourselves {
+    /// `names`: our host name and what else MX records may call us. `addresses`: those under which others
+    /// reach our port 25; loopback is left out by itself, since it is judged as private.
+    #[must_use]
+    pub fn new<'a>(
+        names: impl IntoIterator<Item = &'a str>,
+        addresses: impl IntoIterator<Item = IpAddr>,
+    ) -> Self {
+        let addresses = addresses.into_iter().map(unmapped).filter(|ip| !ip.is_loopback());
+        Self {
+            names: names.into_iter().filter_map(to_dns).collect(),
+            addresses: addresses.collect(),
+        }
+    }
+
+    fn has(&self, ip: IpAddr) -> bool {
+        self.addresses.contains(&unmapped(ip))
+    }
+}
+
+impl Planned {
+    fn failed(fault: Fault) -> Self {
+        Self { hops: Err(fault), noted: Vec::new() }
+    }
+}
+
+impl Noted {
+    /// The observation of it.
+    #[must_use]
+    pub fn observed(self, at: Timestamp) -> Observation {
+        Observation {
+            at,
+            took: Duration::ZERO,
+            stage: self.stage,
+            subject: self.subject,
+            seen: Seen::Chose(self.choice),
+            effect: self.effect,
+        }
+    }
+}
+
+/// Every address of every hop, in the order to try.
+#[must_use]
+pub fn endpoints(hops: &[Hop]) -> Vec<Endpoint> {
+    let of_hop = |(place, hop): (usize, &Hop)| -> Vec<Endpoint> {
+        let at = |&ip| Endpoint { hop: place, address: SocketAddr::new(ip, hop.port) };
+        hop.addresses.iter().map(at).collect()
+    };
+    hops.iter().enumerate().flat_map(of_hop).collect()
+}
+
+fn ask_mx(domain: &str, confirm: bool) -> Question {
+    Question { name: domain.to_owned(), kind: RecordType::Mx, confirm }
+}
+
+#[cfg(test)]
+mod tests;
