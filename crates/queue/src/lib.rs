@@ -3,6 +3,20 @@
 //! Everything that decides takes `now` as an argument. Not here: what is on disk (`spool`), and doing anything
 //! about a decision (`dispatch`).
 
+pub mod destination;
+pub mod drain;
+pub mod feedback;
+pub mod host;
 pub mod life;
+pub mod schedule;
+pub mod scheduler;
+pub mod settings;
 
-pub use life::{DestinationState, Life, RecipientState};
+pub use life::{DestinationState, Life, RecipientState, Transition, TransitionKind};
+pub use schedule::{RouteRetry, Schedule, Step};
+pub use scheduler::{
+    Changed, ConnectTicket, DestinationId, DestinationStatus, DestinationView, Down, Forgotten,
+    HostUse, InsertError, Item, MessageView, Next, Pulled, RecipientView, Recovered, Scheduler,
+    TicketId, Tried, Waiting, Work,
+};
+pub use settings::{Drain, Limits, Settings};

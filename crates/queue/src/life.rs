@@ -1,6 +1,9 @@
 //! What is remembered of a recipient, and of a destination or next hop that is down. This is what the spool stores.
 
+use crate::schedule::Schedule;
+use posthaste_evidence::{FaultClass, Outcome};
 use posthaste_mail::Timestamp;
+use std::time::Duration;
 
 /// Where a recipient is in its life.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -55,4 +58,146 @@ pub struct DestinationState {
     pub failures: u32,
     /// When the next trial is due.
     pub next_trial: Timestamp,
+}
+
+/// Crashes that find a message in hand before it is parked (design: promise 9).
+pub const CRASHES_TO_POISON: u8 = 2;
+
+/// What a transition has to know about a recipient besides its state.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// The schedule of its route.
+    pub schedule: &'a Schedule,
+    /// When its time is over.
+    pub expires: Timestamp,
+    /// Its key for the jitter, from [`crate::schedule::key_of`].
+    pub key: u64,
+}
+
+/// What one attempt, or an act, made of a recipient.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Transition {
+    /// The state to be stored.
+    pub state: RecipientState,
+    /// What it amounts to.
+    pub kind: TransitionKind,
+}
+
+/// What a transition amounts to; the owner of the message owes a notice for the bad ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TransitionKind {
+    /// End: the next hop took it.
+    Delivered,
+    /// It is tried again at this time.
+    RetryAt(Timestamp),
+    /// End: it cannot be delivered.
+    Failed,
+    /// End: its time was over.
+    Expired,
+    /// The operator held it while it was in flight.
+    Held,
+    /// End: the operator removed it while it was in flight.
+    Removed,
+    /// Parked: in hand during two crashes.
+    Poison,
+}
+
+/// What an attempt that ended now makes of a recipient. A remote [`Outcome::Indeterminate`] is retried like a
+/// temporary failure: a second copy is better than none (RFC 1047).
+#[must_use]
+pub fn after(
+    now: Timestamp,
+    state: RecipientState,
+    outcome: Outcome,
+    class: FaultClass,
+    rules: &Rules<'_>,
+) -> Transition {
+    // An attempt that ended proves that the message does not bring the process down.
+    let tried = RecipientState { attempts: state.attempts.saturating_add(1), crashes: 0, ..state };
+    match outcome {
+        Outcome::Delivered => ended(tried, Life::Delivered, TransitionKind::Delivered),
+        Outcome::Failed => ended(tried, Life::Failed, TransitionKind::Failed),
+        Outcome::Deferred | Outcome::Indeterminate => deferred(now, tried, class, rules),
+    }
+}
+
+/// What a crash makes of a recipient it found in hand: its attempt counts as [`Outcome::Indeterminate`];
+/// [`CRASHES_TO_POISON`] of them in a row park it.
+#[must_use]
+pub fn after_crash(now: Timestamp, state: RecipientState, rules: &Rules<'_>) -> Transition {
+    let crashes = state.crashes.saturating_add(1);
+    if crashes >= CRASHES_TO_POISON {
+        let attempts = state.attempts.saturating_add(1);
+        let state = RecipientState { life: Life::Poison, crashes, attempts, ..state };
+        return Transition { state, kind: TransitionKind::Poison };
+    }
+    let next = after(now, state, Outcome::Indeterminate, FaultClass::Local, rules);
+    Transition { state: RecipientState { crashes, ..next.state }, kind: next.kind }
+}
+
+/// When the time of mail received at `received` is over.
+#[must_use]
+pub fn expires(received: Timestamp, expire_after: Duration) -> Timestamp {
+    received.plus(expire_after)
+}
+
+/// The recipient's time is over: it is live, and not parked as poison, which waits for the operator
+/// (composing its notice could bring the process down again).
+#[must_use]
+pub fn expired(now: Timestamp, state: &RecipientState, expires: Timestamp) -> bool {
+    now >= expires && matches!(state.life, Life::Queued | Life::Held)
+}
+
+/// The end of a recipient whose time is over.
+#[must_use]
+pub const fn expire(state: RecipientState) -> Transition {
+    ended(state, Life::Expired, TransitionKind::Expired)
+}
+
+/// The operator holds it. `None` when it is not queued.
+#[must_use]
+pub fn hold(state: RecipientState) -> Option<RecipientState> {
+    (state.life == Life::Queued).then_some(RecipientState { life: Life::Held, ..state })
+}
+
+/// The operator lets it go on, after hold or poison, with its schedule started over. `None` when it is neither.
+#[must_use]
+pub fn release(now: Timestamp, state: RecipientState) -> Option<RecipientState> {
+    let waits = matches!(state.life, Life::Held | Life::Poison);
+    waits.then_some(started_over(now, state))
+}
+
+/// The operator wants it tried at once, with its schedule started over. `None` when it is not queued.
+#[must_use]
+pub fn retry_now(now: Timestamp, state: RecipientState) -> Option<RecipientState> {
+    (state.life == Life::Queued).then_some(started_over(now, state))
+}
+
+/// The operator removes it. `None` when it has ended.
+#[must_use]
+pub fn remove(state: RecipientState) -> Option<RecipientState> {
+    state.life.is_live().then_some(RecipientState { life: Life::Removed, ..state })
+}
+
+const fn started_over(now: Timestamp, state: RecipientState) -> RecipientState {
+    RecipientState { life: Life::Queued, failures: 0, crashes: 0, due: now, ..state }
+}
+
+const fn ended(state: RecipientState, life: Life, kind: TransitionKind) -> Transition {
+    Transition { state: RecipientState { life, ..state }, kind }
+}
+
+fn deferred(
+    now: Timestamp,
+    state: RecipientState,
+    class: FaultClass,
+    rules: &Rules<'_>,
+) -> Transition {
+    let failures = state.failures.saturating_add(1);
+    let state = RecipientState { failures, ..state };
+    if now >= rules.expires {
+        return expire(state);
+    }
+    let due = rules.schedule.due_before(now, class, failures, rules.key, rules.expires);
+    Transition { state: RecipientState { due, ..state }, kind: TransitionKind::RetryAt(due) }
 }

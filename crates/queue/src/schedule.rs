@@ -1,0 +1,154 @@
+//! When a deferred recipient, or a destination that is down, is tried again (RFC 5321 section 4.5.4.1).
+//!
+//! Pure arithmetic: a failure count and a key give the same time on every machine with the same seed.
+
+use posthaste_evidence::FaultClass;
+use posthaste_mail::Timestamp;
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The largest spread that can be set, percent.
+pub const MAX_JITTER: u8 = 90;
+/// The last try before expiry is made this part of the lifetime before its end (5 days: 7.2 minutes).
+const LAST_TRY_PART: u32 = 1000;
+
+/// A number of retries at one distance.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// How often.
+    pub times: u32,
+    /// How far apart.
+    pub every: Duration,
+}
+
+/// A retry schedule. Connection and DNS faults pass through `glitch` first; all temporary failures through
+/// `transient`, then `later`, whose last entry repeats until expiry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Schedule {
+    /// First retries after a fault of [`FaultClass::Destination`].
+    pub glitch: Step,
+    /// The retries after it, and the first ones of every other temporary failure.
+    pub transient: Step,
+    /// The retries after that, one each; the last repeats. Empty: `transient` repeats.
+    pub later: Vec<Duration>,
+    /// Each distance is spread by up to this much either way, percent, at most [`MAX_JITTER`].
+    pub jitter: u8,
+    /// How long delivery is tried, from acceptance on.
+    pub expire_after: Duration,
+}
+
+/// What one route has otherwise than all others.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RouteRetry {
+    /// Its own schedule.
+    pub schedule: Option<Schedule>,
+    /// Its own lifetime; wins over the schedule's.
+    pub expire_after: Option<Duration>,
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self {
+            glitch: Step { times: 4, every: MINUTE },
+            transient: Step { times: 6, every: 5 * MINUTE },
+            later: vec![10 * MINUTE, 30 * MINUTE, 60 * MINUTE],
+            jitter: 20,
+            expire_after: 5 * DAY,
+        }
+    }
+}
+
+impl Schedule {
+    /// The schedule of Exchange: 4 x 1 min, 6 x 5 min, then every 10 min; two days.
+    #[must_use]
+    pub fn exchange() -> Self {
+        Self { later: vec![10 * MINUTE], expire_after: 2 * DAY, ..Self::default() }
+    }
+
+    /// A built-in schedule by its name in the configuration: `default` or `exchange`.
+    #[must_use]
+    pub fn profile(name: &str) -> Option<Self> {
+        match name {
+            "default" => Some(Self::default()),
+            "exchange" => Some(Self::exchange()),
+            _ => None,
+        }
+    }
+
+    /// The distance to the next try after `failures` failures in a row (1 or more), without jitter.
+    #[must_use]
+    pub fn delay(&self, class: FaultClass, failures: u32) -> Duration {
+        let mut nth = failures.saturating_sub(1);
+        if class == FaultClass::Destination {
+            if nth < self.glitch.times {
+                return self.glitch.every;
+            }
+            nth -= self.glitch.times;
+        }
+        if nth < self.transient.times {
+            return self.transient.every;
+        }
+        let nth = usize::try_from(nth - self.transient.times).unwrap_or(usize::MAX);
+        let last = self.later.last().copied().unwrap_or(self.transient.every);
+        self.later.get(nth).copied().unwrap_or(last)
+    }
+
+    /// When the next try is due, with jitter. `key` tells who it is for (see [`key_of`]).
+    #[must_use]
+    pub fn due(&self, now: Timestamp, class: FaultClass, failures: u32, key: u64) -> Timestamp {
+        now.plus(self.spread(self.delay(class, failures), mix(key ^ u64::from(failures))))
+    }
+
+    /// Like [`Self::due`], but never after `expires`. The last try is made shortly before; when there is no
+    /// time even for that, the answer is `expires` itself, when the recipient ends.
+    #[must_use]
+    pub fn due_before(
+        &self,
+        now: Timestamp,
+        class: FaultClass,
+        failures: u32,
+        key: u64,
+        expires: Timestamp,
+    ) -> Timestamp {
+        let due = self.due(now, class, failures, key);
+        let last = expires.minus(self.expire_after / LAST_TRY_PART);
+        if due <= last {
+            due
+        } else if now < last {
+            last
+        } else {
+            expires
+        }
+    }
+
+    fn spread(&self, delay: Duration, random: u64) -> Duration {
+        let jitter = i128::from(self.jitter.min(MAX_JITTER));
+        let micros = i128::try_from(delay.as_micros()).unwrap_or(i128::MAX / 1_000_000);
+        // -jitter ..= +jitter in hundredths of a percent, evenly
+        let part = i128::from(random % 20_001) - 10_000;
+        let moved = micros + micros * jitter * part / 1_000_000;
+        Duration::from_micros(u64::try_from(moved).unwrap_or(u64::MAX))
+    }
+}
+
+/// A key for the jitter of one recipient.
+#[must_use]
+pub fn key_of(seed: u64, message: u64, recipient: u32) -> u64 {
+    mix(mix(seed ^ message) ^ u64::from(recipient))
+}
+
+/// A key for the jitter of a destination or host, by its name.
+#[must_use]
+pub fn key_of_name(seed: u64, name: &[u8]) -> u64 {
+    name.iter().fold(mix(seed), |hash, byte| mix(hash ^ u64::from(*byte)))
+}
+
+/// Scatters neighbouring numbers (the finalizer of splitmix64).
+const fn mix(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
