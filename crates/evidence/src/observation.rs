@@ -198,6 +198,8 @@ pub enum Choice {
     FromCache,
     /// A line over 998 octets was folded.
     FoldedLongLines,
+    /// Observations were left out here, to keep the stored record small.
+    LeftOut,
 }
 
 /// One seen fact.

@@ -82,6 +82,14 @@ impl Mailbox {
         Ok(Self { text: text.into(), at })
     }
 
+    /// A mailbox read back from the store: accepted once, so not judged again by rules that may have changed.
+    /// `None` when it has no `@` to divide it.
+    #[must_use]
+    pub fn from_stored(text: &str) -> Option<Self> {
+        let at = split_at_sign(text).ok().or_else(|| text.rfind('@'))?;
+        Some(Self { text: text.into(), at: u32::try_from(at).ok()? })
+    }
+
     /// The whole address as written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -292,6 +300,15 @@ mod tests {
         ] {
             assert_eq!(Mailbox::parse(text, false), Err(error), "{text}");
         }
+    }
+
+    #[test]
+    fn what_was_stored_is_read_back_whatever_the_rules_say_now() {
+        for text in ["a@b", "\"a@b\\\"c\"@example.org", "a..b@-odd-.example", "@b"] {
+            assert_eq!(Mailbox::from_stored(text).expect(text).as_str(), text);
+        }
+        assert_eq!(Mailbox::from_stored("\"a@b\"@c").expect("valid").domain(), "c");
+        assert_eq!(Mailbox::from_stored("nothing to divide"), None);
     }
 
     #[test]

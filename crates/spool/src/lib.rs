@@ -6,7 +6,7 @@ pub mod model;
 pub mod store;
 
 pub use model::{
-    Change, Content, History, LedgerEntry, LedgerKey, LedgerValue, Live, Lsn, NewMail, Page,
-    Settlement, SpilledBody, Started, Stored, Tenure,
+    Change, Content, History, LedgerEntry, LedgerKey, LedgerValue, Live, Lsn, NewMail, Notice,
+    Page, Settlement, SpilledBody, Started, Stored, Tenure,
 };
 pub use store::{Accepted, Health, ReadFault, Refused, SettleFault, Spill, Spool, Watcher};

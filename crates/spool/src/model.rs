@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use posthaste_evidence::{Attempt, Connection};
-use posthaste_mail::{Body, Envelope, QueueId};
+use posthaste_mail::{Body, Envelope, QueueId, Timestamp};
 use posthaste_queue::{DestinationState, RecipientState};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -102,6 +102,8 @@ pub struct Change {
 pub struct Settlement {
     /// Who settles.
     pub tenure: Tenure,
+    /// When it was decided: the time of its events, but for those of attempts.
+    pub at: Timestamp,
     /// Connections that attempts name, each given once.
     pub connections: Vec<Connection>,
     /// The attempts.
@@ -109,9 +111,18 @@ pub struct Settlement {
     /// The new states.
     pub changes: Vec<Change>,
     /// Notices that the new states owe.
-    pub notices: Vec<NewMail>,
+    pub notices: Vec<Notice>,
     /// Facts that are no message's.
     pub ledger: Vec<LedgerEntry>,
+}
+
+/// A notice and what it tells of, so that the event log can join the two.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    /// The message it is about.
+    pub about: QueueId,
+    /// The notice itself.
+    pub mail: NewMail,
 }
 
 /// A small durable fact; `None` forgets it.
