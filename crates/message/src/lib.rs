@@ -1,1 +1,16 @@
-//! RFC 5322 headers, trace fields and delivery status notifications, without I/O
+//! RFC 5322 headers, trace fields and delivery status notifications, without I/O.
+//!
+//! Floor 1, pure. Rooms: [`header`] reads a header section, [`encoded`] its encoded words (RFC 2047), [`trace`]
+//! composes `Received:` and counts loops, [`complete`] makes a local submission whole, [`dsn`] composes notices.
+//! Not here: the one pass over the content (`smtp`), who is owed which notice when (`queue`), time and chance:
+//! `now`, ids and boundaries are arguments.
+
+pub mod complete;
+pub mod dsn;
+pub mod encoded;
+pub mod header;
+pub mod trace;
+
+pub use complete::{Completion, complete};
+pub use header::{Field, fields, section, summary};
+pub use trace::{Protocol, Trace};

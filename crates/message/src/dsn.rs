@@ -1,0 +1,163 @@
+//! Delivery status notifications (RFC 3461, RFC 3464, RFC 6522, RFC 3834): who is owed one, and its text.
+//!
+//! Not here: when a notice is due (`queue`), and the judgement of causes (`diagnosis`), which will replace
+//! [`why`]. Delay and success notices, other languages and `message/global-delivery-status` (RFC 6533) come
+//! with their issue; [`Kind`] is their seam. Addresses beyond ASCII are written in the 7-bit form of RFC 6533
+//! section 3, so that nothing of them is lost.
+
+mod compose;
+mod status;
+mod text;
+mod why;
+
+pub use compose::{Composed, compose};
+pub use why::{Why, why};
+
+use posthaste_evidence::{Fault, RecipientResult};
+use posthaste_mail::{Body, Envelope, QueueId, Recipient, Reply, Timestamp};
+
+/// The largest original that a notice carries whole, octets; of larger ones it carries the header section.
+/// Notices are settled in the same commit as their cause, and so have to stay small.
+pub const MAX_ORIGINAL: u64 = 128 * 1024;
+/// The largest header section that a notice carries, octets.
+pub const MAX_ORIGINAL_HEADER: usize = 64 * 1024;
+/// The most recipients that one notice reports, so that it stays readable and small.
+pub const MAX_REPORTED: usize = 100;
+
+/// What a notice is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// These recipients will not get the message.
+    Failed,
+}
+
+/// Everything a notice is composed of.
+#[derive(Clone, Debug)]
+pub struct Notice<'a> {
+    /// What it is about.
+    pub kind: Kind,
+    /// The message it is about; its reverse-path gets the notice.
+    pub envelope: &'a Envelope,
+    /// Its content, or at least its header section.
+    pub original: &'a Body,
+    /// The recipients it is about, at most [`MAX_REPORTED`]; further ones are left out.
+    pub reports: Vec<Report<'a>>,
+    /// Our name.
+    pub hostname: &'a str,
+    /// The notice's own name in the queue; becomes its `Message-ID:`.
+    pub id: QueueId,
+    /// Chance, letters and digits, for the MIME boundary.
+    pub token: u64,
+    /// When it is composed.
+    pub now: Timestamp,
+}
+
+/// What became of one recipient.
+#[derive(Clone, Debug)]
+pub struct Report<'a> {
+    /// Who.
+    pub recipient: &'a Recipient,
+    /// What ended it.
+    pub fault: &'a Fault,
+    /// The last real attempt; `None` when there was none.
+    pub last: Option<LastAttempt<'a>>,
+    /// Attempts in all.
+    pub attempts: u32,
+}
+
+/// The last real attempt for a recipient.
+#[derive(Clone, Debug)]
+pub struct LastAttempt<'a> {
+    /// When it began.
+    pub at: Timestamp,
+    /// The host it reached, by name, or by address when it has none.
+    pub host: Option<&'a str>,
+    /// What it came to.
+    pub result: &'a RecipientResult,
+}
+
+/// True when a failure of this recipient is owed a notice: the reverse-path is not null, the message is no
+/// notice itself, and NOTIFY, if given, says FAILURE (RFC 3461 section 4.1, RFC 5321 section 6.1).
+#[must_use]
+pub fn owed(envelope: &Envelope, recipient: u32) -> bool {
+    let known = envelope.recipients.get(recipient as usize);
+    !envelope.reverse_path.is_null()
+        && envelope.source.kind != posthaste_mail::SourceKind::Notice
+        && known.is_some_and(|r| r.notify.is_none_or(|notify| notify.failure))
+}
+
+impl<'a> Report<'a> {
+    /// What really stood in the way: when the time was over, the last failure before.
+    #[must_use]
+    pub fn cause(&self) -> &'a Fault {
+        let last = self.last.as_ref().and_then(|last| last.result.fault.as_ref());
+        match self.fault {
+            Fault::Expired => last.unwrap_or(self.fault),
+            fault => fault,
+        }
+    }
+
+    /// The peer's reply that decided, when one did.
+    #[must_use]
+    pub fn reply(&self) -> Option<&'a Reply> {
+        match self.cause() {
+            Fault::Reply { reply, .. } => Some(reply),
+            Fault::Operator | Fault::Expired => {
+                self.last.as_ref().and_then(|last| last.result.reply.as_ref())
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use posthaste_mail::envelope::Notify;
+    use posthaste_mail::{
+        BodyType, ContentFacts, Mailbox, ReversePath, Source, SourceKind, Summary,
+    };
+
+    fn envelope(reverse_path: ReversePath, kind: SourceKind, notify: Option<Notify>) -> Envelope {
+        let mailbox = Mailbox::parse("to@example.net", false).expect("valid");
+        Envelope {
+            id: QueueId::from_u64(1),
+            received: Timestamp::EPOCH,
+            reverse_path,
+            recipients: vec![Recipient { mailbox, orcpt: None, notify }],
+            ret: None,
+            envid: None,
+            body_type: BodyType::SevenBit,
+            smtputf8: false,
+            facts: ContentFacts::default(),
+            summary: Summary::default(),
+            source: Source {
+                kind,
+                listener: String::new(),
+                ip: None,
+                helo: String::new(),
+                user: None,
+            },
+        }
+    }
+
+    #[test]
+    fn notices_go_only_where_they_are_owed() {
+        let sender =
+            || ReversePath::Mailbox(Mailbox::parse("from@example.org", false).expect("valid"));
+        let never = Some(Notify::default());
+        let delay = Some(Notify { delay: true, ..Notify::default() });
+        let failure = Some(Notify { failure: true, ..Notify::default() });
+        for (reverse_path, kind, notify, expected) in [
+            (sender(), SourceKind::Relay, None, true),
+            (sender(), SourceKind::Inbound, failure, true),
+            (sender(), SourceKind::Relay, never, false),
+            (sender(), SourceKind::Relay, delay, false),
+            (ReversePath::Null, SourceKind::Relay, failure, false),
+            (sender(), SourceKind::Notice, None, false),
+        ] {
+            assert_eq!(owed(&envelope(reverse_path, kind, notify), 0), expected, "{notify:?}");
+        }
+        assert!(!owed(&envelope(sender(), SourceKind::Relay, None), 7), "no such recipient");
+    }
+}

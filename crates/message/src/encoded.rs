@@ -1,0 +1,249 @@
+//! Encoded words in header fields (RFC 2047): `=?charset?Q?text?=` to text people can read.
+//!
+//! Not here: writing them, and charsets beyond the Latin ones and UTF-8; words in others stay as they are.
+
+use std::borrow::Cow;
+
+/// The longest encoded word that is decoded, octets. RFC 2047 says 75; real mail goes beyond.
+const MAX_WORD: usize = 1024;
+
+/// The text of an unfolded field with its encoded words decoded. Octets that are no UTF-8 become U+FFFD.
+///
+/// Blanks between two encoded words do not count (section 6.2). Words in the same charset are decoded
+/// together, because many senders split a character between two words.
+#[must_use]
+pub fn decode(value: &[u8]) -> String {
+    if !value.windows(2).any(|pair| pair == b"=?") {
+        return String::from_utf8_lossy(value).into_owned();
+    }
+    let mut text = String::with_capacity(value.len());
+    let mut pending = Pending::default();
+    let mut at = 0;
+    while at < value.len() {
+        if let Some(word) = Word::at(&value[at..]) {
+            pending.add(&word, &mut text);
+            at += word.length;
+            continue;
+        }
+        let next = next_word(value, at);
+        let between = &value[at..next];
+        let dropped = pending.charset.is_some() && next < value.len() && is_blank(between);
+        if !dropped {
+            pending.flush(&mut text);
+            text.push_str(&String::from_utf8_lossy(between));
+        }
+        at = next;
+    }
+    pending.flush(&mut text);
+    text
+}
+
+/// One encoded word.
+struct Word<'a> {
+    charset: Charset,
+    base64: bool,
+    text: &'a [u8],
+    /// Octets it takes in the field.
+    length: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Charset {
+    Utf8,
+    Latin1,
+    Latin9,
+    Windows1252,
+}
+
+/// Decoded octets whose characters are not read yet.
+#[derive(Default)]
+struct Pending {
+    charset: Option<Charset>,
+    octets: Vec<u8>,
+}
+
+impl Pending {
+    fn add(&mut self, word: &Word<'_>, text: &mut String) {
+        if self.charset != Some(word.charset) {
+            self.flush(text);
+            self.charset = Some(word.charset);
+        }
+        if word.base64 {
+            base64(word.text, &mut self.octets);
+        } else {
+            quoted(word.text, &mut self.octets);
+        }
+    }
+
+    fn flush(&mut self, text: &mut String) {
+        if let Some(charset) = self.charset.take() {
+            text.push_str(&charset.read(&self.octets));
+            self.octets.clear();
+        }
+    }
+}
+
+impl<'a> Word<'a> {
+    /// The encoded word that starts `value`, if one of a charset that we know does.
+    fn at(value: &'a [u8]) -> Option<Self> {
+        let inner = value.strip_prefix(b"=?")?;
+        let inner = &inner[..inner.len().min(MAX_WORD)];
+        let (charset, rest) = split_at(inner, b'?')?;
+        let (encoding, rest) = split_at(rest, b'?')?;
+        let (text, after) = split_at(rest, b'?')?;
+        if after.first() != Some(&b'=') || text.contains(&b' ') {
+            return None;
+        }
+        let base64 = match encoding {
+            b"B" | b"b" => true,
+            b"Q" | b"q" => false,
+            _ => return None,
+        };
+        let length = 2 + charset.len() + 1 + encoding.len() + 1 + text.len() + 2;
+        Some(Self { charset: Charset::named(charset)?, base64, text, length })
+    }
+}
+
+impl Charset {
+    /// RFC 2231 section 5 lets a language follow: `utf-8*en`.
+    fn named(name: &[u8]) -> Option<Self> {
+        let name = name.split(|&b| b == b'*').next().unwrap_or(name).to_ascii_lowercase();
+        match name.as_slice() {
+            b"utf-8" | b"utf8" | b"us-ascii" | b"ascii" => Some(Self::Utf8),
+            b"iso-8859-1" | b"latin1" => Some(Self::Latin1),
+            b"iso-8859-15" | b"latin9" => Some(Self::Latin9),
+            b"windows-1252" | b"cp1252" => Some(Self::Windows1252),
+            _ => None,
+        }
+    }
+
+    fn read(self, octets: &[u8]) -> Cow<'_, str> {
+        match self {
+            Self::Utf8 => String::from_utf8_lossy(octets),
+            Self::Latin1 => octets.iter().map(|&b| char::from(b)).collect(),
+            Self::Latin9 => octets.iter().map(|&b| latin9(b)).collect(),
+            Self::Windows1252 => octets.iter().map(|&b| windows1252(b)).collect(),
+        }
+    }
+}
+
+fn latin9(octet: u8) -> char {
+    match octet {
+        0xa4 => '€',
+        0xa6 => 'Š',
+        0xa8 => 'š',
+        0xb4 => 'Ž',
+        0xb8 => 'ž',
+        0xbc => 'Œ',
+        0xbd => 'œ',
+        0xbe => 'Ÿ',
+        other => char::from(other),
+    }
+}
+
+fn windows1252(octet: u8) -> char {
+    const HIGH: [char; 32] = [
+        '€', '\u{fffd}', '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', '\u{fffd}', 'Ž',
+        '\u{fffd}', '\u{fffd}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ',
+        '\u{fffd}', 'ž', 'Ÿ',
+    ];
+    match octet {
+        0x80..=0x9f => HIGH[usize::from(octet - 0x80)],
+        other => char::from(other),
+    }
+}
+
+fn split_at(text: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let i = memchr::memchr(at, text)?;
+    Some((&text[..i], &text[i + 1..]))
+}
+
+/// Where the next word that can be decoded begins, after `at`.
+fn next_word(value: &[u8], at: usize) -> usize {
+    let starts = memchr::memmem::find_iter(&value[at + 1..], b"=?").map(|i| at + 1 + i);
+    starts.into_iter().find(|&i| Word::at(&value[i..]).is_some()).unwrap_or(value.len())
+}
+
+fn is_blank(text: &[u8]) -> bool {
+    text.iter().all(u8::is_ascii_whitespace)
+}
+
+/// Section 4.2.
+fn quoted(text: &[u8], out: &mut Vec<u8>) {
+    let mut at = 0;
+    while let Some(&octet) = text.get(at) {
+        let hex = text.get(at + 1..at + 3).filter(|_| octet == b'=');
+        match hex.and_then(|h| Some(hex_digit(h[0])? << 4 | hex_digit(h[1])?)) {
+            Some(decoded) => {
+                out.push(decoded);
+                at += 3;
+            }
+            None => {
+                out.push(if octet == b'_' { b' ' } else { octet });
+                at += 1;
+            }
+        }
+    }
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|d| u8::try_from(d).ok())
+}
+
+/// RFC 4648 section 4; characters outside the alphabet are passed over.
+fn base64(text: &[u8], out: &mut Vec<u8>) {
+    let (mut bits, mut count) = (0u32, 0);
+    for &octet in text {
+        let value = match octet {
+            b'A'..=b'Z' => octet - b'A',
+            b'a'..=b'z' => octet - b'a' + 26,
+            b'0'..=b'9' => octet - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            _ => continue,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            out.push((bits >> count & 0xff) as u8);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_become_text() {
+        for (value, expected) in [
+            ("plain", "plain"),
+            ("a =?us-ascii?Q?b_c?= d", "a b c d"),
+            ("=?utf-8?B?R3LDvMOfZQ==?=", "Grüße"),
+            ("=?UTF-8*de?q?Gr=C3=BC=C3=9Fe?=", "Grüße"),
+            ("=?iso-8859-1?Q?Gr=FC=DFe?=", "Grüße"),
+            ("=?iso-8859-15?Q?5=A4?=", "5€"),
+            ("=?windows-1252?Q?=93quoted=94_=80?=", "“quoted” €"),
+            ("=?utf-8?Q?a?= \t =?utf-8?Q?b?=", "ab"),
+            ("=?utf-8?Q?a?= =?iso-8859-1?Q?=E4?=", "aä"),
+            ("=?utf-8?Q?a?= b =?utf-8?Q?c?=", "a b c"),
+            ("=?utf-8?Q?a?= ", "a "),
+            ("=?utf-8?B?4oI=?= =?utf-8?B?rA==?=", "€"),
+            ("=?utf-8?Q?=C3?=", "\u{fffd}"),
+            ("=?koi8-r?Q?=C1?= x", "=?koi8-r?Q?=C1?= x"),
+            ("=?utf-8?X?a?= =?", "=?utf-8?X?a?= =?"),
+            ("=?utf-8?Q?a b?=", "=?utf-8?Q?a b?="),
+            ("=?utf-8?Q?=zz=4?=", "=zz=4"),
+            ("=?utf-8?Q?open", "=?utf-8?Q?open"),
+        ] {
+            assert_eq!(decode(value.as_bytes()), expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn many_openings_cost_little() {
+        let value = b"=?".repeat(2048);
+        assert_eq!(decode(&value).len(), value.len());
+    }
+}
