@@ -183,7 +183,8 @@ mod tests {
 
     #[test]
     fn fields_as_real_mail_has_them() {
-        let rows: &[(&[u8], &[(&str, &str)])] = &[
+        type Named<'a> = &'a [(&'a str, &'a str)];
+        let rows: &[(&[u8], Named<'_>)] = &[
             (b"", &[]),
             (b"\r\nBody: no\r\n", &[]),
             (b"\n A: no\n", &[]),
