@@ -220,6 +220,11 @@ impl Plan {
         }
     }
 
+    /// The questions that were asked and not yet answered.
+    pub fn open_questions(&self) -> impl Iterator<Item = &Question> {
+        self.open.iter()
+    }
+
     fn step(&mut self) -> Step {
         match self.decide(false) {
             Next::Done(planned) => Step::Done(planned),
