@@ -1,1 +1,24 @@
-//! Resolver that remembers which server said what
+//! DNS for a mail transport: a resolver that remembers which server said what.
+//!
+//! Its rooms, from the wire up: [`wire`] (codec), [`meaning`] (what a reply amounts to), [`exchange`] (one
+//! question to one server), [`servers`] (their health and order), [`cache`], [`resolver`] (strategy).
+//! Every server asked leaves an observation, successes too.
+//!
+//! Not here: what follows from the answers for mail (`route`), reading `/etc/resolv.conf` (the binary's; its
+//! text is understood by [`system_servers`]), walking from the root, DNSSEC validation.
+
+pub mod cache;
+pub mod exchange;
+pub mod lookup;
+pub mod meaning;
+pub mod name;
+pub mod resolver;
+pub mod servers;
+pub mod settings;
+pub mod wire;
+
+pub use lookup::{Agreement, Lookup};
+pub use name::{BadName, to_dns};
+pub use resolver::Resolver;
+pub use servers::ServerHealth;
+pub use settings::{Settings, system_servers};
