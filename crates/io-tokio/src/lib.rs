@@ -1,1 +1,37 @@
-//! The real world: tokio sockets, timers and the real disk
+//! The real world: tokio's timers, sockets and tasks, the operating system's randomness, a folder of the
+//! real disk, and the event log as a file.
+//!
+//! [`world`] gives the [`World`] of this machine. Not here: TLS (its issue is later), policy of any kind.
+
+mod clock;
+pub mod disk;
+mod event_json;
+pub mod journal;
+mod listener;
+mod net;
+mod random;
+mod spawn;
+mod stream;
+
+pub use disk::{DiskOpenError, RealDisk, RealFile};
+pub use event_json::line as event_line;
+pub use journal::{FileJournal, JournalError, NullJournal};
+
+use posthaste_io::{Journal, World};
+use std::sync::Arc;
+
+/// The world of this machine, with its event log.
+///
+/// # Panics
+/// Outside a tokio runtime: timers, sockets and tasks belong to the runtime that is current here.
+#[must_use]
+pub fn world(journal: Arc<dyn Journal>) -> World {
+    let runtime = tokio::runtime::Handle::current();
+    World {
+        clock: Arc::new(clock::RealClock::start()),
+        random: Arc::new(random::OsRandom::new()),
+        net: Arc::new(net::RealNet),
+        spawn: Arc::new(spawn::RealSpawn::new(runtime)),
+        journal,
+    }
+}

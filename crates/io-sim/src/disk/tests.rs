@@ -278,7 +278,7 @@ fn every_cut_of_a_recording_keeps_what_was_durable_then() {
                 let whole = stored.is_some_and(|s| s.iter().all(|&b| b == wanted));
                 assert!(whole || at < from, "block {block} lost by a cut at {at}, seed {seed}");
             }
-            torn += usize::from(octets.len() % 1024 != 0);
+            torn += usize::from(!octets.len().is_multiple_of(1024));
         }
     }
     assert!(torn > 50, "{torn} torn tails");

@@ -1,0 +1,291 @@
+//! One event as one line of JSON. The format is described in the head of [`crate::journal`].
+
+use posthaste_evidence::{ConnectFault, Event, EventKind, Fault};
+use posthaste_mail::Reply;
+use serde::Serialize;
+use std::borrow::Cow;
+
+/// The version of the format; raised when a field changes its meaning, not when one is added.
+const VERSION: u32 = 1;
+
+/// The event as JSON without a line end.
+#[must_use]
+pub fn line(event: &Event) -> String {
+    let mut line = Line {
+        v: VERSION,
+        at: event.at.rfc3339(),
+        commit: event.commit,
+        id: event.message.to_string(),
+        ..Line::default()
+    };
+    describe(&event.kind, &mut line);
+    serde_json::to_string(&line).expect("a struct of strings and numbers becomes JSON")
+}
+
+/// What tells an event from every other: commit, message, event (or act), recipient (or notice).
+pub(crate) type Identity<'a> = (u64, u64, &'a str, Cow<'a, str>);
+
+/// The identity of an event: fields that are the same when it is made again from the spool.
+pub(crate) fn identity(event: &Event) -> Identity<'_> {
+    let detail = match &event.kind {
+        EventKind::Tried { to, .. } | EventKind::Expired { to } => to.as_str().into(),
+        EventKind::Operator { to, .. } => to.as_deref().unwrap_or("").into(),
+        EventKind::Notice { id } => id.to_string().into(),
+        EventKind::Received { .. } | EventKind::NoNotice | EventKind::Poison | EventKind::Done => {
+            "".into()
+        }
+    };
+    let name = match &event.kind {
+        EventKind::Operator { act, .. } => act,
+        kind => event_name(kind),
+    };
+    (event.commit, event.message.as_u64(), name, detail)
+}
+
+#[derive(Serialize, Default)]
+struct Line<'a> {
+    v: u32,
+    at: String,
+    commit: u64,
+    id: String,
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<To<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listener: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    host: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reply: Option<ReplyLine>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fault: Option<FaultLine<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum To<'a> {
+    One(&'a str),
+    All(&'a [String]),
+}
+
+#[derive(Serialize)]
+struct ReplyLine {
+    code: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enhanced: Option<String>,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct FaultLine<'a> {
+    kind: &'static str,
+    stage: &'static str,
+    status: String,
+    permanent: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+}
+
+fn describe<'a>(kind: &'a EventKind, line: &mut Line<'a>) {
+    line.event = event_name(kind);
+    match kind {
+        EventKind::Received { from, to, size, client, listener, message_id } => {
+            line.from = Some(from);
+            line.to = Some(To::All(to));
+            line.size = Some(*size);
+            line.client = client.map(|client| client.to_string());
+            line.listener = Some(listener);
+            line.message_id = message_id.as_deref();
+        }
+        EventKind::Tried { to, host, reply, fault, next, .. } => {
+            line.to = Some(To::One(to));
+            line.host = host.as_ref().map(|(name, _)| name.as_str());
+            line.address = host.as_ref().map(|(_, address)| address.to_string());
+            line.reply = reply.as_ref().map(reply_line);
+            line.fault = fault.as_ref().map(fault_line);
+            line.next = next.map(|next| next.rfc3339());
+        }
+        EventKind::Expired { to } => line.to = Some(To::One(to)),
+        EventKind::Notice { id } => line.notice = Some(id.to_string()),
+        EventKind::Operator { to, act } => {
+            line.to = to.as_deref().map(To::One);
+            line.act = Some(act);
+        }
+        EventKind::NoNotice | EventKind::Poison | EventKind::Done => {}
+    }
+}
+
+fn event_name(kind: &EventKind) -> &'static str {
+    match kind {
+        EventKind::Received { .. } => "received",
+        EventKind::Tried { outcome, .. } => outcome.name(),
+        EventKind::Expired { .. } => "expired",
+        EventKind::Notice { .. } => "notice",
+        EventKind::NoNotice => "no_notice",
+        EventKind::Operator { .. } => "operator",
+        EventKind::Poison => "poison",
+        EventKind::Done => "done",
+    }
+}
+
+fn reply_line(reply: &Reply) -> ReplyLine {
+    ReplyLine {
+        code: reply.code,
+        enhanced: reply.enhanced.map(|status| status.to_string()),
+        text: reply.shortened().text(),
+    }
+}
+
+fn fault_line(fault: &Fault) -> FaultLine<'_> {
+    let (kind, detail, name) = fault_words(fault);
+    FaultLine {
+        kind,
+        stage: fault.stage().name(),
+        status: fault.status().to_string(),
+        permanent: fault.is_permanent(),
+        detail,
+        name,
+    }
+}
+
+fn fault_words(fault: &Fault) -> (&'static str, Option<String>, Option<&str>) {
+    match fault {
+        Fault::Reply { reply, .. } => ("reply", Some(reply.shortened().to_string()), None),
+        Fault::DnsFailed { name, kind, answer } => {
+            ("dns_failed", Some(format!("{kind:?} {answer:?}").to_lowercase()), Some(name))
+        }
+        Fault::NoSuchDomain { name } => ("no_such_domain", None, Some(name)),
+        Fault::NoHosts { name } => ("no_hosts", None, Some(name)),
+        Fault::NullMx { name } => ("null_mx", None, Some(name)),
+        Fault::LoopsBack { name } => ("loops_back", None, Some(name)),
+        Fault::OnlyPrivateAddresses { name } => ("only_private_addresses", None, Some(name)),
+        Fault::Connect(fault) => ("connect", Some(connect_words(*fault)), None),
+        Fault::Lost { .. } => ("lost", None, None),
+        Fault::TimedOut { after, .. } => {
+            ("timed_out", Some(format!("after {} s", after.as_secs())), None)
+        }
+        Fault::Gibberish { .. } => ("gibberish", None, None),
+        Fault::NeedsSmtpUtf8 => ("needs_smtputf8", None, None),
+        Fault::NeedsEightBit => ("needs_8bitmime", None, None),
+        Fault::OverPeersSize { limit } => ("over_peers_size", Some(limit.to_string()), None),
+        Fault::NoRoute => ("no_route", None, None),
+        Fault::StoreFault => ("store_fault", None, None),
+        Fault::AttemptTooLong => ("attempt_too_long", None, None),
+        Fault::Interrupted => ("interrupted", None, None),
+        Fault::Expired => ("expired", None, None),
+        Fault::Operator => ("operator", None, None),
+    }
+}
+
+fn connect_words(fault: ConnectFault) -> String {
+    match fault {
+        ConnectFault::Refused => "refused",
+        ConnectFault::TimedOut => "timed out",
+        ConnectFault::HostUnreachable => "host unreachable",
+        ConnectFault::NetworkUnreachable => "network unreachable",
+        ConnectFault::Forbidden => "forbidden",
+        ConnectFault::SourceUnavailable => "source address unavailable",
+        ConnectFault::LocalResources => "no local resources",
+        ConnectFault::Reset => "reset",
+        ConnectFault::Other(number) => return format!("error {number}"),
+    }
+    .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use posthaste_evidence::{AnswerKind, Outcome, RecordType, Stage};
+    use posthaste_mail::{EnhancedStatus, QueueId, Timestamp};
+
+    fn event(kind: EventKind) -> String {
+        let at = Timestamp::from_micros(1_795_243_984_123_456);
+        line(&Event { at, commit: 7, message: QueueId::from_u64(1), kind })
+    }
+
+    const HEAD: &str = r#"{"v":1,"at":"2026-11-21T06:53:04.123Z","commit":7,"id":"0000000000001","#;
+
+    #[test]
+    fn every_kind_has_its_line() {
+        let tried = EventKind::Tried {
+            to: "b@y.example".into(),
+            outcome: Outcome::Deferred,
+            host: Some(("mx.y.example".into(), ([192, 0, 2, 1], 25).into())),
+            reply: Some(Reply::new(450, Some(EnhancedStatus::new(4, 2, 0)), "say \"later\"\n")),
+            fault: Some(Fault::Connect(ConnectFault::Refused)),
+            next: Some(Timestamp::from_secs(1_795_243_990)),
+        };
+        let received = EventKind::Received {
+            from: String::new(),
+            to: vec!["b@y.example".into()],
+            size: 10,
+            client: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+            listener: "relay".into(),
+            message_id: None,
+        };
+        for (kind, tail) in [
+            (
+                received,
+                r#""event":"received","from":"","to":["b@y.example"],"size":10,"client":"127.0.0.1","listener":"relay"}"#,
+            ),
+            (
+                tried,
+                r#""event":"deferred","to":"b@y.example","host":"mx.y.example","address":"192.0.2.1:25","reply":{"code":450,"enhanced":"4.2.0","text":"say \"later\"\n"},"fault":{"kind":"connect","stage":"connect","status":"4.4.1","permanent":false,"detail":"refused"},"next":"2026-11-21T06:53:10.000Z"}"#,
+            ),
+            (EventKind::Expired { to: "b@y".into() }, r#""event":"expired","to":"b@y"}"#),
+            (
+                EventKind::Notice { id: QueueId::from_u64(2) },
+                r#""event":"notice","notice":"0000000000002"}"#,
+            ),
+            (EventKind::NoNotice, r#""event":"no_notice"}"#),
+            (
+                EventKind::Operator { to: None, act: "remove" },
+                r#""event":"operator","act":"remove"}"#,
+            ),
+            (EventKind::Poison, r#""event":"poison"}"#),
+            (EventKind::Done, r#""event":"done"}"#),
+        ] {
+            assert_eq!(event(kind), format!("{HEAD}{tail}"));
+        }
+    }
+
+    #[test]
+    fn a_fault_names_what_it_is_about() {
+        let name = || "y.example".to_owned();
+        for (fault, kind, detail) in [
+            (
+                Fault::DnsFailed {
+                    name: name(),
+                    kind: RecordType::Mx,
+                    answer: AnswerKind::ServFail,
+                },
+                "dns_failed",
+                Some("mx servfail"),
+            ),
+            (Fault::NoSuchDomain { name: name() }, "no_such_domain", None),
+            (Fault::Lost { stage: Stage::Eod }, "lost", None),
+            (Fault::Connect(ConnectFault::Other(42)), "connect", Some("error 42")),
+        ] {
+            let line = fault_line(&fault);
+            assert_eq!((line.kind, line.detail.as_deref()), (kind, detail));
+        }
+    }
+}
