@@ -1,2 +1,5 @@
 //! Posthaste: one binary, the daemon and the operator's verbs
-fn main() {}
+mod config;
+fn main() {
+    let _ = config::load(None, false);
+}

@@ -1,0 +1,354 @@
+//! The kinds of value that only mail has: host names, networks, patterns of domains, next hops, retry steps.
+//!
+//! Not here: strings, numbers, durations (`setting`).
+
+use super::setting::{Setting, Text, Wrong, quote, wrong, wrong_type};
+use posthaste_mail::address::{check_domain_name, parse_literal};
+use posthaste_queue::schedule::Step;
+use posthaste_route::{Pattern, SmartHost};
+use std::net::{IpAddr, SocketAddr};
+use toml::Spanned;
+use toml::de::DeValue;
+
+/// A domain name, in lower case.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Domain(pub(crate) String);
+
+/// A network in CIDR notation (RFC 4632, RFC 4291 section 2.3), host bits zero.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Network {
+    /// Its first address.
+    pub(crate) first: IpAddr,
+    /// Leading bits that count: 0 to 32 or 128.
+    pub(crate) prefix: u8,
+}
+
+/// How a route sends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Via {
+    /// To the mail exchangers of the recipient's domain.
+    Mx,
+    /// To fixed hosts in this order.
+    Hosts(Vec<NextHop>),
+}
+
+/// A fixed next hop; without a port it has the route's.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct NextHop {
+    /// A name, or an address in text without brackets.
+    pub(crate) host: String,
+    /// Its own port.
+    pub(crate) port: Option<u16>,
+}
+
+/// Which DNS servers are asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Servers {
+    /// Those of the system, `/etc/resolv.conf`.
+    System,
+    /// These, the preferred one first.
+    These(Vec<SocketAddr>),
+}
+
+/// Where the read-only interface listens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum AdminAddress {
+    /// Nowhere.
+    Off,
+    /// Here; always loopback.
+    At(SocketAddr),
+}
+
+impl Text for Domain {
+    const EXPECTED: &'static str = "a domain name such as \"mail.example.org\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        check_domain_name(text).map_err(|_| format!("\"{text}\" is not a domain name"))?;
+        Ok(Self(text.to_lowercase()))
+    }
+
+    fn to_text(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl Network {
+    /// Whether an address lies in it. An IPv4 address mapped into IPv6 counts as the IPv4 address it is.
+    #[cfg(test)]
+    pub(crate) fn contains(self, ip: IpAddr) -> bool {
+        Self { first: ip.to_canonical(), prefix: self.prefix }.masked() == Some(self.first)
+    }
+
+    /// The first address of the network that `first` lies in; `None` when the prefix is too long.
+    fn masked(self) -> Option<IpAddr> {
+        match self.first {
+            IpAddr::V4(ip) => {
+                let keep = 32u32.checked_sub(self.prefix.into())?;
+                let mask = u32::MAX.checked_shl(keep).unwrap_or(0);
+                Some(IpAddr::V4((ip.to_bits() & mask).into()))
+            }
+            IpAddr::V6(ip) => {
+                let keep = 128u32.checked_sub(self.prefix.into())?;
+                let mask = u128::MAX.checked_shl(keep).unwrap_or(0);
+                Some(IpAddr::V6((ip.to_bits() & mask).into()))
+            }
+        }
+    }
+}
+
+impl Text for Network {
+    const EXPECTED: &'static str = "a network such as \"192.0.2.0/24\" or \"2001:db8::/32\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
+        let first: IpAddr =
+            address.parse().map_err(|_| format!("\"{address}\" is not an address"))?;
+        let all = if first.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            Some(digits) => {
+                digits.parse().map_err(|_| format!("\"{digits}\" is not a prefix length"))?
+            }
+            None => all,
+        };
+        let network = Self { first, prefix };
+        match network.masked() {
+            None => Err(format!("the prefix length {prefix} is over {all}")),
+            Some(masked) if masked != first => {
+                Err(format!("\"{text}\" has host bits set; write \"{masked}/{prefix}\""))
+            }
+            Some(_) => Ok(network),
+        }
+    }
+
+    fn to_text(&self) -> String {
+        format!("{}/{}", self.first, self.prefix)
+    }
+}
+
+impl Text for Pattern {
+    const EXPECTED: &'static str = "\"example.org\", \"*.example.org\", \"[192.0.2.1]\" or \"*\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("\"{text}\" is not a pattern of domains"))
+    }
+
+    fn to_text(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl NextHop {
+    /// With the route's port where it has none.
+    pub(crate) fn with_port(&self, default: u16) -> SmartHost {
+        SmartHost { host: self.host.clone(), port: self.port.unwrap_or(default) }
+    }
+}
+
+impl Text for NextHop {
+    const EXPECTED: &'static str = "a next hop such as \"relay.example.org\", \"relay.example.org:587\" or \"[192.0.2.1]:2526\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let wrong = || format!("\"{text}\" is not a next hop");
+        if let Ok(ip) = text.parse::<IpAddr>() {
+            return Ok(Self { host: ip.to_string(), port: None });
+        }
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (text, None),
+        };
+        let port = match port {
+            Some(digits) => match digits.parse::<u16>() {
+                Ok(port) if port > 0 => Some(port),
+                _ => return Err(format!("\"{digits}\" is not a port")),
+            },
+            None => None,
+        };
+        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
+        let host = match bare {
+            Some(inner) => inner
+                .parse::<IpAddr>()
+                .ok()
+                .or_else(|| parse_literal(host))
+                .ok_or_else(wrong)?
+                .to_string(),
+            None => Domain::from_text(host).map_err(|_| wrong())?.0,
+        };
+        Ok(Self { host, port })
+    }
+
+    fn to_text(&self) -> String {
+        let host = if self.host.parse::<IpAddr>().is_ok() {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
+        self.port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"))
+    }
+}
+
+impl Setting for Via {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong> {
+        const EXPECTED: &str = "\"mx\" or a list of next hops such as [\"relay.example.org:25\"]";
+        match value.get_ref() {
+            DeValue::String(text) if text.as_ref() == "mx" => Ok(Self::Mx),
+            DeValue::String(text) => {
+                Err(wrong(value, format!("expected {EXPECTED}; write \"mx\" or [\"{text}\"]")))
+            }
+            DeValue::Array(array) if array.is_empty() => {
+                Err(wrong(value, format!("the list is empty; expected {EXPECTED}")))
+            }
+            DeValue::Array(_) => Vec::read(value).map(Self::Hosts),
+            _ => Err(wrong_type(value, EXPECTED)),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Mx => quote("mx"),
+            Self::Hosts(hosts) => hosts.show(),
+        }
+    }
+}
+
+impl Setting for Servers {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong> {
+        const EXPECTED: &str = "\"system\" or a list of addresses such as [\"192.0.2.1:53\"]";
+        match value.get_ref() {
+            DeValue::String(text) if text.as_ref() == "system" => Ok(Self::System),
+            DeValue::Array(array) if array.is_empty() => {
+                Err(wrong(value, format!("the list is empty; expected {EXPECTED}")))
+            }
+            DeValue::Array(_) => {
+                let servers = Vec::<Server>::read(value)?;
+                Ok(Self::These(servers.into_iter().map(|s| s.0).collect()))
+            }
+            _ => Err(wrong_type(value, EXPECTED)),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::System => quote("system"),
+            Self::These(servers) => servers.show(),
+        }
+    }
+}
+
+/// A DNS server; port 53 when none is given.
+struct Server(SocketAddr);
+
+impl Text for Server {
+    const EXPECTED: &'static str = "a DNS server such as \"192.0.2.1\" or \"127.0.0.1:5353\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let address = text.parse().or_else(|_| {
+            text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, posthaste_dns::settings::DNS_PORT))
+        });
+        address.map(Self).map_err(|_| format!("\"{text}\" is not an address"))
+    }
+
+    fn to_text(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+impl Text for AdminAddress {
+    const EXPECTED: &'static str =
+        "a loopback address and port such as \"127.0.0.1:2580\", or \"off\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self::Off);
+        }
+        let address: SocketAddr =
+            text.parse().map_err(|_| format!("\"{text}\" is not an address and port"))?;
+        if !address.ip().is_loopback() {
+            return Err(format!(
+                "{} is not a loopback address, and this interface has no passwords yet",
+                address.ip()
+            ));
+        }
+        Ok(Self::At(address))
+    }
+
+    fn to_text(&self) -> String {
+        match self {
+            Self::Off => "off".to_owned(),
+            Self::At(address) => address.to_string(),
+        }
+    }
+}
+
+impl Setting for Step {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong> {
+        const EXPECTED: &str = "a step such as { times = 4, every = \"1 min\" }";
+        let DeValue::Table(table) = value.get_ref() else {
+            return Err(wrong_type(value, EXPECTED));
+        };
+        if let Some((key, _)) =
+            table.iter().find(|(k, _)| !["times", "every"].contains(&k.get_ref().as_ref()))
+        {
+            let what = format!("unknown setting `{}`; expected {EXPECTED}", key.get_ref());
+            return Err(Wrong { span: key.span(), what });
+        }
+        let missing = |key| wrong(value, format!("`{key}` is missing; expected {EXPECTED}"));
+        let times = u32::read(table.get("times").ok_or_else(|| missing("times"))?)?;
+        let every = Setting::read(table.get("every").ok_or_else(|| missing("every"))?)?;
+        Ok(Self { times, every })
+    }
+
+    fn show(&self) -> String {
+        format!("{{ times = {}, every = {} }}", self.times, self.every.show())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_hold_what_they_say() {
+        let network = |t: &str| Network::from_text(t).unwrap();
+        for (text, inside, outside) in [
+            ("127.0.0.0/8", "127.9.9.9", "128.0.0.1"),
+            ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
+            ("0.0.0.0/0", "8.8.8.8", "::1"),
+            ("2001:db8::/32", "2001:db8:1::1", "2001:db9::1"),
+            ("::/0", "::1", "127.0.0.1"),
+            ("127.0.0.0/8", "::ffff:127.0.0.1", "::ffff:128.0.0.1"),
+        ] {
+            assert!(network(text).contains(inside.parse().unwrap()), "{text} has {inside}");
+            assert!(!network(text).contains(outside.parse().unwrap()), "{text} has no {outside}");
+        }
+        for (text, why) in [
+            ("192.0.2.1/24", "\"192.0.2.1/24\" has host bits set; write \"192.0.2.0/24\""),
+            ("192.0.2.0/33", "the prefix length 33 is over 32"),
+            ("example.org", "\"example.org\" is not an address"),
+            ("::/x", "\"x\" is not a prefix length"),
+        ] {
+            assert_eq!(Network::from_text(text).unwrap_err(), why);
+        }
+    }
+
+    #[test]
+    fn next_hops_are_written_in_many_ways() {
+        for (text, host, port, shown) in [
+            ("Relay.example.org", "relay.example.org", None, "relay.example.org"),
+            ("relay.example.org:587", "relay.example.org", Some(587), "relay.example.org:587"),
+            ("192.0.2.1:2526", "192.0.2.1", Some(2526), "[192.0.2.1]:2526"),
+            ("[192.0.2.1]:2526", "192.0.2.1", Some(2526), "[192.0.2.1]:2526"),
+            ("[192.0.2.1]", "192.0.2.1", None, "[192.0.2.1]"),
+            ("2001:db8::1", "2001:db8::1", None, "[2001:db8::1]"),
+            ("[2001:db8::1]:25", "2001:db8::1", Some(25), "[2001:db8::1]:25"),
+            ("[IPv6:2001:db8::1]", "2001:db8::1", None, "[2001:db8::1]"),
+        ] {
+            let hop = NextHop::from_text(text).expect(text);
+            assert_eq!(hop, NextHop { host: host.into(), port }, "{text}");
+            assert_eq!(hop.to_text(), shown);
+            assert_eq!(NextHop::from_text(shown), Ok(hop));
+        }
+        for text in ["", "a b", "host:0", "host:x", "[nonsense]:25", "[::1", "a@b"] {
+            assert!(NextHop::from_text(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! The configuration: one TOML file, typed, unknown names refused, every error with its place.
+//!
+//! `file` says which settings there are; `lower` turns them into the agents' own settings. Not here: what an agent
+//! does with them.
+
+mod complain;
+mod file;
+mod kinds;
+mod read;
+mod routes;
+mod setting;
+mod show;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use complain::Complaints;
+pub(crate) use file::{Config, Level, LogFormat};
+pub(crate) use kinds::AdminAddress;
+
+use file::{MAX_FILE, Surroundings};
+use posthaste_mail::address::check_domain_name;
+use read::Shown;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+/// What `config show` calls the absent file.
+const NO_FILE: &str = "(no file)";
+
+/// A configuration that was read and checked.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The settings.
+    pub(crate) config: Config,
+    /// The file's name as given; `None` without a file.
+    pub(crate) file: Option<PathBuf>,
+    shown: Vec<Shown>,
+}
+
+/// A configuration that cannot be used; the operator must correct the file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// It cannot be read at all.
+    #[error("cannot read {file}: {why}")]
+    Unreadable {
+        /// Its name.
+        file: String,
+        /// What the system says.
+        why: std::io::Error,
+    },
+    /// It was read, and something is wrong with it.
+    #[error(transparent)]
+    Wrong(#[from] Complaints),
+}
+
+/// Reads and checks the file, or answers the defaults without one.
+pub(crate) fn load(file: Option<&Path>, allow_clock_scale: bool) -> Result<Loaded, ConfigError> {
+    let text = file.map_or_else(|| Ok(String::new()), read_text)?;
+    let name = file.map_or_else(|| NO_FILE.to_owned(), |f| f.display().to_string());
+    let folder = file.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
+    let around = Surroundings { allow_clock_scale, machine_name: machine_name(), folder };
+    let (config, shown) = file::read(&name, &text, &around)?;
+    Ok(Loaded { config, file: file.map(Path::to_owned), shown })
+}
+
+impl Loaded {
+    /// The effective settings as TOML, with where each came from.
+    pub(crate) fn show(&self) -> String {
+        let name = self.file.as_deref().map(Path::display);
+        show::as_toml(&self.shown, &name.map_or_else(|| NO_FILE.to_owned(), |n| n.to_string()))
+    }
+
+    /// Each setting with its value and where it came from, for `--json`.
+    pub(crate) fn settings(&self) -> Vec<SettingView> {
+        self.shown.iter().map(SettingView::of).collect()
+    }
+}
+
+/// One effective setting for `config show --json`.
+#[derive(serde::Serialize)]
+pub(crate) struct SettingView {
+    section: String,
+    number: usize,
+    key: &'static str,
+    /// As TOML.
+    value: Option<String>,
+    origin: &'static str,
+    line: Option<usize>,
+}
+
+impl SettingView {
+    fn of(shown: &Shown) -> Self {
+        let (origin, line) = match shown.origin {
+            read::Origin::Default(why) => (why, None),
+            read::Origin::Line(line) => ("file", Some(line)),
+        };
+        Self {
+            section: shown.section.clone(),
+            number: shown.number,
+            key: shown.key,
+            value: shown.value.clone(),
+            origin,
+            line,
+        }
+    }
+}
+
+fn read_text(file: &Path) -> Result<String, ConfigError> {
+    let unreadable = |why| ConfigError::Unreadable { file: file.display().to_string(), why };
+    let open = std::fs::File::open(file).map_err(unreadable)?;
+    let mut text = String::new();
+    open.take(MAX_FILE + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > MAX_FILE {
+        let why = format!("it is larger than {MAX_FILE} octets");
+        return Err(unreadable(std::io::Error::other(why)));
+    }
+    Ok(text)
+}
+
+/// The machine's name as mail can use it, `localhost` when it has none.
+fn machine_name() -> String {
+    let name = rustix::system::uname().nodename().to_string_lossy().to_lowercase();
+    if check_domain_name(&name).is_ok() { name } else { "localhost".to_owned() }
+}

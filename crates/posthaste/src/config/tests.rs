@@ -1,0 +1,228 @@
+//! The configuration as an operator meets it: what is wrong with a file, in full; what a file comes to.
+
+use super::file::{BareNewline, Config, ListenerKind, Surroundings, read};
+use super::kinds::{AdminAddress, NextHop, Servers, Via};
+use super::show::as_toml;
+use posthaste_route::Pattern;
+use std::path::PathBuf;
+use std::time::Duration;
+
+fn around() -> Surroundings {
+    Surroundings {
+        allow_clock_scale: false,
+        machine_name: "machine.example".into(),
+        folder: PathBuf::from("/etc/posthaste"),
+    }
+}
+
+fn good(text: &str) -> Config {
+    read("p.toml", text, &around()).unwrap_or_else(|e| panic!("{e}")).0
+}
+
+fn complaints(text: &str) -> String {
+    read("p.toml", text, &around()).map(|_| ()).expect_err(text).to_string()
+}
+
+#[test]
+fn without_a_file_it_is_a_relay_for_this_machine() {
+    let config = good("");
+    assert_eq!(config.hostname.0, "machine.example");
+    assert_eq!(config.data, PathBuf::from("/etc/posthaste/./posthaste-data"));
+    assert_eq!(config.listeners.len(), 1);
+    assert_eq!(config.listeners[0].address.to_string(), "127.0.0.1:2525");
+    assert_eq!(config.listeners[0].kind, ListenerKind::Relay);
+    assert_eq!(config.listeners[0].bare_newline, BareNewline::Normalize);
+    let relays = |ip: &str| config.relay_networks.iter().any(|n| n.contains(ip.parse().unwrap()));
+    assert!(relays("127.0.0.1") && relays("::1") && !relays("192.0.2.1") && !relays("10.0.0.1"));
+    assert_eq!(config.routes.len(), 1);
+    assert_eq!(config.routes[0].to, [Pattern::Any]);
+    assert_eq!(config.routes[0].via, Via::Mx);
+    assert_eq!(config.resolver.servers, Servers::System);
+    assert_eq!(config.retry.expire_after, Duration::from_secs(5 * 86_400));
+    let AdminAddress::At(admin) = config.admin.address else { panic!("it listens") };
+    assert_eq!(admin.to_string(), "127.0.0.1:2580");
+    assert_eq!(config.admin.socket, config.data.join("control.sock"));
+}
+
+#[test]
+fn a_whole_file_is_read() {
+    let config = good(
+        r#"
+        hostname = "Mail.Example.org"
+        data = "/var/spool/posthaste"
+        profile = "exchange"
+        domains = ["example.org", "example.net"]
+
+        [[listener]]
+        address = "[::]:25"
+        kind = "mx"
+
+        [[listener]]
+        name = "inside"
+        address = "10.0.0.1:25"
+
+        [[route]]
+        to = ["example.org"]
+        via = ["10.0.0.5", "[2001:db8::5]:2526"]
+        port = 2525
+        expire_after = "1d"
+
+        [[route]]
+        to = ["*.partner.example", "[192.0.2.1]"]
+        eight_bit = "fail"
+        source = ["192.0.2.9", "2001:db8::9"]
+        retry.later = ["1h"]
+
+        [retry]
+        glitch = { times = 2, every = "30s" }
+        jitter = 0
+
+        [resolver]
+        servers = ["127.0.0.1:5353", "::1"]
+
+        [admin]
+        address = "off"
+        socket = "run/control.sock"
+        "#,
+    );
+    assert_eq!(config.hostname.0, "mail.example.org");
+    assert_eq!(config.listeners[0].name, "mx");
+    assert_eq!(config.listeners[0].bare_newline, BareNewline::Reject);
+    assert_eq!(config.listeners[1].name, "inside");
+    assert_eq!(config.retry.expire_after, Duration::from_secs(2 * 86_400), "profile exchange");
+    assert_eq!(config.retry.later, [Duration::from_secs(600)], "profile exchange");
+    assert_eq!((config.retry.glitch.times, config.retry.jitter), (2, 0));
+    let [first, second, last] = &config.routes[..] else { panic!("two and the default") };
+    assert_eq!(first.name, "example.org");
+    let hop = |host: &str, port| NextHop { host: host.into(), port };
+    assert_eq!(first.via, Via::Hosts(vec![hop("10.0.0.5", None), hop("2001:db8::5", Some(2526))]));
+    assert!(first.allow_private);
+    assert_eq!(first.expire_after, Some(Duration::from_secs(86_400)));
+    let own = second.retry.as_ref().expect("it has its own schedule");
+    assert_eq!((own.glitch.times, own.later.as_slice()), (2, &[Duration::from_secs(3600)][..]));
+    assert!(!second.allow_private);
+    assert_eq!(last.to, [Pattern::Any]);
+    let Servers::These(servers) = &config.resolver.servers else { panic!("two servers") };
+    assert_eq!(servers[1].to_string(), "[::1]:53");
+    assert_eq!(config.admin.address, AdminAddress::Off);
+    assert_eq!(config.admin.socket, PathBuf::from("/etc/posthaste/run/control.sock"));
+}
+
+#[test]
+fn every_error_has_its_place_and_says_what_to_do() {
+    for (text, expected) in [
+        ("hostnme = \"x\"", "p.toml:1:1: unknown setting `hostnme`; did you mean `hostname`?"),
+        (
+            "[[listener]]\nadress = \"127.0.0.1:25\"",
+            "p.toml:2:1: unknown setting `adress` in [[listener]]; did you mean `address`?",
+        ),
+        (
+            "[limits]\nzzz = 1",
+            "p.toml:2:1: unknown setting `zzz` in [limits]; known here: message_size, recipients, \
+             sessions, sessions_per_client, commands, errors, hops, loops, receive_memory",
+        ),
+        (
+            "expire_after = 5",
+            "p.toml:1:16: `expire_after`: expected a duration such as \"30s\", \"5 min\" or \"2d\", \
+             found an integer",
+        ),
+        (
+            "expire_after = \"5 dayz\"",
+            "p.toml:1:16: `expire_after`: unknown unit `dayz`; units are us, ms, s, min, h and d; \
+             expected a duration such as \"30s\", \"5 min\" or \"2d\"",
+        ),
+        ("expire_after = \"1s\"", "p.toml:1:16: `expire_after` must be from \"1 min\" to \"30d\""),
+        (
+            "profile = \"exchnage\"",
+            "p.toml:1:11: `profile`: \"exchnage\" is not allowed; did you mean \"exchange\"?",
+        ),
+        (
+            "[[listener]]\nkind = \"both\"",
+            "p.toml:2:8: `listener.kind`: \"both\" is not allowed; allowed: \"relay\" or \"mx\"",
+        ),
+        (
+            "relay_networks = [\"10.0.0.0/8\", \"10.0.0.1/8\"]",
+            "p.toml:1:33: `relay_networks`: \"10.0.0.1/8\" has host bits set; write \"10.0.0.0/8\"; \
+             expected a network such as \"192.0.2.0/24\" or \"2001:db8::/32\"",
+        ),
+        (
+            "[admin]\naddress = \"0.0.0.0:2580\"",
+            "p.toml:2:11: `admin.address`: 0.0.0.0 is not a loopback address, and this interface has no \
+             passwords yet; expected a loopback address and port such as \"127.0.0.1:2580\", or \"off\"",
+        ),
+        (
+            "clock_scale = 60",
+            "p.toml:1:15: `clock_scale` is for tests; give --allow-clock-scale to use it",
+        ),
+        (
+            "[listener]\naddress = \"127.0.0.1:25\"",
+            "p.toml:1:1: there may be several `listener`; write [[listener]]",
+        ),
+        ("limits = 5", "p.toml:1:10: `limits` is a section, not an integer; write [limits]"),
+        (
+            "[[route]]\nto = [\"example.org\"]\nvia = \"10.0.0.5:25\"",
+            "p.toml:3:7: `route.via`: expected \"mx\" or a list of next hops such as \
+             [\"relay.example.org:25\"]; write \"mx\" or [\"10.0.0.5:25\"]",
+        ),
+        (
+            "[[route]]\nvia = \"mx\"",
+            "p.toml:1:1: `route.to` is missing; write to = [\"example.org\"]",
+        ),
+        (
+            "[[route]]\nto = [\"*\"]\n[[route]]\nto = [\"example.org\"]",
+            "p.toml:4:6: `example.org` never comes here: the route \"default\" above matches it first",
+        ),
+        (
+            "[[listener]]\naddress = \"127.0.0.1:25\"\n[[listener]]\naddress = \"127.0.0.1:25\"",
+            "p.toml:4:11: two listeners have the address 127.0.0.1:25",
+        ),
+        (
+            "[retry]\nglitch = { times = 4, evry = \"1 min\" }",
+            "p.toml:2:23: `retry.glitch`: unknown setting `evry`; expected a step such as \
+             { times = 4, every = \"1 min\" }",
+        ),
+        (
+            "[delivery]\ndestination_start = 50",
+            "p.toml:2:21: `delivery.destination_start` must not be over `delivery.destination_max`",
+        ),
+        (
+            "[limits]\nmessage_size = -1",
+            "p.toml:2:16: `limits.message_size`: -1 is below zero; expected a \
+          size such as \"36MB\" or \"256KiB\"",
+        ),
+        ("data = \"", "p.toml:1:9: invalid basic string, expected `\"`"),
+    ] {
+        assert_eq!(complaints(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn all_errors_are_listed_at_once_in_order() {
+    let text = "hostnme = \"x\"\n[limits]\nrecipients = \"many\"\n[retry]\njitter = 2\n";
+    assert_eq!(
+        complaints(text),
+        "p.toml:1:1: unknown setting `hostnme`; did you mean `hostname`?\n\
+         p.toml:3:14: `limits.recipients`: expected a whole number, found a string\n\
+         p.toml:5:10: `retry.jitter` must be from 0.0 to 0.9"
+    );
+}
+
+#[test]
+fn what_is_shown_reads_as_the_same_settings_and_names_its_origin() {
+    let text = "hostname = \"a.example\"\n[[route]]\nto = [\"b.example\"]\nvia = [\"10.0.0.1\"]\n\
+                retry.later = [\"2h\"]\n[limits]\nrecipients = 500\n[retry]\njitter = 0.1\n";
+    let (config, shown) = read("p.toml", text, &around()).expect("it is good");
+    let toml = as_toml(&shown, "p.toml");
+    for line in [
+        "hostname = \"a.example\"                           # p.toml:1",
+        "recipients = 500                                 # p.toml:7",
+        "sessions = 5000                                  # default",
+        "allow_private = true                             # default: default of fixed next hops",
+        "# expire_after is not set                        # default: as for all mail",
+        "to = [\"*\"]                                       # default: what no other route matches",
+    ] {
+        assert!(toml.lines().any(|l| l == line), "{line}\nis not in\n{toml}");
+    }
+    let (again, _) = read("p.toml", &toml, &around()).unwrap_or_else(|e| panic!("{e}\n{toml}"));
+    assert_eq!(again, config, "{toml}");
+}
