@@ -176,18 +176,17 @@ impl Scene {
 
     /// Retries every second: these stories wait for real clocks.
     fn settings(&self) -> String {
-        let data = self.dir.path().join("data");
+        let step = "{ times = 60, every = \"1s\" }";
         format!(
             "hostname = \"mta.sender.test\"\n\
              data = \"{data}\"\n\
              [[listener]]\naddress = \"{listener}\"\n\
-             [admin]\naddress = \"{admin}\"\n\
+             [[route]]\nto = [\"*\"]\nvia = \"mx\"\nallow_private = true\n\
              [resolver]\nservers = [\"{dns}\"]\n\
-             [[route]]\nto = \"*\"\nvia = \"mx\"\nprivate_targets = true\n\
-             [retry]\nconnect = [\"1s\"]\ntemporary = [\"1s\"]\n",
-            data = data.display(),
+             [retry]\nglitch = {step}\ntransient = {step}\nlater = [\"1s\"]\njitter = 0.0\n\
+             [admin]\naddress = \"off\"\n",
+            data = self.dir.path().join("data").display(),
             listener = self.listener,
-            admin = SocketAddr::new(self.listener.ip(), 2580),
             dns = self.dns.address(),
         )
     }
