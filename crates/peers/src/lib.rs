@@ -3,4 +3,5 @@
 //! They are written apart from the product's own protocol code on purpose: a peer that shared our parser
 //! would share its mistakes. Not here: judging what a test saw.
 
+pub mod dns;
 pub mod mail;
