@@ -13,6 +13,12 @@ use crate::process::Process;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_posthaste");
 
+/// `config check`, which needs no daemon.
+pub(crate) fn check(config: &Path) -> Output {
+    let mut command = Command::new(BINARY);
+    command.args(["config", "check", "--config"]).arg(config).output().expect("cargo built it")
+}
+
 /// A daemon that runs or was ended; ended when dropped.
 pub(crate) struct Posthaste {
     config: PathBuf,

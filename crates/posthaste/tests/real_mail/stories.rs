@@ -15,7 +15,7 @@ use crate::client::{Client, curl, swaks};
 use crate::dns::Dns;
 use crate::loopback;
 use crate::postfix::{Arrived, Postfix};
-use crate::posthaste::Posthaste;
+use crate::posthaste::{self, Posthaste};
 use crate::process::until;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -144,6 +144,21 @@ fn twenty_kills_while_accepting_and_delivering_lose_nothing() {
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}\n{}", posthaste.log());
     assert!(complete, "still queued after {:?}:\n{}", 2 * PATIENCE, posthaste.log());
     assert!(duplicates <= open_transactions, "{duplicates} duplicates, {open_transactions} open");
+}
+
+#[test]
+fn the_configurations_that_we_show_are_right() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let readme = fs::read_to_string(root.join("README.md")).expect("readable");
+    let shown = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let bench = fs::read_to_string(root.join("bench/posthaste.toml")).expect("readable");
+    for (name, text) in [("README.md", shown.expect("an example")), ("bench", bench.as_str())] {
+        let file = dir.path().join("posthaste.toml");
+        fs::write(&file, text).expect("ours");
+        let checked = posthaste::check(&file);
+        assert!(checked.status.success(), "{name}: {checked:?}");
+    }
 }
 
 const SENDERS: u32 = 4;
