@@ -1,1 +1,24 @@
-//! One attempt: route, connect, transfer, and an observation of every step
+//! One attempt: resolve, connect, greet, transfer, and an observation of every step.
+//!
+//! Floor 4: sees the machine only through `posthaste_io::World`. A probe is the same code, stopped early.
+//! Not here: when to try (`queue`), and what an outcome means for a message (`dispatch`).
+
+pub mod courier;
+mod family;
+pub mod hosts;
+pub mod line;
+pub mod lookup;
+pub mod needs;
+mod race;
+pub mod reach;
+pub mod settings;
+mod talk;
+pub mod transfer;
+
+pub use courier::Courier;
+pub use hosts::{AllHosts, Hosts, Turn};
+pub use line::Line;
+pub use needs::Needs;
+pub use reach::{Reached, Target, Unreached};
+pub use settings::Settings;
+pub use transfer::{Parcel, Transfer};

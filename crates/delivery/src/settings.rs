@@ -22,22 +22,6 @@ pub struct Settings {
     pub timeouts: posthaste_smtp::client::Timeouts,
     /// The longest that one attempt may take, connection included.
     pub attempt_limit: Duration,
-    /// Which address family is tried first.
-    pub family: FamilyPreference,
-}
-
-/// Which address family is tried first when a host has both.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum FamilyPreference {
-    /// IPv6 first (RFC 6724), IPv4 beside it after the stagger.
-    #[default]
-    V6First,
-    /// IPv4 first.
-    V4First,
-    /// Only IPv4.
-    V4Only,
-    /// Only IPv6.
-    V6Only,
 }
 
 impl Default for Settings {
@@ -51,7 +35,6 @@ impl Default for Settings {
             hosts_per_attempt: 10,
             timeouts: posthaste_smtp::client::Timeouts::default(),
             attempt_limit: Duration::from_secs(3600),
-            family: FamilyPreference::V6First,
         }
     }
 }

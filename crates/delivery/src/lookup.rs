@@ -1,0 +1,112 @@
+//! From a recipient's host to the hops to try: drives `route::Plan` with the answers of `dns`.
+//!
+//! Not here: the algorithm (`route`) and the asking (`dns`).
+
+use futures_util::future::{Either, select};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use posthaste_dns::{Agreement, Lookup, Resolver};
+use posthaste_evidence::{Effect, Fault, Observation, RecordType, Seen, Stage, Subject};
+use posthaste_io::{Task, World};
+use posthaste_mail::Host;
+use posthaste_route::{Hop, Ourselves, Plan, Planned, Question, Route, Step};
+use std::time::Duration;
+
+/// How long a plan that can already be used waits for answers still under way (RFC 8305 section 8).
+const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+/// Observations kept of the look-ups of one attempt.
+const MAX_OBSERVATIONS: usize = 128;
+
+/// Where to go, or why not, and what DNS said on the way.
+pub struct Found {
+    /// Hosts in the order to try, or the fault.
+    pub hops: Result<Vec<Hop>, Fault>,
+    /// In the order of the answers.
+    pub observations: Vec<Observation>,
+}
+
+type Asked<'a> = FuturesUnordered<Task<'a, (Question, Lookup)>>;
+
+/// Looks up the next hops for what stands right of a recipient's `@`.
+pub async fn find_hops(
+    world: &World,
+    resolver: &Resolver,
+    recipient: Host<'_>,
+    route: &Route,
+    ourselves: &Ourselves,
+) -> Found {
+    let (mut plan, mut step) = Plan::start(recipient, route, ourselves, world.random.next());
+    let mut asked = Asked::new();
+    let mut observations = Vec::new();
+    let began = world.wall();
+    let planned = loop {
+        match step {
+            Step::Done(planned) => break planned,
+            Step::Ask(questions) => {
+                for question in questions {
+                    asked.push(ask(resolver, question));
+                }
+            }
+            Step::Wait => {}
+        }
+        let Some((question, lookup)) = next_answer(world, &plan, &mut asked).await else {
+            break plan.conclude();
+        };
+        step = plan.answer(&question, &lookup.answer, lookup.permanent);
+        observations.extend(lookup.observations);
+    };
+    let open = plan.open_questions();
+    let waited = world.wall().since(began);
+    observations.extend(open.map(|q| unanswered(q, began, waited)));
+    finish(world, planned, observations)
+}
+
+/// The next answer; `None` when none is under way, or when the plan does well without those that are.
+async fn next_answer(
+    world: &World,
+    plan: &Plan,
+    asked: &mut Asked<'_>,
+) -> Option<(Question, Lookup)> {
+    if !plan.usable() {
+        return asked.next().await;
+    }
+    let mut timer = world.clock.timer();
+    timer.as_mut().set(world.now() + RESOLUTION_DELAY);
+    match select(asked.next(), timer).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(((), _)) => None,
+    }
+}
+
+fn ask(resolver: &Resolver, question: Question) -> Task<'_, (Question, Lookup)> {
+    let agreement = if question.confirm { Agreement::All } else { Agreement::First };
+    Box::pin(async move {
+        let lookup = resolver.ask(&question.name, question.kind, agreement).await;
+        (question, lookup)
+    })
+}
+
+fn finish(world: &World, planned: Planned, mut observations: Vec<Observation>) -> Found {
+    let now = world.wall();
+    observations.extend(planned.noted.into_iter().map(|n| n.observed(now)));
+    if planned.hops.is_err()
+        && let Some(last) = observations.last_mut()
+    {
+        last.effect = Effect::Blocking;
+    }
+    observations.truncate(MAX_OBSERVATIONS);
+    Found { hops: planned.hops, observations }
+}
+
+/// A question that was not waited for: without consequence for this attempt, but worth knowing.
+fn unanswered(question: &Question, at: posthaste_mail::Timestamp, after: Duration) -> Observation {
+    let stage = if question.kind == RecordType::Mx { Stage::DnsMx } else { Stage::DnsAddr };
+    let (name, kind) = (question.name.clone(), question.kind);
+    Observation {
+        at,
+        took: after,
+        stage,
+        subject: Subject::Question { server: None, name, kind },
+        seen: Seen::TimedOut { after },
+        effect: Effect::Cosmetic,
+    }
+}

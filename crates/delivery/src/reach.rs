@@ -1,0 +1,313 @@
+//! The first half of an attempt: from a destination to a connection that is ready for MAIL.
+//!
+//! Every step leaves an observation in the [`Connection`] record, successes too. Not here: the mail
+//! transaction (`line`), and what a failure means for the queue (`dispatch`).
+
+use crate::courier::Courier;
+use crate::hosts::{Hosts, Turn};
+use crate::line::{self, Line};
+use crate::lookup::{Found, find_hops};
+use crate::needs::Needs;
+use crate::race::{Candidate, Dialled, Race};
+use crate::settings::Settings;
+use posthaste_evidence::observation::Choice;
+use posthaste_evidence::{
+    ConnectFault, Connection, ConnectionId, Effect, Fault, Observation, Seen, Stage, Subject,
+};
+use posthaste_io::{Instant, Stream};
+use posthaste_mail::Host;
+use posthaste_route::{Hop, Route, endpoints};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+/// Where to go.
+pub struct Target<'a> {
+    /// Names the connection.
+    pub id: ConnectionId,
+    /// The destination's name: what stands right of a recipient's `@`, or the smarthosts' list.
+    pub destination: &'a str,
+    /// The same as a host; for smarthosts it does not matter.
+    pub host: Host<'a>,
+    /// How.
+    pub route: &'a Route,
+    /// What the host must offer.
+    pub needs: Needs,
+}
+
+/// What came of trying to reach a destination.
+pub enum Reached {
+    /// A host is ready for MAIL.
+    Line(Box<Line>),
+    /// None is.
+    Nobody(Box<Unreached>),
+}
+
+/// No host was ready for MAIL.
+#[derive(Debug)]
+pub struct Unreached {
+    /// What was seen.
+    pub connection: Connection,
+    /// Why; permanent only when every host was asked and every one said so.
+    pub fault: Fault,
+    /// Hosts that were dialled and are of no use now.
+    pub failed: Vec<SocketAddr>,
+    /// Hosts that were not dialled, because they rest or are busy. When nothing was dialled at all, the
+    /// fault says nothing new.
+    pub blocked: Vec<SocketAddr>,
+}
+
+impl Unreached {
+    /// Not one host was dialled, because all rest or are busy.
+    #[must_use]
+    pub const fn only_blocked(&self) -> bool {
+        self.failed.is_empty() && !self.blocked.is_empty()
+    }
+}
+
+/// What has been gathered on the way.
+pub(crate) struct Way<'a> {
+    courier: &'a Courier,
+    pub(crate) settings: Arc<Settings>,
+    hosts: &'a dyn Hosts,
+    connection: Connection,
+    began: Instant,
+    faults: Vec<Fault>,
+    failed: Vec<SocketAddr>,
+    blocked: Vec<SocketAddr>,
+}
+
+/// Observations kept of one connection's making.
+const MAX_OBSERVATIONS: usize = 256;
+
+impl Courier {
+    /// Finds a host of the destination that is ready for MAIL.
+    pub async fn reach(&self, target: &Target<'_>, hosts: &dyn Hosts) -> Reached {
+        let mut way = Way::new(self, target, hosts);
+        let ourselves = self.ourselves();
+        let found =
+            find_hops(&self.world, &self.resolver, target.host, target.route, &ourselves).await;
+        let Found { hops, observations } = found;
+        way.connection.observations = observations;
+        match hops {
+            Ok(hops) => way.try_hosts(&hops, target).await,
+            Err(fault) => way.give_up(Some(fault)),
+        }
+    }
+}
+
+impl<'a> Way<'a> {
+    fn new(courier: &'a Courier, target: &Target<'_>, hosts: &'a dyn Hosts) -> Self {
+        let connection = Connection {
+            id: target.id,
+            destination: target.destination.to_owned(),
+            route: target.route.name.clone(),
+            at: courier.world.wall(),
+            took: std::time::Duration::ZERO,
+            host: None,
+            peer: None,
+            local: None,
+            observations: Vec::new(),
+        };
+        Self {
+            courier,
+            settings: courier.settings(),
+            hosts,
+            connection,
+            began: courier.world.now(),
+            faults: Vec::new(),
+            failed: Vec::new(),
+            blocked: Vec::new(),
+        }
+    }
+
+    async fn try_hosts(mut self, hops: &[Hop], target: &Target<'_>) -> Reached {
+        let candidates = self.candidates(hops, target.route);
+        let courier = self.courier;
+        let mut race =
+            Race::new(&courier.world, self.hosts, candidates, self.settings.connect_limit);
+        while let Some(dialled) = race.next().await {
+            match dialled {
+                Dialled::Skipped(candidate, turn) => self.skipped(&candidate, turn),
+                Dialled::Failed(candidate, began, fault) => {
+                    self.not_dialled(&candidate, began, fault)
+                }
+                Dialled::Stream(candidate, began, stream) => {
+                    self.dialled(&candidate, began, &*stream);
+                    if let Some(line) = self.greet(&candidate, stream, target).await {
+                        drop(race);
+                        return Reached::Line(Box::new(self.ready(candidate, line)));
+                    }
+                }
+            }
+        }
+        drop(race);
+        self.give_up(None)
+    }
+
+    /// The addresses in order: those of a resting family last.
+    fn candidates(&mut self, hops: &[Hop], route: &Route) -> Vec<Candidate> {
+        let now = self.courier.world.now();
+        let mut awake = Vec::new();
+        let mut resting = Vec::new();
+        let mut last_preference = None;
+        for endpoint in endpoints(hops) {
+            let hop = &hops[endpoint.hop];
+            let worse = last_preference.is_some_and(|p| p != hop.preference);
+            last_preference = Some(hop.preference);
+            let candidate = Candidate {
+                host: hop.host.clone(),
+                address: endpoint.address,
+                from: source_for(&route.sources, endpoint.address),
+                stagger: if worse { self.settings.stagger_worse } else { self.settings.stagger },
+            };
+            if self.courier.families().rests(now, endpoint.address) {
+                self.chose(&candidate, Choice::FamilyRestsNow, Effect::Degrading);
+                resting.push(candidate);
+            } else {
+                awake.push(candidate);
+            }
+        }
+        awake.append(&mut resting);
+        awake.truncate(self.settings.hosts_per_attempt);
+        awake
+    }
+
+    fn skipped(&mut self, candidate: &Candidate, turn: Turn) {
+        self.blocked.push(candidate.address);
+        if turn == Turn::Resting {
+            self.chose(candidate, Choice::HostRestsNow, Effect::Degrading);
+        }
+    }
+
+    fn not_dialled(&mut self, candidate: &Candidate, began: Instant, fault: ConnectFault) {
+        let now = self.courier.world.now();
+        self.see(candidate, Stage::Connect, began, Seen::ConnectFailed(fault), Effect::Degrading);
+        if matches!(fault, ConnectFault::TimedOut | ConnectFault::NetworkUnreachable) {
+            self.courier.families().failed(now, candidate.address);
+        }
+        if !matches!(fault, ConnectFault::LocalResources | ConnectFault::SourceUnavailable) {
+            self.hosts.failed(candidate.address);
+            self.failed.push(candidate.address);
+        } else {
+            self.hosts.give(candidate.address);
+        }
+        self.faults.push(Fault::Connect(fault));
+    }
+
+    fn dialled(&mut self, candidate: &Candidate, began: Instant, stream: &dyn Stream) {
+        let seen = Seen::Connected { local: stream.local() };
+        self.see(candidate, Stage::Connect, began, seen, Effect::None);
+        self.courier.families().worked(candidate.address);
+    }
+
+    /// Greeting and EHLO; `None` when this host is of no use for this.
+    async fn greet(
+        &mut self,
+        candidate: &Candidate,
+        stream: Box<dyn Stream>,
+        target: &Target<'_>,
+    ) -> Option<line::Greeted> {
+        let world = &self.courier.world;
+        let greeted = line::greet(world, &self.settings, candidate, stream).await;
+        self.connection.observations.extend(greeted.observations);
+        let line = match greeted.result {
+            Ok(line) => line,
+            Err(fault) => {
+                self.hosts.failed(candidate.address);
+                self.failed.push(candidate.address);
+                self.faults.push(fault);
+                return None;
+            }
+        };
+        let Some((fault, choice)) = target.needs.unmet(line.capabilities()) else {
+            return Some(line);
+        };
+        self.chose(candidate, choice, Effect::Degrading);
+        self.hosts.give(candidate.address);
+        self.failed.push(candidate.address);
+        self.faults.push(fault);
+        line.quit(world, &self.settings).await;
+        None
+    }
+
+    fn ready(mut self, candidate: Candidate, greeted: line::Greeted) -> Line {
+        self.connection.took = self.courier.world.now() - self.began;
+        self.connection.host = Some(candidate.host);
+        self.connection.peer = Some(candidate.address);
+        self.connection.local = Some(greeted.local());
+        self.connection.observations.truncate(MAX_OBSERVATIONS);
+        Line::new(self.courier.world.clone(), self.settings, greeted, self.connection)
+    }
+
+    fn give_up(mut self, fault: Option<Fault>) -> Reached {
+        self.connection.took = self.courier.world.now() - self.began;
+        for observation in &mut self.connection.observations {
+            let failed = observation.effect == Effect::Degrading;
+            if failed && observation.stage.is_before_mail() {
+                observation.effect = Effect::Blocking;
+            }
+        }
+        self.connection.observations.truncate(MAX_OBSERVATIONS);
+        let fault = fault.unwrap_or_else(|| decisive(self.faults, &self.blocked));
+        let (connection, failed, blocked) = (self.connection, self.failed, self.blocked);
+        Reached::Nobody(Box::new(Unreached { connection, fault, failed, blocked }))
+    }
+
+    fn chose(&mut self, candidate: &Candidate, choice: Choice, effect: Effect) {
+        let began = self.courier.world.now();
+        let stage = if matches!(choice, Choice::HostRestsNow | Choice::FamilyRestsNow) {
+            Stage::Connect
+        } else {
+            Stage::Ehlo
+        };
+        self.see(candidate, stage, began, Seen::Chose(choice), effect);
+    }
+
+    fn see(
+        &mut self,
+        candidate: &Candidate,
+        stage: Stage,
+        began: Instant,
+        seen: Seen,
+        effect: Effect,
+    ) {
+        let took = self.courier.world.now() - began;
+        let (name, address) = (candidate.host.clone(), Some(candidate.address));
+        self.connection.observations.push(Observation {
+            at: self.courier.world.wall().minus(took),
+            took,
+            stage,
+            subject: Subject::Host { name, address },
+            seen,
+            effect,
+        });
+    }
+}
+
+/// The fault that decides: a temporary one if there is any (the first, since the best host comes first); a
+/// permanent one only when every host said so.
+fn decisive(faults: Vec<Fault>, blocked: &[SocketAddr]) -> Fault {
+    let temporary = faults.iter().position(|f| !f.is_permanent());
+    match temporary {
+        Some(first) => faults.into_iter().nth(first),
+        None if blocked.is_empty() => largest_limit(faults),
+        None => None,
+    }
+    .unwrap_or(Fault::Connect(ConnectFault::TimedOut))
+}
+
+/// Of several permanent faults the first; of announced size limits the largest.
+fn largest_limit(faults: Vec<Fault>) -> Option<Fault> {
+    let limit = faults.iter().filter_map(|f| match f {
+        Fault::OverPeersSize { limit } => Some(*limit),
+        _ => None,
+    });
+    match limit.max() {
+        Some(limit) => Some(Fault::OverPeersSize { limit }),
+        None => faults.into_iter().next(),
+    }
+}
+
+fn source_for(sources: &[IpAddr], address: SocketAddr) -> Option<IpAddr> {
+    sources.iter().copied().find(|s| s.is_ipv4() == address.is_ipv4())
+}

@@ -1,0 +1,395 @@
+//! One mail transaction: MAIL to the reply after the final dot, and what it came to for each recipient.
+//!
+//! Not here: the connection (`line`), the commands and replies (`posthaste_smtp::client`), and what an outcome
+//! means for the queue (`dispatch`).
+
+use crate::line::Line;
+use crate::needs::Needs;
+use crate::talk::{Break, Heard, Written, stage_of};
+use posthaste_evidence::observation::Choice;
+use posthaste_evidence::{
+    Effect, Fault, Observation, Outcome, RecipientResult, Seen, Stage, Subject,
+};
+use posthaste_io::Instant;
+use posthaste_mail::{Body, Envelope, Reply, Timestamp};
+use posthaste_route::EightBit;
+use posthaste_smtp::client::{self, End, Fate, Report, Step, Transaction};
+use posthaste_smtp::data::{self, Changes};
+use posthaste_spool::{Content, ReadFault, SpilledBody, Spool};
+use std::future::Future;
+use std::io::IoSlice;
+use std::time::Duration;
+
+/// Slices handed to the network at once (the kernel takes 1,024).
+const SLICES: usize = 512;
+/// Octets of a spilled body in memory at once.
+const RANGE: usize = 256 * 1024;
+/// Observations kept of one transaction.
+const MAX_OBSERVATIONS: usize = 64;
+
+/// What is handed over.
+pub struct Parcel<'a> {
+    /// The envelope.
+    pub envelope: &'a Envelope,
+    /// The recipients of this transaction, by their number in the envelope. Not empty.
+    pub recipients: &'a [u32],
+    /// The content.
+    pub content: &'a Content,
+    /// Where a spilled content is read.
+    pub spool: &'a dyn Spool,
+    /// What the route says of hosts without 8BITMIME.
+    pub eight_bit: EightBit,
+}
+
+/// What a transaction came to.
+#[derive(Debug)]
+pub struct Transfer {
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+    /// Per recipient; those that the host left for another transaction are missing.
+    pub results: Vec<RecipientResult>,
+    /// From MAIL on.
+    pub observations: Vec<Observation>,
+    /// The line can be used again.
+    pub usable: bool,
+    /// The kept line had died before the transaction began: nothing was tried.
+    pub stale: bool,
+}
+
+/// Notes what is seen on the way.
+struct Log {
+    began: Instant,
+    observations: Vec<Observation>,
+}
+
+impl Line {
+    /// What of the message's needs this host does not meet.
+    #[must_use]
+    pub fn unmet(&self, needs: &Needs) -> Option<(Fault, Choice)> {
+        needs.unmet(self.capabilities())
+    }
+
+    /// Hands a message over. `before_content` is waited for when the host has said 354: whatever must be
+    /// durable before the next message can be in doubt.
+    pub async fn transfer(
+        &mut self,
+        parcel: &Parcel<'_>,
+        before_content: impl Future<Output = ()> + Send,
+    ) -> Transfer {
+        let began = self.world.now();
+        let at = self.world.wall();
+        let mut log = Log { began, observations: Vec::new() };
+        let reused = self.served > 0;
+        self.served += 1;
+        let ending = self.converse(parcel, before_content, &mut log).await;
+        let stale = reused && ending.died_idle();
+        let results = if stale { Vec::new() } else { results(parcel, &ending) };
+        log.mark_blocking(&results);
+        log.observations.truncate(MAX_OBSERVATIONS);
+        let took = self.world.now() - began;
+        let usable = ending.broken.is_none() && ending.usable;
+        Transfer { at, took, results, observations: log.observations, usable, stale }
+    }
+
+    async fn converse(
+        &mut self,
+        parcel: &Parcel<'_>,
+        before_content: impl Future<Output = ()> + Send,
+        log: &mut Log,
+    ) -> Ending {
+        let mut ending = Ending { said_nothing: true, ..Ending::default() };
+        let mut before_content = Some(before_content);
+        // Whatever the host said while the line was idle (usually 421) is heard before anything is begun.
+        if !matches!(self.talk.next(&self.world).await, Heard::Step(Step::Ready)) {
+            ending.broken = Some(Fault::Lost { stage: Stage::Mail });
+            return ending;
+        }
+        self.note_eight_bit(parcel, log);
+        self.talk.session.begin(&transaction(parcel));
+        loop {
+            match self.talk.next(&self.world).await {
+                Heard::Step(Step::Content) => {
+                    if let Some(wait) = before_content.take() {
+                        wait.await;
+                    }
+                    if let Err(stop) = self.send(parcel, log).await {
+                        return self.broken(stop, ending, log);
+                    }
+                }
+                Heard::Step(Step::Reply(stage, reply)) => {
+                    ending.said_nothing &= stage == client::Stage::Idle;
+                    log.reply(&self.world, parcel, stage, &reply);
+                }
+                Heard::Step(Step::Finished(report)) => {
+                    ending.report = Some(report);
+                    ending.usable = true;
+                }
+                Heard::Step(Step::Gibberish(stage, _)) => {
+                    let stage = stage_of(stage);
+                    log.see(&self.world, stage, Subject::Here, Seen::Gibberish);
+                    ending.broken = Some(Fault::Gibberish { stage });
+                }
+                Heard::Step(Step::Ready) => return ending,
+                Heard::Step(Step::Close | Step::Read { .. }) => {
+                    ending.usable = false;
+                    return ending;
+                }
+                Heard::Broken(_, broken) => return self.broken(Stop::Line(broken), ending, log),
+            }
+        }
+    }
+
+    fn note_eight_bit(&self, parcel: &Parcel<'_>, log: &mut Log) {
+        let as_is = Needs::of(parcel.envelope, EightBit::Fail).eight_bit
+            && !self.capabilities().eight_bit_mime;
+        if as_is {
+            let seen = Seen::Chose(Choice::SentEightBitAsIs);
+            log.see(&self.world, Stage::Mail, Subject::Here, seen);
+        }
+    }
+
+    fn broken(&mut self, stop: Stop, mut ending: Ending, log: &mut Log) -> Ending {
+        let stage = stage_of(self.talk.session.stage());
+        ending.report = self.talk.session.lost().or(ending.report);
+        ending.usable = false;
+        ending.broken = Some(match stop {
+            Stop::Line(broken) => {
+                log.see(&self.world, stage, Subject::Here, broken.seen());
+                broken.fault(stage)
+            }
+            Stop::Store => Fault::StoreFault,
+        });
+        ending
+    }
+
+    async fn send(&mut self, parcel: &Parcel<'_>, log: &mut Log) -> Result<(), Stop> {
+        let changes = Changes::needed(&parcel.envelope.facts, true);
+        if changes.fold {
+            let seen = Seen::Chose(Choice::FoldedLongLines);
+            log.see(&self.world, Stage::Body, Subject::Here, seen);
+        }
+        let all = match parcel.content {
+            Content::Inline(body) => self.send_inline(body, changes).await?,
+            Content::Spilled(body) => self.send_spilled(parcel, body, changes).await?,
+        };
+        if all {
+            self.talk.session.content_sent();
+        }
+        Ok(())
+    }
+
+    /// Trace header, body and final dot leave with one vectored write.
+    async fn send_inline(&mut self, body: &Body, changes: Changes) -> Result<bool, Stop> {
+        let chunks = body.chunks().iter().map(|c| &c[..]);
+        let pieces: Vec<&[u8]> = data::pieces(chunks, changes).collect();
+        self.send_pieces(&pieces).await
+    }
+
+    /// In ranges, each cut after its last line end, so that every range begins at the start of a line.
+    async fn send_spilled(
+        &mut self,
+        parcel: &Parcel<'_>,
+        body: &SpilledBody,
+        changes: Changes,
+    ) -> Result<bool, Stop> {
+        let mut offset = 0;
+        while offset < body.size {
+            let (range, last) =
+                line_range(parcel.spool, body, offset).await.map_err(|_| Stop::Store)?;
+            offset += range.len() as u64;
+            let mut pieces: Vec<&[u8]> = data::pieces([&range[..]], changes).collect();
+            if !last {
+                pieces.pop();
+            }
+            if !self.send_pieces(&pieces).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// True when all was written; false when the host interrupted.
+    async fn send_pieces(&mut self, pieces: &[&[u8]]) -> Result<bool, Stop> {
+        let limit = self.settings.timeouts.block;
+        for part in pieces.chunks(SLICES) {
+            let mut slices: Vec<IoSlice<'_>> = part.iter().map(|p| IoSlice::new(p)).collect();
+            match self.talk.write(&self.world, &mut slices, limit).await {
+                Written::All => {}
+                Written::Interrupted => return Ok(false),
+                Written::Broken(broken) => return Err(Stop::Line(broken)),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// How a conversation ended.
+#[derive(Default)]
+struct Ending {
+    report: Option<Report>,
+    broken: Option<Fault>,
+    usable: bool,
+    /// Not one reply came since the transaction began.
+    said_nothing: bool,
+}
+
+impl Ending {
+    /// The line was dead, or was being closed by the host, before the transaction had any effect.
+    fn died_idle(&self) -> bool {
+        let closing = matches!(
+            self.report.as_ref().map(|r| &r.end),
+            Some(End::Refused(client::Stage::Mail | client::Stage::Rset, reply)) if reply.code == CLOSING
+        );
+        closing || (self.said_nothing && self.broken.is_some())
+    }
+}
+
+/// RFC 5321 section 3.8: the host closes the connection, whatever was asked.
+const CLOSING: u16 = 421;
+
+/// Why content could not be sent.
+enum Stop {
+    Line(Break),
+    Store,
+}
+
+/// A range of a spilled body that ends with a line end, and whether it is the last one.
+async fn line_range(
+    spool: &dyn Spool,
+    body: &SpilledBody,
+    offset: u64,
+) -> Result<(bytes::Bytes, bool), ReadFault> {
+    let mut length = RANGE;
+    loop {
+        let range = spool.range(body, offset, length).await?;
+        let left = body.size - offset;
+        if range.len() as u64 >= left {
+            return Ok((range, true));
+        }
+        if let Some(line_end) = range.iter().rposition(|&b| b == b'\n') {
+            return Ok((range.slice(..=line_end), false));
+        }
+        if range.len() < length || length >= MAX_RANGE {
+            return Err(ReadFault::Damaged(body.id));
+        }
+        length = MAX_RANGE;
+    }
+}
+
+/// The most a store gives at once; no line is longer (reception refuses them).
+const MAX_RANGE: usize = 1024 * 1024;
+
+fn transaction<'a>(parcel: &Parcel<'a>) -> Transaction<'a> {
+    let mut transaction = Transaction::of(parcel.envelope, parcel.recipients);
+    transaction.smtputf8 |= Needs::of(parcel.envelope, parcel.eight_bit).smtputf8;
+    transaction
+}
+
+/// What it came to for each recipient. Recipients that the host had no room for in this transaction have no
+/// result when it took others (RFC 5321 section 4.5.3.1.10): they are sent at once in the next one.
+fn results(parcel: &Parcel<'_>, ending: &Ending) -> Vec<RecipientResult> {
+    let some_taken = parcel.recipients.iter().enumerate().any(|(place, _)| {
+        !matches!(fate(ending, place), Some(Fate::Refused(client::Stage::Rcpt(_), _)))
+    });
+    let of = |(place, &recipient): (usize, &u32)| {
+        let fate = fate(ending, place);
+        if let Some(Fate::Refused(client::Stage::Rcpt(_), reply)) = fate
+            && some_taken
+            && no_room(reply)
+        {
+            return None;
+        }
+        Some(result(recipient, fate, ending.broken.as_ref()))
+    };
+    parcel.recipients.iter().enumerate().filter_map(of).collect()
+}
+
+fn fate(ending: &Ending, place: usize) -> Option<Fate<'_>> {
+    ending.report.as_ref().and_then(|r| r.fate(place))
+}
+
+/// `452 4.5.3`, or 552 where older servers mean 452 (RFC 5321 section 4.5.3.1.10).
+fn no_room(reply: &Reply) -> bool {
+    let too_many = reply.enhanced.is_none_or(|e| e.subject == 5 && e.detail == 3);
+    matches!(reply.code, 452 | 552) && too_many
+}
+
+fn result(recipient: u32, fate: Option<Fate<'_>>, broken: Option<&Fault>) -> RecipientResult {
+    let made = |outcome, reply: Option<&Reply>, fault| RecipientResult {
+        recipient,
+        outcome,
+        reply: reply.map(Reply::shortened),
+        fault,
+    };
+    match fate {
+        Some(Fate::Delivered(reply)) => made(Outcome::Delivered, Some(reply), None),
+        Some(Fate::Refused(stage, reply)) => {
+            let outcome = if reply.is_permanent() { Outcome::Failed } else { Outcome::Deferred };
+            let fault = Fault::Reply { stage: stage_of(stage), reply: reply.shortened() };
+            made(outcome, Some(reply), Some(fault))
+        }
+        Some(Fate::Lost(stage)) => {
+            let in_doubt = stage == client::Stage::Eod;
+            let outcome = if in_doubt { Outcome::Indeterminate } else { Outcome::Deferred };
+            let stage = stage_of(stage);
+            let fault = broken.cloned().unwrap_or(Fault::Lost { stage });
+            made(outcome, None, Some(fault))
+        }
+        None => {
+            let fault = broken.cloned().unwrap_or(Fault::Lost { stage: Stage::Mail });
+            made(Outcome::Deferred, None, Some(fault))
+        }
+    }
+}
+
+impl Log {
+    fn reply(
+        &mut self,
+        world: &posthaste_io::World,
+        parcel: &Parcel<'_>,
+        stage: client::Stage,
+        reply: &Reply,
+    ) {
+        let subject = match stage {
+            client::Stage::Rcpt(place) => parcel
+                .recipients
+                .get(place as usize)
+                .map_or(Subject::Here, |&number| Subject::Recipient(number)),
+            _ => Subject::Here,
+        };
+        self.see(world, stage_of(stage), subject, Seen::Reply(reply.shortened()));
+    }
+
+    fn see(&mut self, world: &posthaste_io::World, stage: Stage, subject: Subject, seen: Seen) {
+        let now = world.now();
+        let took = now - self.began;
+        self.began = now;
+        let at = world.wall().minus(took);
+        self.observations.push(Observation {
+            at,
+            took,
+            stage,
+            subject,
+            seen,
+            effect: Effect::None,
+        });
+    }
+
+    /// What decided for somebody that was not delivered is blocking.
+    fn mark_blocking(&mut self, results: &[RecipientResult]) {
+        let stages: Vec<Stage> =
+            results.iter().filter_map(|r| r.fault.as_ref().map(Fault::stage)).collect();
+        for observation in &mut self.observations {
+            let refused = match &observation.seen {
+                Seen::Reply(reply) => !reply.is_positive() && !reply.is_intermediate(),
+                Seen::TimedOut { .. } | Seen::Lost { .. } | Seen::Gibberish => true,
+                _ => false,
+            };
+            if refused && stages.contains(&observation.stage) {
+                observation.effect = Effect::Blocking;
+            }
+        }
+    }
+}
