@@ -2,4 +2,5 @@
 //!
 //! Not here: anything that changes mail, the command line (`posthaste`).
 
+pub mod filter;
 pub mod units;

@@ -168,7 +168,8 @@ pub fn print_size(octets: u64) -> String {
 /// A size for a table: at most three digits and a decimal unit, e.g. `4.2kB`, `36MB`.
 #[must_use]
 pub fn print_rough_size(octets: u64) -> String {
-    let scales = [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1000)];
+    let scales =
+        [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1000)];
     match scales.into_iter().find(|(_, scale)| octets >= *scale) {
         Some((name, scale)) if octets / scale < 10 => {
             format!("{}.{}{name}", octets / scale, octets % scale * 10 / scale)
