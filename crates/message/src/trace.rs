@@ -28,14 +28,14 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The registered name.
+    /// The registered name; there is none for a local submission, which gets no `with` clause.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub const fn name(self) -> Option<&'static str> {
         match self {
-            Self::Smtp => "SMTP",
-            Self::Esmtp => "ESMTP",
-            Self::Utf8Smtp => "UTF8SMTP",
-            Self::Local => "LOCAL",
+            Self::Smtp => Some("SMTP"),
+            Self::Esmtp => Some("ESMTP"),
+            Self::Utf8Smtp => Some("UTF8SMTP"),
+            Self::Local => None,
         }
     }
 }
@@ -78,7 +78,11 @@ impl Trace<'_> {
                 IpAddr::V6(v6) => write!(out, " ([IPv6:{v6}])\r\n\t")?,
             }
         }
-        write!(out, "by {} with {} id {}", self.hostname, self.protocol.name(), self.id)?;
+        write!(out, "by {}", self.hostname)?;
+        if let Some(name) = self.protocol.name() {
+            write!(out, " with {name}")?;
+        }
+        write!(out, " id {}", self.id)?;
         if let Some(mailbox) = self.only_recipient {
             write!(out, "\r\n\tfor <{mailbox}>")?;
         }
@@ -207,7 +211,7 @@ mod tests {
         let local = Trace { ip: None, helo: "", protocol: Protocol::Local, ..trace() };
         assert_eq!(
             text(&local),
-            "Received: by mx.example.org with LOCAL id 0000000000001;\r\n\
+            "Received: by mx.example.org id 0000000000001;\r\n\
              \tSat, 21 Nov 2026 06:53:04 +0000\r\n"
         );
     }

@@ -1,1 +1,120 @@
-//! Accepts SMTP submissions, applies policy and makes mail durable before 250
+//! Accepts mail: SMTP sessions on their listeners, and submissions by hand on this machine.
+//!
+//! Floor 4. A message is answered `250` when the store has it, and not before (DESIGN, promise 1). Nothing here
+//! asks DNS about a recipient. Rooms: [`settings`] what the operator sets, [`network`] CIDR, `policy` who may send
+//! where and how refusals are worded, `serve` a door, `places` the sessions under way, `session` one session, `incoming` the content
+//! on its way in, `budget` the memory for it, `accept` the last step, [`submit`] submissions by hand, [`counters`] what happened.
+//! Not here: SMTP's grammar and order (`smtp`), what becomes of accepted mail (`dispatch`), its event log line,
+//! which is written by whoever watches the store.
+
+mod accept;
+mod budget;
+pub mod counters;
+mod incoming;
+pub mod network;
+mod places;
+mod policy;
+mod serve;
+mod session;
+pub mod settings;
+pub mod submit;
+
+pub use counters::Counts;
+pub use network::{Network, NetworkError};
+pub use serve::Ended;
+pub use settings::{Limits, Listener, ListenerKind, Settings};
+pub use submit::{Submission, SubmitError};
+
+use crate::budget::Budget;
+use crate::counters::Counters;
+use crate::places::Places;
+use crate::policy::Policy;
+use parking_lot::RwLock;
+use posthaste_io::{World, within};
+use posthaste_spool::Spool;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The reception of a server. Clones are the same reception.
+#[derive(Clone)]
+pub struct Reception {
+    house: Arc<House>,
+}
+
+/// What all sessions share.
+struct House {
+    world: World,
+    spool: Arc<dyn Spool>,
+    policy: RwLock<Arc<Policy>>,
+    places: Arc<Places>,
+    budget: Arc<Budget>,
+    counters: Counters,
+}
+
+impl Reception {
+    /// A reception that stores in `spool`. It listens nowhere yet: see [`Reception::serve`].
+    #[must_use]
+    pub fn new(world: World, spool: Arc<dyn Spool>, settings: Settings) -> Self {
+        Self {
+            house: Arc::new(House {
+                world,
+                spool,
+                policy: RwLock::new(Arc::new(Policy::new(settings))),
+                places: Arc::new(Places::default()),
+                budget: Arc::new(Budget::default()),
+                counters: Counters::default(),
+            }),
+        }
+    }
+
+    /// New settings for all sessions that begin from now on. Whoever wires binds listeners that are new, and
+    /// ends the tasks of those that are gone.
+    pub fn reload(&self, settings: Settings) {
+        *self.house.policy.write() = Arc::new(Policy::new(settings));
+    }
+
+    /// Accepts connections until [`Reception::drain`]; each session is a task of its own. `name` is that of one of
+    /// [`Settings::listeners`]; once a reload has dropped it, the door ends at the next connection.
+    pub async fn serve(&self, listener: Box<dyn posthaste_io::Listener>, name: &str) -> Ended {
+        serve::serve(&self.house, listener.as_ref(), name).await
+    }
+
+    /// Comes to an end: no new sessions, `421 4.3.2` to sessions between commands; those within a message may
+    /// finish it within `limit`, then they are cut off. Answers how many were.
+    pub async fn drain(&self, limit: Duration) -> usize {
+        self.house.places.drain();
+        match within(&*self.house.world.clock, limit, self.house.places.empty()).await {
+            Some(()) => 0,
+            None => self.house.places.abort(),
+        }
+    }
+
+    /// What happened since the start.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.house.counters.read()
+    }
+
+    /// Sessions under way.
+    #[must_use]
+    pub fn open_sessions(&self) -> usize {
+        self.house.places.count()
+    }
+
+    /// Accepts a message that was handed in on this machine: completes its header, adds a trace field, stores it.
+    ///
+    /// # Errors
+    /// [`SubmitError`] tells whether the message or the store is at fault; nothing of it is kept then.
+    pub async fn submit(
+        &self,
+        submission: Submission,
+    ) -> Result<posthaste_mail::QueueId, SubmitError> {
+        submit::submit(&self.house, submission).await
+    }
+}
+
+impl House {
+    fn policy(&self) -> Arc<Policy> {
+        Arc::clone(&self.policy.read())
+    }
+}

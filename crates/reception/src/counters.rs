@@ -1,0 +1,86 @@
+//! What the reception has done since the start, in numbers; for status, metrics and tests.
+
+use posthaste_spool::Refused;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Running numbers.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters { $(pub(crate) $name: Counter,)* }
+
+        /// The numbers at one moment.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+        pub struct Counts { $($(#[$doc])* pub $name: u64,)* }
+
+        impl Counters {
+            pub(crate) fn read(&self) -> Counts {
+                Counts { $($name: self.$name.get(),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Sessions begun.
+    sessions,
+    /// Sessions refused: too many in all.
+    refused_sessions,
+    /// Sessions refused: too many of one client.
+    refused_client_sessions,
+    /// Messages accepted, by SMTP and by hand.
+    messages,
+    /// Recipients of accepted messages.
+    recipients,
+    /// Octets of accepted messages.
+    octets,
+    /// Messages whose body went to a file of its own.
+    spilled,
+    /// Recipients refused: the client may not relay.
+    refused_relay,
+    /// Commands refused by the protocol.
+    refused_commands,
+    /// Messages refused for what they contain or for their size.
+    refused_content,
+    /// Messages refused: they go round in circles.
+    refused_loops,
+    /// Messages refused: no room on the disk.
+    refused_full,
+    /// Messages refused: the store does not accept, or not in time.
+    refused_store,
+    /// Sessions ended because the client was too slow.
+    timeouts,
+    /// Connections lost within a message; nothing of it was kept.
+    lost_messages,
+    /// Errors of accepting connections, such as no more descriptors.
+    accept_errors,
+}
+
+impl Counters {
+    /// Counts a refusal by the store.
+    pub(crate) fn refused(&self, why: Refused) {
+        match why {
+            Refused::Full => self.refused_full.one(),
+            Refused::Unhealthy => self.refused_store.one(),
+            Refused::TooBig => self.refused_content.one(),
+        }
+    }
+}
+
+/// One number.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    pub(crate) fn one(&self) {
+        self.add(1);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

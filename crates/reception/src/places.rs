@@ -1,0 +1,200 @@
+//! The sessions under way: how many there are, of whom, and how they are told that the service shuts down.
+
+use crate::network::masked;
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use posthaste_io::TaskHandle;
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+/// Bits of an IPv6 address that make a client: whoever has one address there has them all.
+const CLIENT_PREFIX: u8 = 64;
+
+/// All sessions.
+#[derive(Default)]
+pub(crate) struct Places {
+    taken: Mutex<Taken>,
+    draining: AtomicBool,
+    /// Who waits in [`Places::empty`].
+    last_left: AtomicWaker,
+}
+
+#[derive(Default)]
+struct Taken {
+    next: u64,
+    sessions: BTreeMap<u64, Entry>,
+    clients: BTreeMap<IpAddr, usize>,
+    doors: Vec<Arc<AtomicWaker>>,
+}
+
+struct Entry {
+    waker: Arc<AtomicWaker>,
+    task: Option<Box<dyn TaskHandle>>,
+}
+
+/// One session's place; free again when dropped.
+pub(crate) struct Place {
+    places: Arc<Places>,
+    number: u64,
+    client: IpAddr,
+    waker: Arc<AtomicWaker>,
+}
+
+/// No place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NoPlace {
+    /// All are taken.
+    Full,
+    /// The client has too many.
+    Client,
+}
+
+impl Places {
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        peer: SocketAddr,
+        all: usize,
+        per_client: usize,
+    ) -> Result<Place, NoPlace> {
+        let client = client_of(peer.ip());
+        let mut taken = self.taken.lock();
+        if taken.sessions.len() >= all {
+            return Err(NoPlace::Full);
+        }
+        let count = taken.clients.entry(client).or_default();
+        if *count >= per_client {
+            if *count == 0 {
+                taken.clients.remove(&client);
+            }
+            return Err(NoPlace::Client);
+        }
+        *count += 1;
+        taken.next += 1;
+        let number = taken.next;
+        let waker = Arc::new(AtomicWaker::new());
+        taken.sessions.insert(number, Entry { waker: Arc::clone(&waker), task: None });
+        Ok(Place { places: Arc::clone(self), number, client, waker })
+    }
+
+    /// Remembers the task of a place, unless it has ended already.
+    pub(crate) fn occupy(&self, number: u64, task: Box<dyn TaskHandle>) {
+        if let Some(entry) = self.taken.lock().sessions.get_mut(&number) {
+            entry.task = Some(task);
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.taken.lock().sessions.len()
+    }
+
+    /// A waker for a loop that accepts connections: woken by [`Places::drain`].
+    pub(crate) fn door(&self) -> Arc<AtomicWaker> {
+        let waker = Arc::new(AtomicWaker::new());
+        self.taken.lock().doors.push(Arc::clone(&waker));
+        waker
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Tells doors and sessions to come to an end.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        let taken = self.taken.lock();
+        taken.doors.iter().for_each(|waker| waker.wake());
+        taken.sessions.values().for_each(|entry| entry.waker.wake());
+    }
+
+    /// Waits until no session is left. For one caller at a time.
+    pub(crate) async fn empty(&self) {
+        poll_fn(|cx| {
+            self.last_left.register(cx.waker());
+            if self.taken.lock().sessions.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Ends all sessions at their next wait; answers how many there were.
+    pub(crate) fn abort(&self) -> usize {
+        let taken = self.taken.lock();
+        taken.sessions.values().filter_map(|entry| entry.task.as_ref()).for_each(|t| t.abort());
+        taken.sessions.len()
+    }
+}
+
+impl Place {
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// True when the service shuts down; otherwise the task is woken when it does.
+    pub(crate) fn poll_draining(&self, cx: &Context<'_>) -> bool {
+        self.waker.register(cx.waker());
+        self.places.is_draining()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.places.is_draining()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.places.taken.lock();
+        let entry = taken.sessions.remove(&self.number);
+        if let Some(count) = taken.clients.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                taken.clients.remove(&self.client);
+            }
+        }
+        drop(taken);
+        drop(entry);
+        self.places.last_left.wake();
+    }
+}
+
+fn client_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        v4 @ IpAddr::V4(_) => v4,
+        v6 @ IpAddr::V6(_) => masked(v6, CLIENT_PREFIX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(ip: &str) -> SocketAddr {
+        SocketAddr::new(ip.parse().expect("an address"), 4000)
+    }
+
+    #[test]
+    fn places_are_limited_in_all_and_per_client() {
+        let places = Arc::new(Places::default());
+        let take = |ip: &str| places.take(from(ip), 4, 2);
+        let first = take("192.0.2.1").ok().expect("free");
+        let _second = take("::ffff:192.0.2.1").ok().expect("free");
+        assert_eq!(take("192.0.2.1").err(), Some(NoPlace::Client));
+        let _third = take("2001:db8::1").ok().expect("free");
+        let _fourth = take("2001:db8::ffff").ok().expect("free");
+        assert_eq!(take("2001:db8::2").err(), Some(NoPlace::Full));
+        drop(first);
+        assert_eq!(take("2001:db8::3").err(), Some(NoPlace::Client));
+        assert!(take("192.0.2.1").is_ok());
+    }
+
+    #[test]
+    fn a_client_that_left_is_forgotten() {
+        let places = Arc::new(Places::default());
+        drop(places.take(from("192.0.2.1"), 1, 1));
+        assert!(places.take(from("192.0.2.2"), 1, 0).is_err());
+        let taken = places.taken.lock();
+        assert!(taken.clients.is_empty() && taken.sessions.is_empty());
+    }
+}

@@ -1,0 +1,229 @@
+//! Who may send to whom, and how refusals are worded. Pure; not here: protocol faults, which `smtp` words itself.
+
+use crate::network::Network;
+use crate::settings::{Listener, ListenerKind, Settings};
+use posthaste_mail::{EnhancedStatus, Mailbox, Reply, SourceKind};
+use posthaste_smtp::server::{self, BareNewline, ForwardPath};
+use posthaste_spool::Refused;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Settings made ready for sessions, once per load.
+pub(crate) struct Policy {
+    pub(crate) settings: Settings,
+    own_domains: BTreeSet<String>,
+    /// Where `<postmaster>` goes (RFC 5321 section 4.5.1).
+    postmaster: Option<Mailbox>,
+    doors: Vec<Arc<Door>>,
+}
+
+/// A listener made ready.
+pub(crate) struct Door {
+    pub(crate) listener: Listener,
+    relay: Arc<server::Settings>,
+    stranger: Arc<server::Settings>,
+}
+
+/// How far a client is trusted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Trust {
+    /// It may send to anywhere.
+    Relay,
+    /// It may send to our own domains.
+    Stranger,
+}
+
+impl Policy {
+    pub(crate) fn new(settings: Settings) -> Self {
+        let own_domains: BTreeSet<_> =
+            settings.own_domains.iter().map(|domain| domain.to_lowercase()).collect();
+        let home = settings.own_domains.first().unwrap_or(&settings.hostname);
+        let postmaster = Mailbox::parse(&format!("postmaster@{home}"), true).ok();
+        let doors = settings.listeners.iter().map(|l| Arc::new(Door::new(l, &settings))).collect();
+        Self { settings, own_domains, postmaster, doors }
+    }
+
+    pub(crate) fn door(&self, name: &str) -> Option<Arc<Door>> {
+        self.doors.iter().find(|door| door.listener.name == name).cloned()
+    }
+
+    pub(crate) fn trust(&self, door: &Door, ip: IpAddr) -> Trust {
+        let relays = |network: &Network| network.contains(ip);
+        match door.listener.kind {
+            ListenerKind::Relay if self.settings.relay_networks.iter().any(relays) => Trust::Relay,
+            _ => Trust::Stranger,
+        }
+    }
+
+    /// The mailbox that a forward-path means, if this client may send to it.
+    pub(crate) fn recipient(&self, trust: Trust, path: ForwardPath) -> Option<Mailbox> {
+        match path {
+            ForwardPath::Postmaster => self.postmaster.clone(),
+            ForwardPath::Mailbox(mailbox) if self.allows(trust, &mailbox) => Some(mailbox),
+            ForwardPath::Mailbox(_) => None,
+        }
+    }
+
+    fn allows(&self, trust: Trust, mailbox: &Mailbox) -> bool {
+        trust == Trust::Relay
+            || self.own_domains.contains(&mailbox.domain_key())
+            || self.is_our_postmaster(mailbox)
+    }
+
+    fn is_our_postmaster(&self, mailbox: &Mailbox) -> bool {
+        mailbox.local_part().eq_ignore_ascii_case("postmaster")
+            && mailbox.domain().eq_ignore_ascii_case(&self.settings.hostname)
+    }
+}
+
+impl Door {
+    fn new(listener: &Listener, settings: &Settings) -> Self {
+        let session = |default| {
+            Arc::new(server::Settings {
+                hostname: settings.hostname.clone(),
+                extensions: settings.extensions,
+                bare_newline: listener.bare_newline.unwrap_or(default),
+                limits: server::Limits {
+                    message_size: settings.limits.message_size,
+                    recipients: settings.limits.recipients,
+                    commands: settings.limits.commands,
+                    errors: settings.limits.errors,
+                },
+            })
+        };
+        Self {
+            listener: listener.clone(),
+            relay: session(BareNewline::Normalize),
+            stranger: session(BareNewline::Reject),
+        }
+    }
+
+    pub(crate) fn session(&self, trust: Trust) -> Arc<server::Settings> {
+        Arc::clone(match trust {
+            Trust::Relay => &self.relay,
+            Trust::Stranger => &self.stranger,
+        })
+    }
+}
+
+impl Trust {
+    pub(crate) const fn source_kind(self) -> SourceKind {
+        match self {
+            Self::Relay => SourceKind::Relay,
+            Self::Stranger => SourceKind::Inbound,
+        }
+    }
+}
+
+fn reply(code: u16, status: (u8, u16, u16), text: &str) -> Reply {
+    Reply::new(code, Some(EnhancedStatus::new(status.0, status.1, status.2)), text)
+}
+
+pub(crate) fn relay_denied() -> Reply {
+    reply(550, (5, 7, 1), "Relaying denied: not one of our domains, and your address may not relay")
+}
+
+pub(crate) fn too_many_sessions() -> Reply {
+    reply(421, (4, 3, 2), "Too many sessions, try again later")
+}
+
+pub(crate) fn too_many_of_client() -> Reply {
+    reply(421, (4, 7, 0), "Too many sessions from your address, try again later")
+}
+
+pub(crate) fn shutting_down() -> Reply {
+    reply(421, (4, 3, 2), "Service shutting down, try again later")
+}
+
+pub(crate) fn timed_out() -> Reply {
+    reply(421, (4, 4, 2), "Timeout, closing connection")
+}
+
+pub(crate) fn no_tls() -> Reply {
+    reply(454, (4, 7, 0), "TLS is not available")
+}
+
+pub(crate) fn looping() -> Reply {
+    reply(554, (5, 4, 6), "Mail loop: too many Received fields")
+}
+
+pub(crate) fn store_late() -> Reply {
+    reply(451, (4, 3, 0), "The message could not be stored in time, try again later")
+}
+
+pub(crate) fn refused(why: Refused) -> Reply {
+    match why {
+        Refused::Full => reply(452, (4, 3, 1), "Insufficient storage, try again later"),
+        Refused::Unhealthy => reply(451, (4, 3, 0), "Mail cannot be stored now, try again later"),
+        Refused::TooBig => reply(552, (5, 3, 4), "The message is too large to be stored"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(domains: &[&str]) -> Policy {
+        let mut settings = Settings::new("mx.example.org");
+        settings.own_domains = domains.iter().map(|d| (*d).to_owned()).collect();
+        let at = "127.0.0.1:25".parse().expect("an endpoint");
+        settings.listeners.push(Listener::new("relay", at));
+        let inbound = Listener { kind: ListenerKind::Inbound, ..Listener::new("inbound", at) };
+        settings.listeners.push(inbound);
+        Policy::new(settings)
+    }
+
+    #[test]
+    fn only_relay_networks_send_to_anywhere() {
+        let policy = policy(&["Example.org", "münchen.example"]);
+        let to =
+            |text: &str| ForwardPath::Mailbox(Mailbox::parse(text, true).expect("a valid mailbox"));
+        for (door, client, path, allowed) in [
+            ("relay", "127.0.0.1", to("a@elsewhere.example"), true),
+            ("relay", "::1", to("a@elsewhere.example"), true),
+            ("relay", "::ffff:127.0.0.1", to("a@elsewhere.example"), true),
+            ("relay", "192.0.2.1", to("a@elsewhere.example"), false),
+            ("relay", "192.0.2.1", to("a@EXAMPLE.org"), true),
+            ("relay", "192.0.2.1", to("a@MÜNCHEN.example"), true),
+            ("relay", "192.0.2.1", to("a@sub.example.org"), false),
+            ("relay", "192.0.2.1", to("a%elsewhere.example@example.org"), true),
+            ("relay", "192.0.2.1", to("Postmaster@MX.example.org"), true),
+            ("relay", "192.0.2.1", to("a@mx.example.org"), false),
+            ("relay", "192.0.2.1", to("a@[192.0.2.25]"), false),
+            ("relay", "192.0.2.1", ForwardPath::Postmaster, true),
+            ("inbound", "127.0.0.1", to("a@elsewhere.example"), false),
+            ("inbound", "127.0.0.1", to("a@example.org"), true),
+        ] {
+            let door = policy.door(door).expect("it was set");
+            let trust = policy.trust(&door, client.parse().expect("an address"));
+            assert_eq!(
+                policy.recipient(trust, path.clone()).is_some(),
+                allowed,
+                "{client} {path:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn postmaster_has_a_home() {
+        let home = |domains: &[&str]| {
+            let meant = policy(domains).recipient(Trust::Stranger, ForwardPath::Postmaster);
+            meant.map(|mailbox| mailbox.as_str().to_owned())
+        };
+        assert_eq!(home(&[]).as_deref(), Some("postmaster@mx.example.org"));
+        assert_eq!(home(&["example.org", "x"]).as_deref(), Some("postmaster@example.org"));
+    }
+
+    #[test]
+    fn strangers_may_not_send_bare_newlines_unless_the_door_says_so() {
+        let policy = policy(&[]);
+        let door = policy.door("relay").expect("it was set");
+        assert_eq!(door.session(Trust::Relay).bare_newline, BareNewline::Normalize);
+        assert_eq!(door.session(Trust::Stranger).bare_newline, BareNewline::Reject);
+        let strict = Listener { bare_newline: Some(BareNewline::Reject), ..door.listener.clone() };
+        let strict = Door::new(&strict, &policy.settings);
+        assert_eq!(strict.session(Trust::Relay).bare_newline, BareNewline::Reject);
+        assert!(policy.door("elsewhere").is_none());
+    }
+}

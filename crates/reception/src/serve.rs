@@ -1,0 +1,86 @@
+//! A door: accepts connections and gives each a session, or a refusal.
+
+use crate::House;
+use crate::places::NoPlace;
+use crate::policy::{self, Trust};
+use crate::session::Conversation;
+use futures_util::future::{Either, select};
+use posthaste_io::{Listener, Stream};
+use posthaste_mail::Reply;
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+/// Why a door accepts no more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// The service shuts down.
+    Draining,
+    /// No listener of this name is set any more.
+    NotSet,
+}
+
+pub(crate) async fn serve(house: &Arc<House>, listener: &dyn Listener, name: &str) -> Ended {
+    let waker = house.places.door();
+    loop {
+        let draining = poll_fn(|cx| {
+            waker.register(cx.waker());
+            if house.places.is_draining() { Poll::Ready(()) } else { Poll::Pending }
+        });
+        let stream = match select(pin!(draining), listener.accept()).await {
+            Either::Left(((), _)) => return Ended::Draining,
+            Either::Right((Ok(stream), _)) => stream,
+            // The listener has rested already; what is wrong (no descriptors, say) is seen in the count.
+            Either::Right((Err(_), _)) => {
+                house.counters.accept_errors.one();
+                continue;
+            }
+        };
+        if !begin(house, stream, name).await {
+            return Ended::NotSet;
+        }
+    }
+}
+
+/// False when the door is not set any more.
+async fn begin(house: &Arc<House>, stream: Box<dyn Stream>, name: &str) -> bool {
+    let policy = house.policy();
+    let Some(door) = policy.door(name) else { return false };
+    let trust = policy.trust(&door, stream.peer().ip());
+    let limits = &policy.settings.limits;
+    let per_client = match trust {
+        Trust::Relay => limits.sessions_per_relay_client,
+        Trust::Stranger => limits.sessions_per_client,
+    };
+    match house.places.take(stream.peer(), limits.sessions, per_client) {
+        Ok(place) => {
+            house.counters.sessions.one();
+            let number = place.number();
+            let session = Conversation::new(Arc::clone(house), policy, door, trust, place, stream);
+            let task = house.world.spawn.spawn("smtp session", Box::pin(session.run()));
+            house.places.occupy(number, task);
+        }
+        Err(NoPlace::Full) => {
+            house.counters.refused_sessions.one();
+            turn_away(stream, &policy::too_many_sessions()).await;
+        }
+        Err(NoPlace::Client) => {
+            house.counters.refused_client_sessions.one();
+            turn_away(stream, &policy::too_many_of_client()).await;
+        }
+    }
+    true
+}
+
+/// One write that is not waited for: a client refused for being one too many must not hold up the door.
+async fn turn_away(mut stream: Box<dyn Stream>, reply: &Reply) {
+    let line = format!("{reply}\r\n");
+    poll_fn(|cx| {
+        let _unsent_is_no_matter = stream.poll_write(cx, &[IoSlice::new(line.as_bytes())]);
+        let _nor_is_this = stream.poll_shutdown(cx);
+        Poll::Ready(())
+    })
+    .await;
+}

@@ -1,0 +1,314 @@
+//! One SMTP session: drives `smtp::server` over a stream, asks the policy, stores, answers.
+//!
+//! Not here: grammar and order of commands, replies to them (`smtp`), waiting (`wire`), the content (`incoming`).
+
+mod transaction;
+mod wire;
+
+use crate::House;
+use crate::accept::{NotAccepted, accept};
+use crate::incoming::Incoming;
+use crate::places::Place;
+use crate::policy::{self, Door, Policy, Trust};
+use bytes::Bytes;
+use posthaste_io::{Instant, Stream};
+use posthaste_mail::{Reply, ReversePath, Source};
+use posthaste_message::{Protocol, Trace};
+use posthaste_smtp::server::{End, Event, ForwardPath, MailParams, RcptParams, Session, Step};
+use posthaste_spool::Refused;
+use std::net::IpAddr;
+use std::sync::Arc;
+use transaction::{Transaction, UnderWay};
+use wire::{Heard, Wire};
+
+/// A session and all that belongs to it.
+pub(crate) struct Conversation {
+    house: Arc<House>,
+    policy: Arc<Policy>,
+    door: Arc<Door>,
+    trust: Trust,
+    client: IpAddr,
+    smtp: Session,
+    wire: Wire,
+    helo: String,
+    extended: bool,
+    transaction: Option<Transaction>,
+    /// By when the client must have finished its command.
+    command_by: Option<Instant>,
+    /// An accepted message's reply is in the output: it must not wait for the next message.
+    acceptance_unsent: bool,
+    /// The client said so.
+    quit: bool,
+    place: Place,
+}
+
+impl Conversation {
+    pub(crate) fn new(
+        house: Arc<House>,
+        policy: Arc<Policy>,
+        door: Arc<Door>,
+        trust: Trust,
+        place: Place,
+        stream: Box<dyn Stream>,
+    ) -> Self {
+        let client = stream.peer().ip().to_canonical();
+        let wire = Wire::new(stream, Arc::clone(&house.world.clock));
+        Self {
+            smtp: Session::new(door.session(trust)),
+            house,
+            policy,
+            door,
+            trust,
+            client,
+            wire,
+            helo: String::new(),
+            extended: false,
+            transaction: None,
+            command_by: None,
+            acceptance_unsent: false,
+            quit: false,
+            place,
+        }
+    }
+
+    /// Greets, and goes on until either side closes.
+    pub(crate) async fn run(mut self) {
+        self.smtp.greet();
+        loop {
+            let goes_on = match self.smtp.next(&mut self.wire.input) {
+                Step::Event(event) => {
+                    self.command_by = None;
+                    self.answer(event).await
+                }
+                Step::Write => self.flush().await,
+                Step::Read => self.flush().await && self.read().await,
+                Step::Close => break,
+            };
+            if !goes_on {
+                return;
+            }
+        }
+        // After QUIT the client has read everything and closes; others get time to see why we do.
+        if self.flush().await && !self.quit {
+            self.wire.close().await;
+        }
+    }
+
+    /// False when the session is over because the client is gone.
+    async fn answer(&mut self, event: Event) -> bool {
+        match event {
+            Event::Chunk(chunk) => return self.chunk(chunk).await,
+            Event::End(end) => return self.end(end).await,
+            Event::Hello { extended, name } => {
+                self.extended = extended;
+                self.helo = name;
+                self.transaction = None;
+                self.smtp.accept();
+            }
+            Event::Mail(reverse_path, params) => self.mail(reverse_path, params),
+            Event::Rcpt(path, params) => self.rcpt(path, params),
+            Event::Content { .. } => self.content(),
+            Event::ContentRefused(_) => {
+                self.house.counters.refused_content.one();
+                self.drop_content();
+            }
+            Event::StartTls => self.smtp.reject(&policy::no_tls()),
+            Event::Rset => self.transaction = None,
+            Event::Quit => {
+                self.transaction = None;
+                self.quit = true;
+            }
+            Event::Refused(_) => self.house.counters.refused_commands.one(),
+            Event::Noop | Event::Vrfy | Event::Help => {}
+        }
+        true
+    }
+
+    fn mail(&mut self, reverse_path: ReversePath, params: MailParams) {
+        if self.place.is_draining() {
+            return self.smtp.reject(&policy::shutting_down());
+        }
+        self.transaction = Some(Transaction::new(reverse_path, params));
+        self.smtp.accept();
+    }
+
+    fn rcpt(&mut self, path: ForwardPath, params: RcptParams) {
+        let mailbox = self.policy.recipient(self.trust, path);
+        match (mailbox, &mut self.transaction) {
+            (Some(mailbox), Some(transaction)) => {
+                transaction.add(mailbox, params);
+                self.smtp.accept();
+            }
+            _ => {
+                self.house.counters.refused_relay.one();
+                self.smtp.reject(&policy::relay_denied());
+            }
+        }
+    }
+
+    /// The message gets its name and its trace field before its first octet.
+    fn content(&mut self) {
+        let Some(transaction) = &mut self.transaction else {
+            return self.smtp.reject(&policy::refused(Refused::Unhealthy));
+        };
+        let now = self.house.world.wall();
+        let id = self.house.spool.mint(now);
+        let protocol = match (transaction.params.smtputf8, self.extended) {
+            (true, _) => Protocol::Utf8Smtp,
+            (false, true) => Protocol::Esmtp,
+            (false, false) => Protocol::Smtp,
+        };
+        let trace = Trace {
+            helo: &self.helo,
+            ip: Some(self.client),
+            hostname: &self.policy.settings.hostname,
+            protocol,
+            id,
+            only_recipient: transaction.only_recipient(),
+            at: now,
+        };
+        let trace = trace.field();
+        self.smtp.accept_content(&trace);
+        let limits = &self.policy.settings.limits;
+        transaction.content = Some(UnderWay {
+            by: self.wire.now() + limits.message_timeout,
+            trace: trace.len(),
+            incoming: Some(Incoming::new(
+                id,
+                trace,
+                transaction.params.size,
+                self.house.budget.share(),
+                limits.receive_budget,
+            )),
+        });
+    }
+
+    async fn chunk(&mut self, chunk: Bytes) -> bool {
+        let under_way = self.transaction.as_mut().and_then(|t| t.content.as_mut());
+        let Some(incoming) = under_way.and_then(|u| u.incoming.as_mut()) else { return true };
+        let Err(chunk) = incoming.keep(chunk) else { return true };
+        let limit = self.policy.settings.limits.store_timeout;
+        let spill = incoming.spill(chunk, &*self.house.spool);
+        let refusal = match self.wire.within(limit, spill).await {
+            Some(Ok(())) => return true,
+            Some(Err(why)) => {
+                self.house.counters.refused(why);
+                policy::refused(why)
+            }
+            None => {
+                self.house.counters.refused_store.one();
+                policy::store_late()
+            }
+        };
+        self.smtp.refuse_content(&refusal);
+        self.drop_content();
+        true
+    }
+
+    /// All is here: durable first, then `250`.
+    async fn end(&mut self, end: End) -> bool {
+        if self.acceptance_unsent && !self.flush().await {
+            return false;
+        }
+        let source = self.source();
+        let message = self.transaction.take().and_then(|t| t.complete(end.facts, source));
+        let Some(message) = message else {
+            return self.refuse(&policy::refused(Refused::Unhealthy));
+        };
+        let settings = &self.policy.settings;
+        let work = accept(&self.house, settings, message);
+        match self.wire.within(settings.limits.store_timeout, work).await {
+            Some(Ok(id)) => {
+                self.smtp.accept_message(format_args!("queued as {id}"));
+                self.acceptance_unsent = true;
+                true
+            }
+            Some(Err(NotAccepted::Looping)) => self.refuse(&policy::looping()),
+            Some(Err(NotAccepted::Store(why))) => self.refuse(&policy::refused(why)),
+            None => {
+                self.house.counters.refused_store.one();
+                self.refuse(&policy::store_late())
+            }
+        }
+    }
+
+    fn source(&self) -> Source {
+        Source {
+            kind: self.trust.source_kind(),
+            listener: self.door.listener.name.clone(),
+            ip: Some(self.client),
+            helo: self.helo.clone(),
+            user: None,
+        }
+    }
+
+    fn refuse(&mut self, reply: &Reply) -> bool {
+        self.smtp.reject(reply);
+        true
+    }
+
+    /// The rest of a refused message is still read, but not kept.
+    fn drop_content(&mut self) {
+        if let Some(under_way) = self.transaction.as_mut().and_then(|t| t.content.as_mut()) {
+            under_way.incoming = None;
+        }
+    }
+
+    /// Writes the replies gathered so far. False when the client is gone.
+    async fn flush(&mut self) -> bool {
+        if self.smtp.output().is_empty() {
+            return true;
+        }
+        self.forget_refused_content();
+        let output = self.smtp.take_output();
+        let limit = self.policy.settings.limits.command_timeout;
+        let written = self.wire.write(&output, limit).await;
+        self.smtp.reuse(output);
+        self.acceptance_unsent = false;
+        written
+    }
+
+    /// A reply after refused content means that all of it was read: waiting is for a command again.
+    fn forget_refused_content(&mut self) {
+        if let Some(transaction) = &mut self.transaction
+            && transaction.content.as_ref().is_some_and(|u| u.incoming.is_none())
+        {
+            transaction.content = None;
+        }
+    }
+
+    /// Until when to wait for the client, and whether that is within content.
+    fn patience(&mut self) -> (Instant, bool) {
+        let limits = &self.policy.settings.limits;
+        let now = self.wire.now();
+        match self.transaction.as_ref().and_then(|t| t.content.as_ref()) {
+            Some(under_way) => ((now + limits.data_timeout).min(under_way.by), true),
+            None => {
+                let by = self.command_by.get_or_insert_with(|| now + limits.command_timeout);
+                (*by, false)
+            }
+        }
+    }
+
+    /// Reads more. False when the client is gone.
+    async fn read(&mut self) -> bool {
+        let (deadline, in_content) = self.patience();
+        let place = (!in_content).then_some(&self.place);
+        match self.wire.read(deadline, in_content, place).await {
+            Heard::Some => true,
+            Heard::Gone => {
+                self.house.counters.lost_messages.add(u64::from(in_content));
+                false
+            }
+            Heard::TimedOut => {
+                self.house.counters.timeouts.one();
+                self.smtp.close_with(&policy::timed_out());
+                true
+            }
+            Heard::Draining => {
+                self.smtp.close_with(&policy::shutting_down());
+                true
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! A mail transaction as it grows (RFC 5321 section 3.3).
+
+use crate::accept::Message;
+use crate::incoming::Incoming;
+use posthaste_io::Instant;
+use posthaste_mail::{ContentFacts, Mailbox, Recipient, ReversePath, Source};
+use posthaste_smtp::server::{MailParams, RcptParams};
+
+/// From MAIL on.
+pub(super) struct Transaction {
+    pub(super) reverse_path: ReversePath,
+    pub(super) params: MailParams,
+    pub(super) recipients: Vec<Recipient>,
+    /// From DATA or the first BDAT on.
+    pub(super) content: Option<UnderWay>,
+}
+
+/// Content under way.
+pub(super) struct UnderWay {
+    /// `None` once it was refused: the rest is read, but not kept.
+    pub(super) incoming: Option<Incoming>,
+    /// Length of our trace field.
+    pub(super) trace: usize,
+    /// By when all must be here.
+    pub(super) by: Instant,
+}
+
+impl Transaction {
+    pub(super) const fn new(reverse_path: ReversePath, params: MailParams) -> Self {
+        Self { reverse_path, params, recipients: Vec::new(), content: None }
+    }
+
+    pub(super) fn add(&mut self, mailbox: Mailbox, params: RcptParams) {
+        self.recipients.push(Recipient { mailbox, orcpt: params.orcpt, notify: params.notify });
+    }
+
+    pub(super) fn only_recipient(&self) -> Option<&Mailbox> {
+        match self.recipients.as_slice() {
+            [only] => Some(&only.mailbox),
+            _ => None,
+        }
+    }
+
+    /// The whole message; `None` when no content was under way.
+    pub(super) fn complete(self, facts: ContentFacts, source: Source) -> Option<Message> {
+        let under_way = self.content?;
+        let incoming = under_way.incoming?;
+        Some(Message {
+            id: incoming.id(),
+            reverse_path: self.reverse_path,
+            recipients: self.recipients,
+            ret: self.params.ret,
+            envid: self.params.envid,
+            body_type: self.params.body,
+            smtputf8: self.params.smtputf8,
+            facts,
+            source,
+            arrived: incoming.arrived(),
+            trace: under_way.trace,
+        })
+    }
+}

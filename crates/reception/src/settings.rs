@@ -1,0 +1,124 @@
+//! What the operator sets: doors, networks, domains and limits. Not here: the file they are written in.
+
+use crate::network::Network;
+use posthaste_smtp::server::{BareNewline, Extensions};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Settings of the reception. Sessions keep those they began with; a reload never changes one under way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// Our name: in the greeting, in trace fields, and what loops are told by.
+    pub hostname: String,
+    /// The doors.
+    pub listeners: Vec<Listener>,
+    /// Whose clients may send to anywhere. Loopback only by default: the relay is closed to strangers.
+    pub relay_networks: Vec<Network>,
+    /// Domains that strangers may send to, compared without regard to case.
+    pub own_domains: Vec<String>,
+    /// Extensions announced and honoured.
+    pub extensions: Extensions,
+    /// Limits.
+    pub limits: Limits,
+}
+
+/// A door: where mail is accepted, and from whom (Exchange: receive connector).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listener {
+    /// Its name in logs and in the source of messages; unique.
+    pub name: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whom it serves.
+    pub kind: ListenerKind,
+    /// What happens to bare CR and LF; `None`: normalize for relay networks, reject for strangers.
+    pub bare_newline: Option<BareNewline>,
+}
+
+/// Whom a door serves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ListenerKind {
+    /// Clients in relay networks may send to anywhere, strangers to our own domains.
+    #[default]
+    Relay,
+    /// Everybody is a stranger here, even with an address in a relay network: for doors behind a proxy or NAT.
+    Inbound,
+}
+
+/// Limits. Every one of them has a reply of its own, or closes the session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Sessions at the same time; over it `421 4.3.2`.
+    pub sessions: usize,
+    /// Sessions of one stranger's address (IPv6: of its /64) at the same time; over it `421 4.7.0`.
+    pub sessions_per_client: usize,
+    /// Sessions of one address in a relay network at the same time; over it `421 4.7.0`.
+    pub sessions_per_relay_client: usize,
+    /// Octets of a message; over it `552 5.3.4`.
+    pub message_size: u64,
+    /// Recipients of a transaction; over it `452 4.5.3`.
+    pub recipients: u32,
+    /// Commands of a session; over it `421 4.7.0`.
+    pub commands: u32,
+    /// Refused commands since the last accepted message; over it `421 4.7.0`.
+    pub errors: u32,
+    /// How long a client may take for a command, or to take our reply (RFC 5321 section 4.5.3.2.7).
+    pub command_timeout: Duration,
+    /// How long a client may pause within a message (RFC 5321 section 4.5.3.2.5).
+    pub data_timeout: Duration,
+    /// How long a message may take in all.
+    pub message_timeout: Duration,
+    /// How long the store may take before the client is told to come back. Below the 10 minutes for which
+    /// clients wait (RFC 5321 section 4.5.3.2.6).
+    pub store_timeout: Duration,
+    /// Octets of bodies in memory, of all sessions together; what goes beyond is written to files.
+    pub receive_budget: usize,
+    /// `Received:` fields of a message before ours; over it `554 5.4.6`.
+    pub hops: u32,
+    /// `Received:` fields with our own name before ours; over it `554 5.4.6`.
+    pub own_hops: u32,
+}
+
+impl Settings {
+    /// The defaults of a relay with this name and no listener.
+    #[must_use]
+    pub fn new(hostname: impl Into<String>) -> Self {
+        Self {
+            hostname: hostname.into(),
+            listeners: Vec::new(),
+            relay_networks: Network::LOOPBACK.to_vec(),
+            own_domains: Vec::new(),
+            extensions: Extensions::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl Listener {
+    /// A door for relay networks and strangers.
+    #[must_use]
+    pub fn new(name: impl Into<String>, address: SocketAddr) -> Self {
+        Self { name: name.into(), address, kind: ListenerKind::Relay, bare_newline: None }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 1000,
+            sessions_per_client: 20,
+            sessions_per_relay_client: 1000,
+            message_size: 36 * 1024 * 1024,
+            recipients: 1000,
+            commands: 100_000,
+            errors: 20,
+            command_timeout: Duration::from_secs(300),
+            data_timeout: Duration::from_secs(180),
+            message_timeout: Duration::from_secs(3600),
+            store_timeout: Duration::from_secs(300),
+            receive_budget: 64 * 1024 * 1024,
+            hops: posthaste_message::trace::HOP_LIMIT,
+            own_hops: posthaste_message::trace::OWN_LIMIT,
+        }
+    }
+}

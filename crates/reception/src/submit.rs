@@ -1,0 +1,159 @@
+//! Messages handed in on this machine: by the operator's verb, later by sendmail.
+
+use crate::House;
+use crate::accept::{Message, NotAccepted, accept};
+use crate::incoming::Incoming;
+use bytes::Bytes;
+use posthaste_io::within;
+use posthaste_mail::{BodyType, ContentFacts, QueueId, Recipient, ReversePath, Source, SourceKind};
+use posthaste_message::{Completion, Protocol, Trace, complete};
+use posthaste_smtp::content::ContentScan;
+use posthaste_smtp::server::MAX_TEXT_LINE;
+use posthaste_spool::Refused;
+
+/// Pieces in which a large message is written to its file, octets.
+const PIECE: usize = 64 * 1024;
+
+/// A message handed in.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Who gets notices.
+    pub reverse_path: ReversePath,
+    /// Who gets it; at least one.
+    pub recipients: Vec<Recipient>,
+    /// The message: line ends of any kind; missing `Date:`, `From:` and `Message-ID:` are added.
+    pub message: Vec<u8>,
+    /// By which way, for the source: `send`, say.
+    pub listener: String,
+    /// Who handed it in, when known.
+    pub user: Option<String>,
+}
+
+/// A message was not accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// There is no recipient. Whoever hands it in must name one.
+    #[error("no recipients")]
+    NoRecipients,
+    /// More recipients than the limit, given here. Hand it in in parts.
+    #[error("more than {0} recipients")]
+    TooManyRecipients(u32),
+    /// Larger than the limit in octets, given here.
+    #[error("the message is larger than {0} octets")]
+    TooBig(u64),
+    /// An octet 0, which no mail may contain.
+    #[error("the message contains NUL")]
+    Nul,
+    /// A line longer than any server takes.
+    #[error("the message has a line over {MAX_TEXT_LINE} octets")]
+    LineTooLong,
+    /// Too many `Received:` fields.
+    #[error("the message goes round in circles: too many Received fields")]
+    Looping,
+    /// The store does not take it now. The operator must act, or wait.
+    #[error("{0}")]
+    Store(#[from] Refused),
+    /// The store did not answer in time; whether the message was accepted is not known.
+    #[error("the store did not answer in time")]
+    StoreLate,
+}
+
+pub(crate) async fn submit(house: &House, submission: Submission) -> Result<QueueId, SubmitError> {
+    if house.places.is_draining() {
+        return Err(SubmitError::Store(Refused::Unhealthy));
+    }
+    let policy = house.policy();
+    let limits = &policy.settings.limits;
+    check(&submission, limits.recipients, limits.message_size)?;
+    let work = store(house, &policy.settings, submission);
+    within(&*house.world.clock, limits.store_timeout, work).await.ok_or(SubmitError::StoreLate)?
+}
+
+fn check(submission: &Submission, recipients: u32, size: u64) -> Result<(), SubmitError> {
+    if submission.recipients.is_empty() {
+        return Err(SubmitError::NoRecipients);
+    }
+    if submission.recipients.len() > recipients as usize {
+        return Err(SubmitError::TooManyRecipients(recipients));
+    }
+    if submission.message.len() as u64 > size {
+        return Err(SubmitError::TooBig(size));
+    }
+    if submission.message.contains(&0) { Err(SubmitError::Nul) } else { Ok(()) }
+}
+
+async fn store(
+    house: &House,
+    settings: &crate::Settings,
+    submission: Submission,
+) -> Result<QueueId, SubmitError> {
+    let now = house.world.wall();
+    let id = house.spool.mint(now);
+    let hostname = settings.hostname.as_str();
+    let with = Completion { reverse_path: &submission.reverse_path, hostname, id, now };
+    let content = complete(&submission.message, &with);
+    let only_recipient = match submission.recipients.as_slice() {
+        [only] => Some(&only.mailbox),
+        _ => None,
+    };
+    let protocol = Protocol::Local;
+    let trace = Trace { helo: "", ip: None, hostname, protocol, id, only_recipient, at: now };
+    let trace = trace.field();
+    let facts = facts(&trace, &content);
+    if facts.longest_line > MAX_TEXT_LINE {
+        return Err(SubmitError::LineTooLong);
+    }
+    let trace_length = trace.len();
+    let budget = settings.limits.receive_budget;
+    let mut incoming = Incoming::new(id, trace, Some(facts.size), house.budget.share(), budget);
+    let content = Bytes::from(content);
+    for start in (0..content.len()).step_by(PIECE) {
+        let piece = content.slice(start..content.len().min(start + PIECE));
+        if let Err(piece) = incoming.keep(piece) {
+            incoming.spill(piece, &*house.spool).await?;
+        }
+    }
+    let message = message(submission, facts, incoming, trace_length);
+    accept(house, settings, message).await.map_err(|why| match why {
+        NotAccepted::Looping => SubmitError::Looping,
+        NotAccepted::Store(why) => SubmitError::Store(why),
+    })
+}
+
+fn facts(trace: &[u8], content: &[u8]) -> ContentFacts {
+    let mut scan = ContentScan::new();
+    scan.feed(trace);
+    scan.feed(content);
+    scan.facts()
+}
+
+fn message(
+    submission: Submission,
+    facts: ContentFacts,
+    incoming: Incoming,
+    trace: usize,
+) -> Message {
+    let beyond_ascii = |recipient: &Recipient| !recipient.mailbox.as_str().is_ascii();
+    let sender = submission.reverse_path.mailbox();
+    let smtputf8 = sender.is_some_and(|mailbox| !mailbox.as_str().is_ascii())
+        || submission.recipients.iter().any(beyond_ascii);
+    Message {
+        id: incoming.id(),
+        reverse_path: submission.reverse_path,
+        recipients: submission.recipients,
+        ret: None,
+        envid: None,
+        body_type: if facts.eight_bit { BodyType::EightBitMime } else { BodyType::SevenBit },
+        smtputf8,
+        facts,
+        source: Source {
+            kind: SourceKind::Local,
+            listener: submission.listener,
+            ip: None,
+            helo: String::new(),
+            user: submission.user,
+        },
+        arrived: incoming.arrived(),
+        trace,
+    }
+}
