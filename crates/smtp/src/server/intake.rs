@@ -326,11 +326,11 @@ impl Intake {
     }
 }
 
-/// CR without LF after it, or LF without CR before it. The run never begins within a CRLF nor ends with CR.
+/// CR without LF after it, or LF without CR before it. The run neither begins nor ends within a CRLF.
 fn has_bare_newline(run: &[u8]) -> bool {
     let pairs = run.iter().zip(&run[1..]);
     let broken = pairs.fold(false, |found, (&a, &b)| found | ((a == b'\r') != (b == b'\n')));
-    broken || run[0] == b'\n'
+    broken || run[0] == b'\n' || run.ends_with(b"\r")
 }
 
 /// Copies with every CR, LF and CRLF as CRLF, until the run or a chunk's worth is used up; answers the octets used.

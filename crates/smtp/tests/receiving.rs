@@ -1,0 +1,282 @@
+//! Content on its way in, against a slow and obvious model; memory; limits; what leaves without a copy.
+
+mod common;
+
+use bytes::BytesMut;
+use common::receiver::{GATHER_BOUND, Receiver};
+use posthaste_smtp::content::ContentScan;
+use posthaste_smtp::server::{
+    BareNewline, ContentFault, Event, MAX_TEXT_LINE, Session, Settings, Step,
+};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+const START: &[u8] = b"HELO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n";
+
+fn settings(bare_newline: BareNewline) -> Settings {
+    Settings { bare_newline, ..Settings::default() }
+}
+
+/// A receiver that waits for content.
+fn in_data(settings: Settings) -> Receiver {
+    let mut receiver = Receiver::new(settings);
+    receiver.feed(START);
+    receiver.feed(b"DATA\r\n");
+    receiver
+}
+
+/// The content that DATA carries on this wire: the rules, one octet at a time.
+fn model_unstuffed(wire: &[u8]) -> Vec<u8> {
+    let with_command = [b"\r\n", wire].concat();
+    let end = with_command.windows(5).position(|w| w == b"\r\n.\r\n").expect("the data end");
+    let mut content = Vec::new();
+    for i in 2..end + 2 {
+        let dot_at_line_start = with_command[i] == b'.' && &with_command[i - 2..i] == b"\r\n";
+        if !dot_at_line_start {
+            content.push(with_command[i]);
+        }
+    }
+    content
+}
+
+/// Every CR, LF and CRLF as CRLF; and whether one was not CRLF.
+fn model_newlines(content: &[u8]) -> (Vec<u8>, bool) {
+    let (mut out, mut bare, mut i) = (Vec::new(), false, 0);
+    while i < content.len() {
+        match content[i] {
+            b'\r' if content.get(i + 1) == Some(&b'\n') => {
+                out.extend_from_slice(b"\r\n");
+                i += 1;
+            }
+            b'\r' | b'\n' => {
+                out.extend_from_slice(b"\r\n");
+                bare = true;
+            }
+            other => out.push(other),
+        }
+        i += 1;
+    }
+    (out, bare)
+}
+
+/// Line ends, dots and text in every order; now and then enough text to leave without a copy.
+fn octets() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        4 => Just(b"\r\n".to_vec()),
+        1 => Just(b"\r".to_vec()),
+        1 => Just(b"\n".to_vec()),
+        3 => Just(b".".to_vec()),
+        3 => Just(b"x".to_vec()),
+        1 => (1000usize..6000).prop_map(|n| vec![b'y'; n]),
+        1 => (1000usize..6000).prop_map(|n| b"text and\r\n".repeat(n / 10)),
+    ];
+    proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+fn cuts() -> impl Strategy<Value = Vec<usize>> {
+    proptest::collection::vec(prop_oneof![1usize..5, 1usize..3000], 0..60)
+}
+
+fn in_pieces<'a>(mut wire: &'a [u8], cuts: &[usize]) -> Vec<&'a [u8]> {
+    let mut pieces = Vec::new();
+    for &cut in cuts {
+        let (piece, rest) = wire.split_at(cut.min(wire.len()));
+        pieces.push(piece);
+        wire = rest;
+    }
+    pieces.push(wire);
+    pieces
+}
+
+/// The one message of a receiver, checked against what the model makes of its content.
+fn check(receiver: &Receiver, content: &[u8], policy: BareNewline) -> Result<(), TestCaseError> {
+    let (normal, bare) = model_newlines(content);
+    if bare && policy == BareNewline::Reject {
+        prop_assert_eq!(&receiver.content_faults, &[ContentFault::BareNewline]);
+        prop_assert!(receiver.closed && receiver.accepted.is_empty());
+        return Ok(());
+    }
+    prop_assert_eq!(receiver.accepted.len(), 1);
+    let message = &receiver.accepted[0];
+    prop_assert_eq!(&message.content, &normal);
+    let mut scan = ContentScan::new();
+    scan.feed(receiver.trace);
+    scan.feed(&normal);
+    prop_assert_eq!(&message.facts, &scan.facts());
+    prop_assert!(message.chunks <= 2 + normal.len() / 1000, "{} chunks", message.chunks);
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn data_is_what_the_model_says_however_it_arrives(content in octets(), cuts in cuts(), reject: bool) {
+        let policy = if reject { BareNewline::Reject } else { BareNewline::Normalize };
+        let wire = [&content, &b"\r\n.\r\n"[..]].concat();
+        let mut receiver = in_data(settings(policy));
+        receiver.trace = b"";
+        for piece in in_pieces(&wire, &cuts) {
+            receiver.feed(piece);
+            prop_assert!(receiver.input.len() <= 2048);
+            if !receiver.accepted.is_empty() || receiver.closed {
+                break;
+            }
+        }
+        check(&receiver, &model_unstuffed(&wire), policy)?;
+    }
+
+    #[test]
+    fn chunks_are_what_the_model_says_however_they_are_cut(
+        content in octets(), chunks in cuts(), cuts in cuts(), reject: bool,
+    ) {
+        let policy = if reject { BareNewline::Reject } else { BareNewline::Normalize };
+        let mut wire = START.to_vec();
+        for piece in in_pieces(&content, &chunks) {
+            wire.extend_from_slice(format!("BDAT {}\r\n", piece.len()).as_bytes());
+            wire.extend_from_slice(piece);
+        }
+        wire.extend_from_slice(b"BDAT 0 LAST\r\n");
+        let mut receiver = Receiver::new(settings(policy));
+        receiver.trace = b"Received: from a\r\n\tby b\r\n";
+        for piece in in_pieces(&wire, &cuts) {
+            receiver.feed(piece);
+        }
+        let (normal, _) = model_newlines(&content);
+        let ended = normal.is_empty() || normal.ends_with(b"\r\n");
+        let content = if ended { content } else { [&content, &b"\r\n"[..]].concat() };
+        check(&receiver, &content, policy)?;
+    }
+}
+
+#[test]
+fn large_clean_content_leaves_as_slices_of_the_read_buffer() {
+    let mut session = Session::new(Arc::new(Settings::default()));
+    let line = [&[b'x'; 76][..], b"\r\n"].concat();
+    let wire = [START, b"DATA\r\n", &line.repeat(200), b".\r\n"].concat();
+    let mut input = BytesMut::from(&wire[..]);
+    let span = input.as_ptr_range();
+    let mut chunks = Vec::new();
+    loop {
+        match session.next(&mut input) {
+            Step::Event(Event::Hello { .. } | Event::Mail(..) | Event::Rcpt(..)) => {
+                session.accept()
+            }
+            Step::Event(Event::Content { .. }) => session.accept_content(b""),
+            Step::Event(Event::Chunk(chunk)) => chunks.push(chunk),
+            Step::Event(Event::End(end)) => break assert_eq!(end.received, 200 * 78),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(chunks.len(), 1);
+    assert!(span.contains(&chunks[0].as_ptr()), "no copy");
+}
+
+#[test]
+fn content_octet_by_octet_costs_no_chunk_for_each() {
+    let mut receiver = in_data(Settings::default());
+    for octet in b"0123456789\r\n".repeat(5000) {
+        receiver.feed(&[octet]);
+    }
+    receiver.feed(b".\r\n");
+    assert_eq!(receiver.accepted[0].content.len(), 60_000);
+    assert!(receiver.accepted[0].chunks <= 5, "{} chunks", receiver.accepted[0].chunks);
+}
+
+#[test]
+fn size_is_counted_without_stuffing_and_to_the_octet() {
+    let mut tight = Settings::default();
+    tight.limits.message_size = 20_000;
+    for (last, code) in [(&b"abcd\r\n"[..], "250"), (b"abcde\r\n", "552")] {
+        let mut receiver = in_data(tight.clone());
+        receiver.feed(&b"..\r\n".repeat(6000));
+        receiver.feed(&b"x\r\n".repeat(664));
+        let answer = receiver.feed(&[b"xx", last].concat());
+        assert!(answer.is_empty());
+        let answer = receiver.feed(b".\r\n");
+        assert!(answer.starts_with(code.as_bytes()), "{}", String::from_utf8_lossy(&answer));
+    }
+}
+
+#[test]
+fn what_is_over_the_limit_is_swallowed_without_memory() {
+    for (start, end) in [("DATA\r\n", ".\r\n"), ("BDAT 60000000 LAST\r\n", "")] {
+        let mut receiver = Receiver::new(Settings::default());
+        receiver.feed(START);
+        receiver.feed(start.as_bytes());
+        let block = b"0123456789012345678901234567890123456789012345678\r\n".repeat(1000);
+        for _ in 0..60_000_000 / block.len() {
+            assert!(receiver.feed(&block).is_empty());
+            assert!(receiver.input.is_empty());
+        }
+        let rest = 60_000_000 % block.len();
+        let last = receiver.feed(&[&block[..rest], end.as_bytes()].concat());
+        let last = if last.is_empty() { receiver.feed(b"\r\n.\r\n") } else { last };
+        assert!(last.starts_with(b"552 5.3.4 "), "{}", String::from_utf8_lossy(&last));
+        assert_eq!(receiver.content_faults, [ContentFault::TooBig]);
+        assert!(receiver.most_held as u64 <= 36_000_000);
+        assert!(receiver.feed(b"NOOP\r\n").starts_with(b"250"));
+    }
+}
+
+#[test]
+fn a_line_may_have_a_mebibyte_and_no_more() {
+    for (length, code) in [(MAX_TEXT_LINE, "250"), (MAX_TEXT_LINE + 1, "554 5.6.0")] {
+        let mut receiver = in_data(Settings::default());
+        let mut left = usize::try_from(length).expect("fits");
+        while left > 0 {
+            let piece = left.min(60_000);
+            receiver.feed(&vec![b'x'; piece]);
+            left -= piece;
+        }
+        let answer = receiver.feed(b"\r\n.\r\n");
+        assert!(answer.starts_with(code.as_bytes()), "{}", String::from_utf8_lossy(&answer));
+    }
+}
+
+#[test]
+fn eight_bit_is_accepted_undeclared_and_marked_and_our_trace_header_counts() {
+    let mut receiver = Receiver::new(Settings::default());
+    receiver.trace = b"Received: from c\r\n\tby mx.example\r\n";
+    receiver.feed(START);
+    receiver.feed(b"DATA\r\nReceived: x\r\nSubject: \xc3\xa4\r\n\r\nbody\r\n.\r\n");
+    let facts = &receiver.accepted[0].facts;
+    assert!(facts.eight_bit && !facts.dotted);
+    assert_eq!((facts.received, facts.header_end, facts.size), (2, 62, 68));
+}
+
+#[test]
+fn normalizing_gathers_with_bounded_memory() {
+    let mut receiver = in_data(settings(BareNewline::Normalize));
+    receiver.feed(&b"\n".repeat(200_000));
+    receiver.feed(b"\r\n.\r\n");
+    let message = &receiver.accepted[0];
+    assert_eq!(message.content.len(), 400_002);
+    assert!(message.chunks >= message.content.len() / GATHER_BOUND);
+}
+
+#[test]
+fn a_pipelining_client_that_does_not_read_is_made_to() {
+    let mut session = Session::new(Arc::new(Settings::default()));
+    let mut input = BytesMut::from(&b"NOOP\r\n".repeat(10_000)[..]);
+    let mut writes = 0;
+    loop {
+        match session.next(&mut input) {
+            Step::Event(Event::Noop) => {}
+            Step::Write => {
+                writes += 1;
+                assert!(session.take_output().len() < 17 * 1024);
+            }
+            Step::Read => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(writes >= 8, "{writes}");
+}
+
+#[test]
+#[should_panic(expected = "the agent did not answer")]
+fn an_agent_that_forgets_to_answer_is_told_loudly() {
+    let mut session = Session::new(Arc::new(Settings::default()));
+    let mut input = BytesMut::from(&b"HELO c\r\nNOOP\r\n"[..]);
+    session.next(&mut input);
+    session.next(&mut input);
+}
