@@ -3,11 +3,12 @@
 //! Everything that decides takes `now` as an argument. Not here: what is on disk (`spool`), and doing anything
 //! about a decision (`dispatch`).
 
-pub mod destination;
-pub mod drain;
-pub mod feedback;
-pub mod host;
+mod destination;
+mod drain;
+mod feedback;
+mod host;
 pub mod life;
+mod message;
 pub mod schedule;
 pub mod scheduler;
 pub mod settings;

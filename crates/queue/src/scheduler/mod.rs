@@ -1,15 +1,27 @@
 //! The queue of one shard, in memory: what is due next, and where one more connection is worth its while.
 //!
-//! Sans-IO: the dispatcher keeps it behind a short mutex, asks `next`, acts, and reports. It knows no
-//! addresses, no bodies and no subjects: only queue ids, recipient numbers, destinations and states.
+//! Sans-IO: the dispatcher keeps it behind a short mutex, asks [`Scheduler::next`], acts, and reports. It knows
+//! no addresses, no bodies and no subjects: only queue ids, recipient numbers, destinations and states. It
+//! runs ahead of the store: what it answers as ended has left it, and the caller makes that durable.
 //!
-//! How the dispatcher drives it: `while let Some(next) = scheduler.next(now)`, then
-//! `while let Some(changes) = scheduler.expired(now)`, then sleep until `next_wakeup` or the next report.
-//! A connection is a ticket: `pull` (before or after connecting), `host_take` before dialling a host,
-//! `host_connected` after EHLO, `settle` after each transaction, at last `connection_ended`;
-//! or `connection_failed`, `connection_blocked` in place of it.
+//! How to drive it: ask `next` until `None`, `expired` until `None`, `forget` until `None`; then sleep until
+//! `next_wakeup` or the next report (every method that takes `&mut self` is one).
+//!
+//! The life of a connection is that of its ticket: `pull` (before or after connecting), `host_take` before a
+//! host is dialled, `host_connected` after its EHLO, `pull` and `settle` for each transaction, and at last
+//! exactly one of `connection_ended`, `connection_failed`, `connection_blocked`.
 
+mod acts;
+mod agenda;
+mod connection;
+mod expiry;
+mod hosts;
+mod insert;
+mod links;
+mod pull;
+mod settle;
 mod types;
+mod view;
 
 pub use types::{
     Changed, ConnectTicket, DestinationId, DestinationStatus, DestinationView, Down, Forgotten,
@@ -17,14 +29,56 @@ pub use types::{
     Tried, Waiting, Work,
 };
 
-use crate::life::DestinationState;
+use crate::destination::Destination;
+use crate::drain::Draining;
+use crate::host::Host;
+use crate::message::Message;
 use crate::settings::Settings;
+use connection::Connection;
 use posthaste_mail::{QueueId, Timestamp};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-/// The queue of one shard.
+/// The queue of one shard. Every operation costs O(log n), and O(recipients of the message) where it
+/// concerns one.
+#[derive(Debug)]
 pub struct Scheduler {
-    settings: Settings,
+    settings: Arc<Settings>,
+    running: bool,
+    messages: BTreeMap<QueueId, Message>,
+    destinations: BTreeMap<DestinationId, Destination>,
+    /// Destinations by their key.
+    names: BTreeMap<Arc<str>, DestinationId>,
+    routes: Vec<Route>,
+    connections: BTreeMap<TicketId, Connection>,
+    hosts: BTreeMap<SocketAddr, Host>,
+    /// Destinations to look at again, by time.
+    agenda: BTreeSet<(Timestamp, DestinationId)>,
+    /// Destinations with due mail and a connection that had nothing to do.
+    wake_line: BTreeSet<(u64, DestinationId)>,
+    /// Destinations that deserve one more connection.
+    connect_line: BTreeSet<(u64, DestinationId)>,
+    /// Hosts that let waiting destinations go, by time.
+    host_agenda: BTreeSet<(Timestamp, SocketAddr)>,
+    /// What may be forgotten, by the time it fell idle.
+    idle: BTreeSet<(Timestamp, DestinationId)>,
+    idle_hosts: BTreeSet<(Timestamp, SocketAddr)>,
+    /// After a start: new connections come at a growing rate until nothing is overdue.
+    ramp: Option<Draining>,
+    /// Acts that waited for the end of an attempt, to be handed out.
+    outbox: VecDeque<Changed>,
+    next_destination: u32,
+    next_ticket: u64,
+    next_turn: u64,
+}
+
+/// What the destinations of one route share.
+#[derive(Debug)]
+struct Route {
+    name: String,
+    /// Its destinations that have mail that can expire, by the acceptance of the oldest.
+    aging: BTreeSet<(Timestamp, DestinationId)>,
 }
 
 impl Scheduler {
@@ -32,249 +86,76 @@ impl Scheduler {
     /// [`Self::insert`], then [`Self::start`] it.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
-        Self { settings }
+        Self {
+            settings: Arc::new(settings),
+            running: false,
+            messages: BTreeMap::new(),
+            destinations: BTreeMap::new(),
+            names: BTreeMap::new(),
+            routes: Vec::new(),
+            connections: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            agenda: BTreeSet::new(),
+            wake_line: BTreeSet::new(),
+            connect_line: BTreeSet::new(),
+            host_agenda: BTreeSet::new(),
+            idle: BTreeSet::new(),
+            idle_hosts: BTreeSet::new(),
+            ramp: None,
+            outbox: VecDeque::new(),
+            next_destination: 0,
+            next_ticket: 0,
+            next_turn: 0,
+        }
     }
+
     /// Takes new settings. Recipients keep their due times; limits, lifetimes and rates hold from now on.
     pub fn set_settings(&mut self, now: Timestamp, settings: Settings) {
-        let _ = now;
-        self.settings = settings;
+        self.settings = Arc::new(settings);
+        self.refresh_all(now);
     }
+
     /// The settings in force.
     #[must_use]
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
+
     /// Deliveries may begin. What is overdue is released at the drain rate: a restart is no stampede.
     pub fn start(&mut self, now: Timestamp) {
-        unimplemented!("{now}")
+        self.running = true;
+        self.refresh_all(now);
+        for (_, id) in &self.connect_line {
+            if let Some(destination) = self.destinations.get_mut(id) {
+                destination.drain(now);
+            }
+        }
+        if !self.connect_line.is_empty() {
+            self.ramp = Some(Draining::new(now));
+        }
     }
+
     /// No new connection and no new work from now on; what is in flight may end.
-    pub fn stop(&mut self) {
-        unimplemented!()
+    pub const fn stop(&mut self) {
+        self.running = false;
     }
 
-    // --- filling ---
-    /// Interns a destination: next-hop domain in lower case, and the route's name.
-    pub fn destination(&mut self, now: Timestamp, name: &str, route: &str) -> DestinationId {
-        unimplemented!("{now}{name}{route}")
-    }
-    /// The next-hop domain and the route of a destination.
+    /// Deliveries may be made.
     #[must_use]
-    pub fn destination_name(&self, id: DestinationId) -> Option<(&str, &str)> {
-        unimplemented!("{id:?}")
-    }
-    /// Queues a message.
-    ///
-    /// # Errors
-    /// [`InsertError`]; nothing is queued then.
-    pub fn insert(&mut self, now: Timestamp, item: &Item<'_>) -> Result<(), InsertError> {
-        unimplemented!("{now}{item:?}")
-    }
-    /// A destination was down when the process ended.
-    pub fn restore_down(
-        &mut self,
-        now: Timestamp,
-        name: &str,
-        route: &str,
-        state: DestinationState,
-    ) {
-        unimplemented!("{now}{name}{route}{state:?}")
-    }
-    /// A next-hop host was down when the process ended.
-    pub fn restore_host(&mut self, now: Timestamp, host: SocketAddr, state: DestinationState) {
-        unimplemented!("{now}{host}{state:?}")
+    pub const fn is_running(&self) -> bool {
+        self.running
     }
 
-    // --- driving ---
-    /// What is to be done now; ask until `None`.
-    pub fn next(&mut self, now: Timestamp) -> Option<Next> {
-        unimplemented!("{now}")
-    }
-    /// When to ask again, unless something is reported before. `None`: nothing waits for a time.
-    #[must_use]
-    pub fn next_wakeup(&self, now: Timestamp) -> Option<Timestamp> {
-        unimplemented!("{now}")
-    }
-    /// Recipients of one message whose time is over and that are not in flight; they have left the queue.
-    /// Ask until `None`. One message may come more than once, for different routes.
-    pub fn expired(&mut self, now: Timestamp) -> Option<Vec<Changed>> {
-        unimplemented!("{now}")
-    }
-    /// Forgets one thing that nobody needs any more, where the ledger has to forget it too. Ask until `None`, now and then.
-    pub fn forget(&mut self, now: Timestamp) -> Option<Forgotten> {
-        unimplemented!("{now}")
+    fn refresh_all(&mut self, now: Timestamp) {
+        let all: Vec<DestinationId> = self.destinations.keys().copied().collect();
+        for id in all {
+            self.refresh(now, id);
+        }
     }
 
-    // --- a connection ---
-    /// The next message for this connection with its due recipients at the destination, at most `max_recipients`.
-    pub fn pull(
-        &mut self,
-        now: Timestamp,
-        ticket: &ConnectTicket,
-        max_recipients: usize,
-    ) -> Pulled {
-        unimplemented!("{now}{ticket:?}{max_recipients}")
-    }
-    /// The pulled work goes back untouched.
-    pub fn put_back(&mut self, now: Timestamp, ticket: &ConnectTicket) {
-        unimplemented!("{now}{ticket:?}")
-    }
-    /// The transaction ended. Answers the new states, in the order of the results, to be stored. Recipients
-    /// without a result go back untouched (a server took only some of them: RFC 5321 section 4.5.3.1.10);
-    /// when nobody has a result, all are deferred.
-    pub fn settle(
-        &mut self,
-        now: Timestamp,
-        ticket: &ConnectTicket,
-        message: QueueId,
-        results: &[Tried],
-    ) -> Vec<Changed> {
-        unimplemented!("{now}{ticket:?}{message}{results:?}")
-    }
-    /// Where a host stands for a new connection.
-    #[must_use]
-    pub fn host_usable(&self, now: Timestamp, host: SocketAddr) -> HostUse {
-        unimplemented!("{now}{host}")
-    }
-    /// Takes a connection of the host before it is dialled. Taken only when the answer is [`HostUse::Usable`].
-    /// Of a host that rests, the first to ask after its trial is due gets it, as the one trial.
-    pub fn host_take(
-        &mut self,
-        now: Timestamp,
-        ticket: &ConnectTicket,
-        host: SocketAddr,
-    ) -> HostUse {
-        unimplemented!("{now}{ticket:?}{host}")
-    }
-    /// The dialled host lost a race, or was not needed: its connection is free again.
-    pub fn host_give(&mut self, now: Timestamp, ticket: &ConnectTicket, host: SocketAddr) {
-        unimplemented!("{now}{ticket:?}{host}")
-    }
-    /// One host failed; the connection goes on with the next one. Answers the host's new state when it is down.
-    pub fn host_failed(
-        &mut self,
-        now: Timestamp,
-        ticket: &ConnectTicket,
-        host: SocketAddr,
-    ) -> Option<DestinationState> {
-        unimplemented!("{now}{ticket:?}{host}")
-    }
-    /// The connection stands, greeting and EHLO done: other hosts taken are given back.
-    pub fn host_connected(
-        &mut self,
-        now: Timestamp,
-        ticket: &ConnectTicket,
-        host: SocketAddr,
-    ) -> Recovered {
-        unimplemented!("{now}{ticket:?}{host}")
-    }
-    /// The destination gave a permanent answer (no such domain, null MX, refused by all hosts): it is not down.
-    /// Settle its messages with `Outcome::Failed` through `pull` and `settle`, then end the connection.
-    pub fn destination_failed(&mut self, now: Timestamp, ticket: &ConnectTicket) -> Recovered {
-        unimplemented!("{now}{ticket:?}")
-    }
-    /// No connection came about (a fault of `FaultClass::Destination` that is not permanent). `failed`: hosts
-    /// that were dialled and failed, those already given to `host_failed` included. The ticket is spent; pulled work went back untouched.
-    pub fn connection_failed(
-        &mut self,
-        now: Timestamp,
-        ticket: &ConnectTicket,
-        failed: &[SocketAddr],
-    ) -> Down {
-        unimplemented!("{now}{ticket:?}{failed:?}")
-    }
-    /// No connection was tried, because every host of the destination is busy or rests (the answers of
-    /// `host_take`). The ticket is spent; pulled work went back untouched.
-    pub fn connection_blocked(
-        &mut self,
-        now: Timestamp,
-        ticket: &ConnectTicket,
-        hosts: &[SocketAddr],
-    ) {
-        unimplemented!("{now}{ticket:?}{hosts:?}")
-    }
-    /// The connection is closed. The ticket is spent; pulled work went back untouched.
-    pub fn connection_ended(&mut self, now: Timestamp, ticket: &ConnectTicket) {
-        unimplemented!("{now}{ticket:?}")
-    }
-
-    // --- acts of the operator; `recipient` `None` means all of the message ---
-    /// Queued recipients are due now. Those in flight are being tried already.
-    pub fn retry_message(
-        &mut self,
-        now: Timestamp,
-        id: QueueId,
-        recipient: Option<u32>,
-    ) -> Vec<Changed> {
-        unimplemented!("{now}{id}{recipient:?}")
-    }
-    /// A destination that is down gets its trial now (and so do its hosts), and queued recipients that wait for a time are due
-    /// now, at most `limit` messages a call: call until the answer is empty.
-    pub fn retry_destination(
-        &mut self,
-        now: Timestamp,
-        id: DestinationId,
-        limit: usize,
-    ) -> Vec<Changed> {
-        unimplemented!("{now}{id:?}{limit}")
-    }
-    /// Holds. Those in flight are held when their attempt ends in a deferral; they are not in the answer.
-    pub fn hold(&mut self, now: Timestamp, id: QueueId, recipient: Option<u32>) -> Vec<Changed> {
-        unimplemented!("{now}{id}{recipient:?}")
-    }
-    /// Lets held or parked ones go on, due now.
-    pub fn release(&mut self, now: Timestamp, id: QueueId, recipient: Option<u32>) -> Vec<Changed> {
-        unimplemented!("{now}{id}{recipient:?}")
-    }
-    /// Removes. Those in flight are removed when their attempt ends in a deferral; they are not in the answer.
-    pub fn remove(&mut self, now: Timestamp, id: QueueId, recipient: Option<u32>) -> Vec<Changed> {
-        unimplemented!("{now}{id}{recipient:?}")
-    }
-
-    // --- looking ---
-    /// Why a recipient is not done yet; `None` when it is not live here.
-    #[must_use]
-    pub fn wait_reason(&self, now: Timestamp, id: QueueId, recipient: u32) -> Option<Waiting> {
-        unimplemented!("{now}{id}{recipient}")
-    }
-    /// Destinations in order of name and route, after the given name and route, at most `limit`.
-    #[must_use]
-    pub fn destinations(
-        &self,
-        now: Timestamp,
-        after: Option<(&str, &str)>,
-        limit: usize,
-    ) -> Vec<DestinationView> {
-        unimplemented!("{now}{after:?}{limit}")
-    }
-    /// One destination.
-    #[must_use]
-    pub fn destination_view(&self, now: Timestamp, id: DestinationId) -> Option<DestinationView> {
-        unimplemented!("{now}{id:?}")
-    }
-    /// One message.
-    #[must_use]
-    pub fn message(&self, now: Timestamp, id: QueueId) -> Option<MessageView> {
-        unimplemented!("{now}{id}")
-    }
-    /// Messages in order of id, after `after`, at most `limit`.
-    #[must_use]
-    pub fn messages(&self, now: Timestamp, after: QueueId, limit: usize) -> Vec<MessageView> {
-        unimplemented!("{now}{after}{limit}")
-    }
-    /// Messages in the queue.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        unimplemented!()
-    }
-    /// True when there is no message.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-    /// Connections open or being opened.
-    #[must_use]
-    pub fn connections(&self) -> usize {
-        unimplemented!()
+    /// The next place in a line.
+    const fn turn(&mut self) -> u64 {
+        self.next_turn += 1;
+        self.next_turn
     }
 }

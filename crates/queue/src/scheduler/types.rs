@@ -155,6 +155,12 @@ pub struct Changed {
     pub transition: Transition,
 }
 
+impl Changed {
+    pub(crate) const fn new(message: QueueId, recipient: u32, transition: Transition) -> Self {
+        Self { message, recipient, transition }
+    }
+}
+
 /// Why a live recipient is not done yet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Waiting {

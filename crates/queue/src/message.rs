@@ -1,0 +1,193 @@
+//! A queued message and its live recipients, as compact as they go: millions of them are in memory at once.
+
+use crate::life::{Life, RecipientState};
+use crate::scheduler::DestinationId;
+use posthaste_mail::Timestamp;
+use std::ops::Range;
+
+/// A message with at least one live recipient.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) received: Timestamp,
+    pub(crate) size: u64,
+    /// Live ones only, by destination and number.
+    recipients: Vec<Recipient>,
+}
+
+/// A live recipient.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recipient {
+    due: Timestamp,
+    pub(crate) number: u32,
+    pub(crate) destination: DestinationId,
+    attempts: u32,
+    failures: u32,
+    pub(crate) life: Life,
+    crashes: u8,
+    pub(crate) mark: Mark,
+}
+
+/// Whether it is in flight, and what is to be done when its attempt ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mark {
+    Waiting,
+    InFlight,
+    InFlightThenHold,
+    InFlightThenRemove,
+}
+
+/// The recipients of one message at one destination, summed up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Group {
+    pub(crate) live: u32,
+    pub(crate) held: u32,
+    /// The earliest due of those that wait.
+    pub(crate) due: Option<Timestamp>,
+    /// Some of them would expire now if their time were over.
+    pub(crate) can_expire: bool,
+}
+
+impl Message {
+    pub(crate) fn new(received: Timestamp, size: u64, mut recipients: Vec<Recipient>) -> Self {
+        recipients.sort_unstable_by_key(|r| (r.destination, r.number));
+        recipients.shrink_to_fit();
+        Self { received, size, recipients }
+    }
+
+    pub(crate) fn recipients(&self) -> &[Recipient] {
+        &self.recipients
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.recipients.is_empty()
+    }
+
+    /// The destinations it has live recipients at, in order.
+    pub(crate) fn destinations(&self) -> Vec<DestinationId> {
+        let mut all: Vec<_> = self.recipients.iter().map(|r| r.destination).collect();
+        all.dedup();
+        all
+    }
+
+    pub(crate) fn at(&self, destination: DestinationId) -> &[Recipient] {
+        &self.recipients[self.range(destination)]
+    }
+
+    pub(crate) fn at_mut(&mut self, destination: DestinationId) -> &mut [Recipient] {
+        let range = self.range(destination);
+        &mut self.recipients[range]
+    }
+
+    /// Drops those that have ended.
+    pub(crate) fn sweep(&mut self) {
+        self.recipients.retain(|r| r.life.is_live());
+    }
+
+    pub(crate) fn group(&self, destination: DestinationId) -> Group {
+        let mut group = Group::default();
+        for recipient in self.at(destination).iter().filter(|r| r.life.is_live()) {
+            group.live += 1;
+            group.held += u32::from(recipient.life != Life::Queued);
+            if recipient.mark == Mark::Waiting {
+                group.can_expire |= recipient.life != Life::Poison;
+                if recipient.life == Life::Queued {
+                    let due = recipient.due(self.received);
+                    group.due = Some(group.due.map_or(due, |d| d.min(due)));
+                }
+            }
+        }
+        group
+    }
+
+    fn range(&self, destination: DestinationId) -> Range<usize> {
+        let start = self.recipients.partition_point(|r| r.destination < destination);
+        let end = self.recipients.partition_point(|r| r.destination <= destination);
+        start..end
+    }
+}
+
+impl Recipient {
+    pub(crate) const fn new(
+        number: u32,
+        destination: DestinationId,
+        state: RecipientState,
+    ) -> Self {
+        Self {
+            due: state.due,
+            number,
+            destination,
+            attempts: state.attempts,
+            failures: state.failures,
+            life: state.life,
+            crashes: state.crashes,
+            mark: Mark::Waiting,
+        }
+    }
+
+    /// Its place in time. Fresh mail counts from its acceptance, so that neither fresh mail nor old starves the
+    /// other.
+    pub(crate) fn due(&self, received: Timestamp) -> Timestamp {
+        self.due.max(received)
+    }
+
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.mark != Mark::Waiting
+    }
+
+    /// It waits, and its time has come.
+    pub(crate) fn is_due(&self, now: Timestamp, received: Timestamp) -> bool {
+        self.mark == Mark::Waiting && self.life == Life::Queued && self.due(received) <= now
+    }
+
+    pub(crate) const fn state(&self) -> RecipientState {
+        RecipientState {
+            life: self.life,
+            attempts: self.attempts,
+            failures: self.failures,
+            due: self.due,
+            crashes: self.crashes,
+        }
+    }
+
+    pub(crate) const fn set_state(&mut self, state: RecipientState) {
+        self.life = state.life;
+        self.attempts = state.attempts;
+        self.failures = state.failures;
+        self.due = state.due;
+        self.crashes = state.crashes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_what_waits_at_one_destination() {
+        let (here, there) = (DestinationId(1), DestinationId(2));
+        let state = |due| RecipientState { due: Timestamp::from_secs(due), ..Default::default() };
+        let mut held = Recipient::new(2, here, state(1));
+        held.life = Life::Held;
+        let mut flying = Recipient::new(0, here, state(1));
+        flying.mark = Mark::InFlight;
+        let recipients = vec![
+            flying,
+            Recipient::new(1, there, state(1)),
+            held,
+            Recipient::new(3, here, state(90)),
+        ];
+        let message = Message::new(Timestamp::from_secs(5), 1, recipients);
+        assert_eq!(message.destinations(), [here, there]);
+        let due = Some(Timestamp::from_secs(90));
+        assert_eq!(message.group(here), Group { live: 3, held: 1, due, can_expire: true });
+        // not before it was received
+        assert_eq!(message.group(there).due, Some(Timestamp::from_secs(5)));
+        assert_eq!(message.group(DestinationId(3)), Group::default());
+    }
+
+    #[test]
+    fn a_recipient_is_small() {
+        assert!(size_of::<Recipient>() <= 40, "{}", size_of::<Recipient>());
+        assert!(size_of::<Message>() <= 40, "{}", size_of::<Message>());
+    }
+}

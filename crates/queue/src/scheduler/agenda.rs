@@ -1,0 +1,235 @@
+//! What is to be done now, and when to ask again.
+//!
+//! Each destination stands in at most one place: on the agenda for a time, in one of two lines, or nowhere when
+//! an event must come first. `refresh` puts it there after every change; the lines are served in turn, so that
+//! no destination starves another.
+
+use super::connection::Connection;
+use super::{ConnectTicket, DestinationId, Next, Scheduler, TicketId};
+use crate::destination::{Destination, Outage, Place};
+use crate::drain::Draining;
+use posthaste_mail::Timestamp;
+
+/// What a destination needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Need {
+    /// Nothing until something happens.
+    Event,
+    /// A look at this time.
+    Time(Timestamp),
+    /// One of its idle connections is to pull.
+    Wake,
+    /// One more connection.
+    Connect,
+}
+
+impl Scheduler {
+    /// What is to be done now; ask until `None`.
+    pub fn next(&mut self, now: Timestamp) -> Option<Next> {
+        if !self.running {
+            return None;
+        }
+        self.forget_quietly(now);
+        self.advance(now);
+        if let Some((_, id)) = self.wake_line.first().copied() {
+            return Some(Next::Wake(self.wake_one(now, id)));
+        }
+        let Some((_, id)) = self.connect_line.first().copied() else {
+            self.ramp = None;
+            return None;
+        };
+        if self.is_full() || self.ramp.is_some_and(|ramp| !ramp.is_open(now)) {
+            return None;
+        }
+        if let Some(ramp) = &mut self.ramp {
+            ramp.take(now, &self.settings.drain);
+        }
+        Some(Next::Connect(self.allow_connection(now, id)))
+    }
+
+    /// When to ask again, unless something is reported before. `None`: nothing waits for a time.
+    #[must_use]
+    pub fn next_wakeup(&self, now: Timestamp) -> Option<Timestamp> {
+        if !self.outbox.is_empty() {
+            return Some(now);
+        }
+        if !self.running {
+            return None;
+        }
+        let line = if !self.wake_line.is_empty() {
+            Some(now)
+        } else if self.connect_line.is_empty() || self.is_full() {
+            None
+        } else {
+            Some(self.ramp.map_or(now, |ramp| ramp.next))
+        };
+        let agenda = self.agenda.first().map(|(at, _)| *at);
+        let hosts = self.host_agenda.first().map(|(at, _)| *at);
+        let first = [line, agenda, hosts, self.next_expiry()].into_iter().flatten().min();
+        first.map(|at| at.max(now))
+    }
+
+    /// All outgoing connections are in use.
+    pub(super) fn is_full(&self) -> bool {
+        self.connections.len() >= self.settings.limits.connections as usize
+    }
+
+    /// Finds a destination's place anew. To be called after every change to it.
+    pub(super) fn refresh(&mut self, now: Timestamp, id: DestinationId) {
+        let Some(destination) = self.destinations.get_mut(&id) else { return };
+        destination.tidy(now);
+        let place = destination.place;
+        let next = match (self.need(now, &self.destinations[&id]), place) {
+            (Need::Event, _) => Place::Off,
+            (Need::Time(at), _) => Place::Agenda(at),
+            (Need::Wake, Place::Wake(_)) | (Need::Connect, Place::Connect(_)) => place,
+            (Need::Wake, _) => Place::Wake(self.turn()),
+            (Need::Connect, _) => Place::Connect(self.turn()),
+        };
+        if next != place {
+            self.leave(id, place);
+            self.enter(id, next);
+        }
+        self.note_idle(now, id);
+    }
+
+    fn need(&self, now: Timestamp, destination: &Destination) -> Need {
+        let Some(first) = destination.first_due() else { return Need::Event };
+        let Some(active) = destination.active() else {
+            return if first <= now { Need::Connect } else { Need::Time(first) };
+        };
+        if let Some(outage) = &active.outage {
+            return trial_need(now, outage, first);
+        }
+        if let Some(until) = active.rest {
+            return Need::Time(until);
+        }
+        // Those that will pull soon take the first ones.
+        let Some((due, _)) = destination.waiting.iter().nth(active.hungry as usize) else {
+            return Need::Event;
+        };
+        if *due > now {
+            return Need::Time(*due);
+        }
+        match active.draining {
+            Some(_) if active.hungry > 0 => return Need::Event,
+            Some(draining) if !draining.is_open(now) => return Need::Time(draining.next),
+            _ => {}
+        }
+        if !active.idle.is_empty() {
+            Need::Wake
+        } else if active.connections >= destination.window.size(&self.settings.limits) {
+            Need::Event
+        } else {
+            Need::Connect
+        }
+    }
+
+    /// Takes from the agendas what time has brought.
+    fn advance(&mut self, now: Timestamp) {
+        while let Some((at, id)) = self.agenda.first().copied().filter(|(at, _)| *at <= now) {
+            self.leave(id, Place::Agenda(at));
+            self.refresh(now, id);
+        }
+        while let Some((at, host)) = self.host_agenda.first().copied().filter(|(at, _)| *at <= now)
+        {
+            self.host_agenda.remove(&(at, host));
+            self.let_one_go(now, host);
+        }
+    }
+
+    fn wake_one(&mut self, now: Timestamp, id: DestinationId) -> TicketId {
+        let destination = self.destinations.get_mut(&id).expect("in line means known");
+        // The last to fall idle: the others may time out undisturbed.
+        let ticket = destination.active_mut().idle.last().copied();
+        let ticket = ticket.expect("in this line only with an idle connection");
+        self.set_hungry(ticket);
+        self.served(now, id);
+        ticket
+    }
+
+    fn allow_connection(&mut self, now: Timestamp, id: DestinationId) -> ConnectTicket {
+        self.next_ticket += 1;
+        let ticket = TicketId(self.next_ticket);
+        let destination = self.destinations.get_mut(&id).expect("in line means known");
+        let trial = destination.outage().is_some();
+        if let Some(outage) = destination.outage_mut() {
+            outage.trial = Some(ticket);
+        }
+        let active = destination.active_mut();
+        active.connections += 1;
+        active.hungry += 1;
+        self.connections.insert(ticket, Connection::new(id, now));
+        self.served(now, id);
+        ConnectTicket { id: ticket, destination: id, trial }
+    }
+
+    /// It was served: should it need more, it queues up again.
+    fn served(&mut self, now: Timestamp, id: DestinationId) {
+        if let Some(place) = self.destinations.get(&id).map(|d| d.place) {
+            self.leave(id, place);
+        }
+        self.refresh(now, id);
+    }
+
+    fn leave(&mut self, id: DestinationId, place: Place) {
+        match place {
+            Place::Off => {}
+            Place::Agenda(at) => {
+                self.agenda.remove(&(at, id));
+            }
+            Place::Wake(turn) => {
+                self.wake_line.remove(&(turn, id));
+            }
+            Place::Connect(turn) => {
+                self.connect_line.remove(&(turn, id));
+            }
+        }
+        self.set_place(id, Place::Off);
+    }
+
+    fn enter(&mut self, id: DestinationId, place: Place) {
+        match place {
+            Place::Off => {}
+            Place::Agenda(at) => {
+                self.agenda.insert((at, id));
+            }
+            Place::Wake(turn) => {
+                self.wake_line.insert((turn, id));
+            }
+            Place::Connect(turn) => {
+                self.connect_line.insert((turn, id));
+            }
+        }
+        self.set_place(id, place);
+    }
+
+    fn set_place(&mut self, id: DestinationId, place: Place) {
+        if let Some(destination) = self.destinations.get_mut(&id) {
+            destination.place = place;
+        }
+    }
+
+    /// Takes a destination off every list, before it is forgotten.
+    pub(super) fn take_off(&mut self, id: DestinationId) {
+        if let Some(place) = self.destinations.get(&id).map(|d| d.place) {
+            self.leave(id, place);
+        }
+    }
+}
+
+/// When the next turn of a release is free, unless one is free now.
+pub(super) fn closed_until(draining: Option<Draining>, now: Timestamp) -> Option<Timestamp> {
+    draining.filter(|d| !d.is_open(now)).map(|d| d.next)
+}
+
+fn trial_need(now: Timestamp, outage: &Outage, first: Timestamp) -> Need {
+    let at = outage.state.next_trial.max(first);
+    if outage.trial.is_some() {
+        Need::Event
+    } else if at <= now {
+        Need::Connect
+    } else {
+        Need::Time(at)
+    }
+}

@@ -1,0 +1,99 @@
+//! Filling the queue: destinations are interned, messages put in line, outages restored.
+
+use super::{DestinationId, InsertError, Item, Route, Scheduler};
+use crate::destination::{Destination, Outage, write_key};
+use crate::feedback::Window;
+use crate::host::HostOutage;
+use crate::life::DestinationState;
+use crate::message::{Message, Recipient};
+use posthaste_mail::Timestamp;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+impl Scheduler {
+    /// Interns a destination: next-hop domain in lower case, and the route's name. Neither has a NUL.
+    pub fn destination(&mut self, now: Timestamp, name: &str, route: &str) -> DestinationId {
+        let mut key = String::with_capacity(name.len() + route.len() + 1);
+        write_key(&mut key, name, route);
+        if let Some(id) = self.names.get(key.as_str()).copied() {
+            self.touch(now, id);
+            return id;
+        }
+        let id = DestinationId(self.next_destination);
+        self.next_destination += 1;
+        let key: Arc<str> = key.into();
+        let route = self.route(route);
+        let window = Window::new(&self.settings.limits);
+        self.names.insert(Arc::clone(&key), id);
+        self.destinations.insert(id, Destination::new(key, route, window));
+        self.refresh(now, id);
+        id
+    }
+
+    /// The next-hop domain and the route of a destination.
+    #[must_use]
+    pub fn destination_name(&self, id: DestinationId) -> Option<(&str, &str)> {
+        self.destinations.get(&id).map(Destination::name)
+    }
+
+    /// Queues a message.
+    ///
+    /// # Errors
+    /// [`InsertError`]; nothing is queued then.
+    pub fn insert(&mut self, now: Timestamp, item: &Item<'_>) -> Result<(), InsertError> {
+        if self.messages.contains_key(&item.id) {
+            return Err(InsertError::Duplicate);
+        }
+        let live = item.recipients.iter().filter(|(.., state)| state.life.is_live());
+        let mut recipients = Vec::with_capacity(item.recipients.len());
+        for (number, destination, state) in live {
+            if !self.destinations.contains_key(destination) {
+                return Err(InsertError::UnknownDestination);
+            }
+            recipients.push(Recipient::new(*number, *destination, *state));
+        }
+        let message = Message::new(item.received, item.size, recipients);
+        if message.is_empty() {
+            return Ok(());
+        }
+        let destinations = message.destinations();
+        self.messages.insert(item.id, message);
+        for destination in destinations {
+            self.link(item.id, destination);
+            self.refresh(now, destination);
+        }
+        Ok(())
+    }
+
+    /// A destination was down when the process ended.
+    pub fn restore_down(
+        &mut self,
+        now: Timestamp,
+        name: &str,
+        route: &str,
+        state: DestinationState,
+    ) -> DestinationId {
+        let id = self.destination(now, name, route);
+        if let Some(destination) = self.destinations.get_mut(&id) {
+            destination.active_mut().outage = Some(Outage { state, own: true, trial: None });
+        }
+        self.refresh(now, id);
+        id
+    }
+
+    /// A next-hop host was down when the process ended.
+    pub fn restore_host(&mut self, now: Timestamp, host: SocketAddr, state: DestinationState) {
+        self.hosts.entry(host).or_default().outage = Some(HostOutage { state, trial: None });
+        self.note_idle_host(now, host);
+    }
+
+    /// The number of a route. Routes are few (they are configured), so that a scan is the fastest search.
+    fn route(&mut self, name: &str) -> u32 {
+        let place = self.routes.iter().position(|r| r.name == name).unwrap_or_else(|| {
+            self.routes
+                .push(Route { name: name.to_owned(), aging: std::collections::BTreeSet::new() });
+            self.routes.len() - 1
+        });
+        u32::try_from(place).expect("routes are configured by hand")
+    }
+}

@@ -1,0 +1,122 @@
+//! Keeps what is derived in step with the messages: each destination's orders and counts, each route's oldest.
+//!
+//! Whoever changes the recipients of a message at a destination does it between `unlink` and `link`.
+
+use super::{Changed, DestinationId, Scheduler};
+use crate::life::{self, RecipientState, Transition, TransitionKind};
+use crate::message::{Mark, Message, Recipient};
+use posthaste_mail::{QueueId, Timestamp};
+
+impl Scheduler {
+    /// Changes the recipients of a message at one destination. `None` when there is no such message.
+    pub(super) fn change<T>(
+        &mut self,
+        now: Timestamp,
+        id: QueueId,
+        destination: DestinationId,
+        change: impl FnOnce(&mut Message) -> T,
+    ) -> Option<T> {
+        self.unlink(id, destination);
+        let message = self.messages.get_mut(&id)?;
+        let answer = change(message);
+        message.sweep();
+        let ended = message.is_empty();
+        self.link(id, destination);
+        if ended {
+            self.messages.remove(&id);
+        }
+        self.refresh(now, destination);
+        Some(answer)
+    }
+
+    /// Puts what a message has at a destination into its orders and counts.
+    pub(super) fn link(&mut self, id: QueueId, destination: DestinationId) {
+        let Some(message) = self.messages.get(&id) else { return };
+        let Some(entry) = self.destinations.get_mut(&destination) else { return };
+        let group = message.group(destination);
+        entry.messages += u32::from(group.live > 0);
+        entry.recipients += group.live;
+        entry.held += group.held;
+        if let Some(due) = group.due {
+            entry.waiting.insert((due, id));
+        }
+        if group.can_expire {
+            entry.aging.insert((message.received, id));
+        }
+        self.index_oldest(destination);
+    }
+
+    /// Recipients that were in flight wait again, untouched; acts that waited for the end of the attempt are
+    /// done now and handed out by [`Self::expired`]. `numbers` is in order.
+    pub(super) fn unmark(
+        &mut self,
+        now: Timestamp,
+        id: QueueId,
+        destination: DestinationId,
+        numbers: &[u32],
+    ) {
+        let acted = self.change(now, id, destination, |message| {
+            let mut acted = Vec::new();
+            for recipient in message.at_mut(destination) {
+                if numbers.binary_search(&recipient.number).is_ok() {
+                    let number = recipient.number;
+                    acted.extend(land(recipient).map(|t| Changed::new(id, number, t)));
+                }
+            }
+            acted
+        });
+        self.outbox.extend(acted.into_iter().flatten());
+    }
+
+    fn unlink(&mut self, id: QueueId, destination: DestinationId) {
+        let Some(message) = self.messages.get(&id) else { return };
+        let Some(entry) = self.destinations.get_mut(&destination) else { return };
+        let group = message.group(destination);
+        entry.messages -= u32::from(group.live > 0);
+        entry.recipients -= group.live;
+        entry.held -= group.held;
+        if let Some(due) = group.due {
+            entry.waiting.remove(&(due, id));
+        }
+        if group.can_expire {
+            entry.aging.remove(&(message.received, id));
+        }
+    }
+
+    fn index_oldest(&mut self, destination: DestinationId) {
+        let Some(entry) = self.destinations.get_mut(&destination) else { return };
+        let oldest = entry.aging.first().map(|(received, _)| *received);
+        if entry.oldest == oldest {
+            return;
+        }
+        let aging = &mut self.routes[entry.route as usize].aging;
+        if let Some(before) = entry.oldest {
+            aging.remove(&(before, destination));
+        }
+        if let Some(received) = oldest {
+            aging.insert((received, destination));
+        }
+        entry.oldest = oldest;
+    }
+}
+
+/// Ends the flight of a recipient whose attempt changed nothing; answers the act that waited for it.
+fn land(recipient: &mut Recipient) -> Option<Transition> {
+    let mark = std::mem::replace(&mut recipient.mark, Mark::Waiting);
+    let transition = delayed_act(mark, recipient.state())?;
+    recipient.set_state(transition.state);
+    Some(transition)
+}
+
+/// What the operator wanted done when the attempt ends, if anything.
+pub(super) fn delayed_act(mark: Mark, state: RecipientState) -> Option<Transition> {
+    match mark {
+        Mark::InFlightThenHold => {
+            life::hold(state).map(|state| Transition { state, kind: TransitionKind::Held })
+        }
+        Mark::InFlightThenRemove => {
+            life::remove(state).map(|state| Transition { state, kind: TransitionKind::Removed })
+        }
+        Mark::InFlight | Mark::Waiting => None,
+    }
+}

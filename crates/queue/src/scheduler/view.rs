@@ -1,0 +1,184 @@
+//! Looking into the queue: in slices, with the key to go on after.
+
+use super::agenda::closed_until;
+use super::{
+    DestinationId, DestinationStatus, DestinationView, MessageView, RecipientView, Scheduler,
+    Waiting,
+};
+use crate::destination::{Active, Destination, write_key};
+use crate::life::{self, Life};
+use crate::message::{Message, Recipient};
+use posthaste_evidence::WaitReason;
+use posthaste_mail::{QueueId, Timestamp};
+use std::ops::Bound;
+
+impl Scheduler {
+    /// Why a recipient is not done yet; `None` when it is not live here.
+    #[must_use]
+    pub fn wait_reason(&self, now: Timestamp, id: QueueId, recipient: u32) -> Option<Waiting> {
+        let message = self.messages.get(&id)?;
+        let recipient = message.recipients().iter().find(|r| r.number == recipient)?;
+        Some(self.waiting(now, message, recipient))
+    }
+
+    /// Destinations in order of name and route, after the given name and route, at most `limit`.
+    #[must_use]
+    pub fn destinations(
+        &self,
+        now: Timestamp,
+        after: Option<(&str, &str)>,
+        limit: usize,
+    ) -> Vec<DestinationView> {
+        let mut key = String::new();
+        let start = after.map_or(Bound::Unbounded, |(name, route)| {
+            write_key(&mut key, name, route);
+            Bound::Excluded(key.as_str())
+        });
+        let range = self.names.range::<str, _>((start, Bound::Unbounded));
+        range.take(limit).filter_map(|(_, id)| self.destination_view(now, *id)).collect()
+    }
+
+    /// One destination.
+    #[must_use]
+    pub fn destination_view(&self, now: Timestamp, id: DestinationId) -> Option<DestinationView> {
+        let destination = self.destinations.get(&id)?;
+        let (name, route) = destination.name();
+        Some(DestinationView {
+            id,
+            name: name.to_owned(),
+            route: route.to_owned(),
+            status: status(now, destination),
+            messages: destination.messages,
+            recipients: destination.recipients,
+            held: destination.held,
+            oldest: destination.oldest,
+            next_attempt: next_attempt(now, destination),
+            connections: destination.connections(),
+            down: destination.outage().map(|o| o.state),
+        })
+    }
+
+    /// One message.
+    #[must_use]
+    pub fn message(&self, now: Timestamp, id: QueueId) -> Option<MessageView> {
+        self.messages.get(&id).map(|message| self.message_view(now, id, message))
+    }
+
+    /// Messages in order of id, after `after`, at most `limit`.
+    #[must_use]
+    pub fn messages(&self, now: Timestamp, after: QueueId, limit: usize) -> Vec<MessageView> {
+        let range = self.messages.range((Bound::Excluded(after), Bound::Unbounded));
+        range.take(limit).map(|(id, message)| self.message_view(now, *id, message)).collect()
+    }
+
+    /// Messages in the queue.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// True when there is no message.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    fn message_view(&self, now: Timestamp, id: QueueId, message: &Message) -> MessageView {
+        let mut recipients: Vec<RecipientView> = message
+            .recipients()
+            .iter()
+            .map(|recipient| RecipientView {
+                number: recipient.number,
+                destination: recipient.destination,
+                state: recipient.state(),
+                expires: self.expires(message, recipient),
+                waiting: self.waiting(now, message, recipient),
+            })
+            .collect();
+        recipients.sort_unstable_by_key(|r| r.number);
+        MessageView { id, received: message.received, size: message.size, recipients }
+    }
+
+    fn expires(&self, message: &Message, recipient: &Recipient) -> Timestamp {
+        let route = self.destinations.get(&recipient.destination).map_or("", |d| d.name().1);
+        life::expires(message.received, self.settings.expire_after(route))
+    }
+
+    fn waiting(&self, now: Timestamp, message: &Message, recipient: &Recipient) -> Waiting {
+        if recipient.is_in_flight() {
+            return Waiting::InFlight;
+        }
+        let (reason, until) = match recipient.life {
+            Life::Held => (WaitReason::Held, None),
+            Life::Poison => (WaitReason::Poison, None),
+            _ if !self.running => (WaitReason::NotRunning, None),
+            _ => self.reason(now, recipient.due(message.received), recipient.destination),
+        };
+        Waiting::Because { reason, until }
+    }
+
+    fn reason(
+        &self,
+        now: Timestamp,
+        due: Timestamp,
+        id: DestinationId,
+    ) -> (WaitReason, Option<Timestamp>) {
+        let destination = self.destinations.get(&id);
+        let active = destination.and_then(Destination::active);
+        if let Some(outage) = active.and_then(|a| a.outage.as_ref())
+            && (due <= now || due <= outage.state.next_trial)
+        {
+            let reason =
+                if outage.own { WaitReason::DestinationDown } else { WaitReason::NextHopDown };
+            return (reason, Some(outage.state.next_trial.max(due)));
+        }
+        if due > now {
+            return (WaitReason::Retry, Some(due));
+        }
+        if let Some(reason) = active.and_then(|a| active_reason(now, a)) {
+            return reason;
+        }
+        let window = destination.map_or(0, |d| d.window.size(&self.settings.limits));
+        if active.is_some_and(|a| a.connections >= window) {
+            (WaitReason::DestinationBusy, None)
+        } else if self.is_full() {
+            (WaitReason::ConnectionsInUse, None)
+        } else if let Some(next) = closed_until(self.ramp, now) {
+            (WaitReason::Draining, Some(next))
+        } else {
+            (WaitReason::InLine, None)
+        }
+    }
+}
+
+fn active_reason(now: Timestamp, active: &Active) -> Option<(WaitReason, Option<Timestamp>)> {
+    if let Some(until) = active.rest.filter(|until| *until > now) {
+        let busy = active.hop_wait.is_some();
+        let reason = if busy { WaitReason::NextHopBusy } else { WaitReason::InLine };
+        return Some((reason, Some(until)));
+    }
+    active.draining.map(|draining| (WaitReason::Draining, Some(draining.next.max(now))))
+}
+
+fn status(now: Timestamp, destination: &Destination) -> DestinationStatus {
+    if destination.connections() > 0 {
+        DestinationStatus::Active
+    } else if destination.recipients == 0 {
+        DestinationStatus::Idle
+    } else if destination.held == destination.recipients {
+        DestinationStatus::Held
+    } else if destination.outage().is_some() || !destination.has_due(now) {
+        DestinationStatus::Retry
+    } else {
+        DestinationStatus::Ready
+    }
+}
+
+fn next_attempt(now: Timestamp, destination: &Destination) -> Option<Timestamp> {
+    let due = destination.first_due()?;
+    let not_before = destination.active().and_then(|active| match &active.outage {
+        Some(outage) => Some(outage.state.next_trial),
+        None => active.rest.or(closed_until(active.draining, now)),
+    });
+    Some(due.max(now).max(not_before.unwrap_or(due)))
+}
