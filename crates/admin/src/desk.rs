@@ -1,0 +1,237 @@
+//! What the operators' interface needs of a running daemon: one trait of plain data.
+//!
+//! The daemon implements it over scheduler, spool, route table and resolver; tests implement it with a list. Not here:
+//! how anything is shown (`view`), filters, pages and limits (`http`).
+
+use posthaste_evidence::{Fault, Observation};
+use posthaste_io::Task;
+use posthaste_mail::{Envelope, Mailbox, QueueId, ReversePath, Timestamp};
+use posthaste_queue::RecipientState;
+use posthaste_queue::scheduler::{DestinationView, Waiting};
+use posthaste_spool::{Health, History};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The running daemon, as the operators' interface sees it.
+///
+/// Every listing is a slice in order of key: at most `limit` entries after the key given, in about a millisecond of
+/// work; who wants more asks again with the last key.
+pub trait Desk: Send + Sync {
+    /// The wall clock.
+    fn now(&self) -> Timestamp;
+
+    /// Whether all listeners are bound and recovery is done.
+    fn readiness(&self) -> Readiness;
+
+    /// What is going on, in numbers.
+    fn numbers(&self) -> Task<'_, Numbers>;
+
+    /// Destinations in order of (name, route), after the one given.
+    fn destinations(
+        &self,
+        after: Option<(String, String)>,
+        limit: usize,
+    ) -> Task<'_, Vec<Destination>>;
+
+    /// Live messages in order of id, after the one given ([`QueueId::MIN`] for the first).
+    fn messages(&self, after: QueueId, limit: usize) -> Task<'_, Result<Vec<Message>, DeskFault>>;
+
+    /// One live message and what is remembered of its attempts; `None` when it is not (or no longer) here.
+    fn message(&self, id: QueueId) -> Task<'_, Result<Option<(Message, History)>, DeskFault>>;
+
+    /// Makes queued recipients of these messages due now, and gives the destinations and hosts they wait for their
+    /// trial now. Answers how many recipients are due; messages that are gone are passed over.
+    fn retry(&self, ids: Vec<QueueId>) -> Task<'_, Result<u64, DeskFault>>;
+
+    /// Accepts a message from this machine. The id is answered once the message is durable.
+    fn submit(&self, submission: Submission) -> Task<'_, Result<QueueId, SubmitFault>>;
+
+    /// How mail from one address to another would be sent now. Asks DNS; sends nothing.
+    fn route(&self, from: ReversePath, to: Mailbox) -> Task<'_, RouteAnswer>;
+
+    /// Rereads the settings. Sessions and attempts under way keep theirs.
+    fn reload(&self) -> Task<'_, Result<Reloaded, ReloadFault>>;
+
+    /// Begins to stop: no new mail, no new attempts; the process ends once all under way is settled.
+    fn stop(&self);
+}
+
+/// How far the start has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Readiness {
+    /// All listeners are bound.
+    pub listening: bool,
+    /// The spool has been read and deliveries have started.
+    pub recovered: bool,
+    /// The daemon is stopping.
+    pub stopping: bool,
+}
+
+impl Readiness {
+    /// Mail is accepted and delivered.
+    #[must_use]
+    pub const fn is_ready(self) -> bool {
+        self.listening && self.recovered && !self.stopping
+    }
+}
+
+/// What is going on, in numbers.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Numbers {
+    /// When the process started.
+    pub started: Timestamp,
+    /// What we call ourselves.
+    pub hostname: String,
+    /// Messages in the queue.
+    pub messages: u64,
+    /// Live recipients.
+    pub recipients: u64,
+    /// Of them held or parked.
+    pub held: u64,
+    /// Of them in an attempt right now.
+    pub in_flight: u64,
+    /// Destinations with mail.
+    pub destinations: u64,
+    /// Of them down: waiting for a trial.
+    pub destinations_down: u64,
+    /// The acceptance of the oldest live message.
+    pub oldest: Option<Timestamp>,
+    /// Outgoing connections.
+    pub connections: u64,
+    /// Incoming sessions.
+    pub sessions: u64,
+    /// Messages accepted since the start.
+    pub accepted: u64,
+    /// Recipients delivered since the start.
+    pub delivered: u64,
+    /// Deferrals of recipients since the start.
+    pub deferred: u64,
+    /// Recipients failed or expired since the start.
+    pub failed: u64,
+    /// Events that did not fit the event log's buffer.
+    pub events_dropped: u64,
+    /// The store.
+    pub store: Health,
+}
+
+/// A destination and what last went wrong there.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Destination {
+    /// As the scheduler sees it.
+    pub view: DestinationView,
+    /// What last went wrong with it, while it is down.
+    pub last_error: Option<LastError>,
+}
+
+/// A live message.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Message {
+    /// Its envelope.
+    pub envelope: Arc<Envelope>,
+    /// Its recipients, in the envelope's order, ended ones included.
+    pub recipients: Vec<Standing>,
+}
+
+/// How one recipient stands.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Standing {
+    /// Its state.
+    pub state: RecipientState,
+    /// Where it goes next: name and route; `None` when no route matches or it has ended.
+    pub destination: Option<(String, String)>,
+    /// Why it is not done yet; `None` when it has ended.
+    pub waiting: Option<Waiting>,
+    /// When its time is over.
+    pub expires: Timestamp,
+    /// What last went wrong.
+    pub last_error: Option<LastError>,
+}
+
+/// What last went wrong, and with whom.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LastError {
+    /// When.
+    pub at: Timestamp,
+    /// What.
+    pub fault: Fault,
+    /// The host's name, when one was chosen.
+    pub host: Option<String>,
+    /// Its endpoint.
+    pub peer: Option<SocketAddr>,
+}
+
+/// A message from this machine.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Submission {
+    /// Where notices go.
+    pub from: ReversePath,
+    /// At least one.
+    pub to: Vec<Mailbox>,
+    /// Header and body, lines as they came: CRLF or LF.
+    pub content: bytes::Bytes,
+    /// Who asks, as the kernel says: `uid 1000`.
+    pub user: Option<String>,
+}
+
+/// How mail would be sent.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct RouteAnswer {
+    /// The first route that matches; `None` when none does.
+    pub route: Option<String>,
+    /// How it sends: `mx`, or its next hops.
+    pub via: String,
+    /// The destination it belongs to.
+    pub destination: Option<String>,
+    /// Where a connection would be tried, in order.
+    pub hops: Vec<RouteHop>,
+    /// Why there is no hop.
+    pub fault: Option<Fault>,
+    /// What was seen while asking: DNS answers and choices.
+    pub observations: Vec<Observation>,
+    /// How the destination stands now: why not now.
+    pub standing: Option<DestinationView>,
+    /// The most connections the destination may have now, if it is known.
+    pub concurrency: Option<u32>,
+    /// How long delivery is tried.
+    pub expire_after: Duration,
+}
+
+/// A place to connect to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteHop {
+    /// The host's name.
+    pub host: String,
+    /// The preference of its MX record.
+    pub preference: Option<u16>,
+    /// Its endpoint.
+    pub address: SocketAddr,
+}
+
+/// What a reload came to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Reloaded {
+    /// Settings that changed in the file but hold only after a restart.
+    pub after_restart: Vec<String>,
+}
+
+/// The daemon could not answer; the operator must look at its log.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the store could not be read: {0}")]
+pub struct DeskFault(pub String);
+
+/// A message from this machine was not accepted.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SubmitFault {
+    /// The store is full, closing or not healthy; try again later.
+    #[error("not accepted now: {0}")]
+    Later(String),
+    /// The message itself is at fault.
+    #[error("not accepted: {0}")]
+    Never(String),
+}
+
+/// The new settings were not taken; the old ones hold. The operator must correct the file.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ReloadFault(pub String);
