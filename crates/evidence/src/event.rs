@@ -3,6 +3,7 @@
 use crate::attempt::Outcome;
 use crate::fault::Fault;
 use posthaste_mail::{QueueId, Reply, Timestamp};
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 /// One line of the event log.
@@ -75,4 +76,85 @@ pub enum EventKind {
     Poison,
     /// All recipients reached their end; the message has left the spool.
     Done,
+}
+
+/// What tells an event from every other: commit, message, name (or act), recipient (or notice).
+pub type EventIdentity<'a> = (u64, QueueId, &'static str, Cow<'a, str>);
+
+impl Event {
+    /// The fields that are the same when the event is made again from the spool after a crash.
+    #[must_use]
+    pub fn identity(&self) -> EventIdentity<'_> {
+        let detail = match &self.kind {
+            EventKind::Tried { to, .. } | EventKind::Expired { to } => Cow::from(to.as_str()),
+            EventKind::Operator { to, .. } => Cow::from(to.as_deref().unwrap_or("")),
+            EventKind::Notice { id } => Cow::from(id.to_string()),
+            EventKind::Received { .. }
+            | EventKind::NoNotice
+            | EventKind::Poison
+            | EventKind::Done => Cow::from(""),
+        };
+        let name = match &self.kind {
+            EventKind::Operator { act, .. } => act,
+            kind => kind.name(),
+        };
+        (self.commit, self.message, name, detail)
+    }
+}
+
+impl EventKind {
+    /// The name in the event log: a try is named by its outcome.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Received { .. } => "received",
+            Self::Tried { outcome, .. } => outcome.name(),
+            Self::Expired { .. } => "expired",
+            Self::Notice { .. } => "notice",
+            Self::NoNotice => "no_notice",
+            Self::Operator { .. } => "operator",
+            Self::Poison => "poison",
+            Self::Done => "done",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_of_one_commit_are_told_apart() {
+        let event = |message, kind| Event {
+            at: Timestamp::EPOCH,
+            commit: 7,
+            message: QueueId::from_u64(message),
+            kind,
+        };
+        let tried = |to: &str, outcome| EventKind::Tried {
+            to: to.to_owned(),
+            outcome,
+            host: None,
+            reply: None,
+            fault: None,
+            next: None,
+        };
+        let events = [
+            event(1, tried("a@x", Outcome::Delivered)),
+            event(1, tried("b@x", Outcome::Delivered)),
+            event(1, tried("b@x", Outcome::Failed)),
+            event(2, tried("b@x", Outcome::Failed)),
+            event(2, EventKind::Operator { to: None, act: "remove" }),
+            event(2, EventKind::Notice { id: QueueId::from_u64(3) }),
+            event(2, EventKind::Notice { id: QueueId::from_u64(4) }),
+            event(2, EventKind::Done),
+        ];
+        for (i, one) in events.iter().enumerate() {
+            for (j, other) in events.iter().enumerate() {
+                assert_eq!(one.identity() == other.identity(), i == j, "{i} {j}");
+            }
+            let later = Event { at: Timestamp::from_secs(9), ..one.clone() };
+            assert_eq!(later.identity(), one.identity(), "time is no part of it");
+        }
+    }
 }

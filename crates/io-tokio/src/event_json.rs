@@ -3,7 +3,6 @@
 use posthaste_evidence::{ConnectFault, Event, EventKind, Fault};
 use posthaste_mail::Reply;
 use serde::Serialize;
-use std::borrow::Cow;
 
 /// The version of the format; raised when a field changes its meaning, not when one is added.
 const VERSION: u32 = 1;
@@ -20,26 +19,6 @@ pub fn line(event: &Event) -> String {
     };
     describe(&event.kind, &mut line);
     serde_json::to_string(&line).expect("a struct of strings and numbers becomes JSON")
-}
-
-/// What tells an event from every other: commit, message, event (or act), recipient (or notice).
-pub(crate) type Identity<'a> = (u64, u64, &'a str, Cow<'a, str>);
-
-/// The identity of an event: fields that are the same when it is made again from the spool.
-pub(crate) fn identity(event: &Event) -> Identity<'_> {
-    let detail = match &event.kind {
-        EventKind::Tried { to, .. } | EventKind::Expired { to } => to.as_str().into(),
-        EventKind::Operator { to, .. } => to.as_deref().unwrap_or("").into(),
-        EventKind::Notice { id } => id.to_string().into(),
-        EventKind::Received { .. } | EventKind::NoNotice | EventKind::Poison | EventKind::Done => {
-            "".into()
-        }
-    };
-    let name = match &event.kind {
-        EventKind::Operator { act, .. } => act,
-        kind => event_name(kind),
-    };
-    (event.commit, event.message.as_u64(), name, detail)
 }
 
 #[derive(Serialize, Default)]
@@ -105,7 +84,7 @@ struct FaultLine<'a> {
 }
 
 fn describe<'a>(kind: &'a EventKind, line: &mut Line<'a>) {
-    line.event = event_name(kind);
+    line.event = kind.name();
     match kind {
         EventKind::Received { from, to, size, client, listener, message_id } => {
             line.from = Some(from);
@@ -130,19 +109,6 @@ fn describe<'a>(kind: &'a EventKind, line: &mut Line<'a>) {
             line.act = Some(act);
         }
         EventKind::NoNotice | EventKind::Poison | EventKind::Done => {}
-    }
-}
-
-fn event_name(kind: &EventKind) -> &'static str {
-    match kind {
-        EventKind::Received { .. } => "received",
-        EventKind::Tried { outcome, .. } => outcome.name(),
-        EventKind::Expired { .. } => "expired",
-        EventKind::Notice { .. } => "notice",
-        EventKind::NoNotice => "no_notice",
-        EventKind::Operator { .. } => "operator",
-        EventKind::Poison => "poison",
-        EventKind::Done => "done",
     }
 }
 

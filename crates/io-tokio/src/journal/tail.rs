@@ -1,7 +1,6 @@
 //! Opening the log: what its end says about the commits in it.
 
 use super::{JournalError, MAX_EVENTS};
-use crate::event_json::identity;
 use posthaste_evidence::Event;
 use posthaste_mail::QueueId;
 use serde::Deserialize;
@@ -37,7 +36,7 @@ impl Tail {
     pub(super) fn has(&self, event: &Event) -> bool {
         event.commit != 0
             && (event.commit <= self.safe
-                || (event.commit <= self.highest && self.known.contains(&key(&identity(event)))))
+                || (event.commit <= self.highest && self.known.contains(&key(&event.identity()))))
     }
 }
 
@@ -119,7 +118,7 @@ fn judge(octets: &[u8], start: u64, spool_commit: u64) -> Tail {
     let whole = octets.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
     let mut tail = Tail { length: start + whole as u64, ..Tail::default() };
     let lines = || octets[..whole].split(|&b| b == b'\n').filter_map(parse);
-    if let Some(mark) = lines().filter(|line| line.event == "safe").last() {
+    if let Some(mark) = lines().rfind(|line| line.event == "safe") {
         tail.safe = mark.commit;
         tail.from = mark.from.as_ref().and_then(serde_json::Value::as_u64).unwrap_or(0);
     }
@@ -141,10 +140,11 @@ fn line_key(line: &Seen<'_>) -> Option<u64> {
     let id: QueueId = line.id?.parse().ok()?;
     let to = line.to.as_ref().and_then(serde_json::Value::as_str);
     let detail = line.notice.or(to).unwrap_or("");
-    Some(key(&(line.commit, id.as_u64(), line.act.unwrap_or(line.event), detail.into())))
+    Some(key(&(line.commit, id, line.act.unwrap_or(line.event), detail)))
 }
 
-fn key(identity: &crate::event_json::Identity<'_>) -> u64 {
+/// Of an event's identity, or of its fields as read; equal strings hash alike, borrowed or owned.
+fn key(identity: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     identity.hash(&mut hasher);
     hasher.finish()
