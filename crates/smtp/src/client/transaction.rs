@@ -101,6 +101,8 @@ impl Running {
     /// Attributes a reply. `false`: it makes no sense here, and the connection is of no more use.
     pub(super) fn reply(&mut self, reply: &Reply, out: &mut Vec<u8>) -> bool {
         match self.phase {
+            // A surplus reply: whatever came before it may have been meant for another command too.
+            Phase::Commands if self.answered == self.sent => false,
             Phase::Commands => {
                 let stage = self.command(self.answered);
                 self.answered += 1;
