@@ -1,0 +1,130 @@
+//! Stories of watchers and of the event log.
+
+use super::{Diary, Entry, Fixture, by_message, change, settle, settlement};
+use crate::events::{self, Lookup};
+use crate::testing::{self, NOON};
+use crate::{Lsn, Notice, Settlement, Spool};
+use posthaste_evidence::{ConnectionId, Event};
+use posthaste_mail::QueueId;
+use posthaste_queue::life::Life;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+pub(super) async fn watchers_hear_in_order_before_the_caller(f: &mut dyn Fixture) {
+    let spool = f.spool();
+    let diary = Arc::new(Diary::default());
+    spool.watch(Arc::clone(&diary) as _);
+    let mails: Vec<_> = (0..20).map(|_| testing::mail(spool.mint(NOON), 1, 300)).collect();
+    let waiting: Vec<_> = mails.iter().map(|mail| spool.accept(mail.clone())).collect();
+    for (mail, answer) in mails.iter().zip(waiting) {
+        let commit = answer.await.expect("accepted").commit;
+        let entry = Entry::Accepted(commit, mail.envelope.id);
+        assert!(diary.entries().contains(&entry), "told before the caller");
+    }
+    let told: Vec<_> = diary.entries();
+    let ids: Vec<_> = told
+        .iter()
+        .map(|entry| match entry {
+            Entry::Accepted(commit, id) => (*commit, *id),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert!(ids.is_sorted_by_key(|(commit, _)| *commit));
+    assert_eq!(ids.iter().map(|(_, id)| *id).collect::<Vec<_>>(), ids_of(&mails));
+}
+
+fn ids_of(mails: &[crate::NewMail]) -> Vec<QueueId> {
+    mails.iter().map(|mail| mail.envelope.id).collect()
+}
+
+pub(super) async fn watchers_hear_of_notices_and_settlements(f: &mut dyn Fixture) {
+    let spool = f.spool();
+    let diary = Arc::new(Diary::default());
+    spool.watch(Arc::clone(&diary) as _);
+    let id = super::accept(&*spool, 1, 10).await.envelope.id;
+    let notice = testing::mail(spool.mint(NOON), 1, 10);
+    let mut s = settlement(&*spool);
+    s.changes = vec![change(id, 0, Life::Failed)];
+    s.notices = vec![Notice { about: id, mail: notice.clone() }];
+    let changes = s.changes.clone();
+    let commit = settle(&*spool, s).await;
+    let told = diary.entries();
+    assert_eq!(
+        told[1..],
+        [Entry::Accepted(commit, notice.envelope.id), Entry::Settled(commit, changes)]
+    );
+}
+
+struct Sample;
+
+impl Lookup for Sample {
+    fn forward_path(&self, _: QueueId, recipient: u32) -> Option<String> {
+        Some(format!("r{recipient}@example.org"))
+    }
+
+    fn host(&self, connection: ConnectionId) -> Option<(String, SocketAddr)> {
+        events::host_of(&testing::connection(connection.0))
+    }
+}
+
+/// Accepts, defers, fails with a notice, delivers; answers the events as the dispatcher makes them.
+async fn eventful(spool: &dyn Spool) -> Vec<Event> {
+    let mut told = Vec::new();
+    let [first, second] =
+        [testing::mail(spool.mint(NOON), 2, 9), testing::mail(spool.mint(NOON), 1, 9)];
+    for mail in [&first, &second] {
+        let commit = spool.accept(mail.clone()).await.expect("accepted").commit;
+        told.push(events::received(&mail.envelope, commit));
+    }
+    let (one, two) = (first.envelope.id, second.envelope.id);
+    let notice = testing::mail(spool.mint(NOON), 1, 9);
+    let settlements = [
+        Settlement {
+            connections: vec![testing::connection(1)],
+            attempts: vec![testing::deferred(one, 1)],
+            changes: vec![change(one, 0, Life::Queued)],
+            ..settlement(spool)
+        },
+        Settlement {
+            attempts: vec![testing::delivered(one, 1, 1), testing::delivered(two, 0, 1)],
+            changes: vec![change(one, 1, Life::Delivered), change(two, 0, Life::Delivered)],
+            ..settlement(spool)
+        },
+        Settlement {
+            changes: vec![change(one, 0, Life::Expired)],
+            notices: vec![Notice { about: one, mail: notice.clone() }],
+            ..settlement(spool)
+        },
+    ];
+    for (step, s) in settlements.into_iter().enumerate() {
+        let commit = settle(spool, s.clone()).await;
+        let done = |id| (step == 1 && id == two) || (step == 2 && id == one);
+        told.extend(events::settled(&s, commit, &Sample, done));
+        for notice in &s.notices {
+            told.push(events::received(&notice.mail.envelope, commit));
+        }
+    }
+    told
+}
+
+pub(super) async fn events_can_be_made_again(f: &mut dyn Fixture) {
+    let spool = f.spool();
+    let told = by_message(eventful(&*spool).await);
+    for since in [0, told[0].commit, told[told.len() - 1].commit] {
+        let again = spool.events_since(since).await.expect("readable");
+        assert!(again.is_sorted_by_key(|event| event.commit));
+        let later: Vec<_> = told.iter().filter(|e| e.commit > since).cloned().collect();
+        assert_eq!(by_message(again), later, "after {since}");
+    }
+}
+
+pub(super) async fn events_survive_a_crash(f: &mut dyn Fixture) {
+    let told = by_message(eventful(&*f.spool()).await);
+    let safe = Lsn(told[1].commit);
+    f.spool().events_safe(safe.0);
+    f.crash();
+    f.crash();
+    let again = f.spool().events_since(safe.0).await.expect("readable");
+    let later: Vec<_> = told.into_iter().filter(|e| e.commit > safe.0).collect();
+    assert_eq!(by_message(again), later);
+}

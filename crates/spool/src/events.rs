@@ -1,0 +1,223 @@
+//! Events made of commits: in normal running by the dispatcher, after a crash by the store, and equal both ways.
+//!
+//! Replies are cut as the record format cuts them, so that an event does not depend on whether it was made
+//! from memory or from the disk. Not here: the text of an event, and where events go (`io::Journal`).
+
+use crate::{Lsn, Settled, Settlement};
+use posthaste_evidence::{
+    Attempt, Connection, ConnectionId, Event, EventKind, Fault, RecipientResult,
+};
+use posthaste_mail::{Envelope, Mailbox, QueueId, Timestamp};
+use posthaste_queue::RecipientState;
+use posthaste_queue::life::Life;
+use std::net::SocketAddr;
+
+/// What a settlement does not say itself.
+pub trait Lookup {
+    /// The forward-path of a recipient.
+    fn forward_path(&self, message: QueueId, recipient: u32) -> Option<String>;
+    /// The host and endpoint of a connection.
+    fn host(&self, connection: ConnectionId) -> Option<(String, SocketAddr)>;
+}
+
+/// The event of an accepted message.
+#[must_use]
+pub fn received(envelope: &Envelope, commit: Lsn) -> Event {
+    let from = envelope.reverse_path.mailbox().map_or("", Mailbox::as_str);
+    let kind = EventKind::Received {
+        from: from.to_owned(),
+        to: envelope.recipients.iter().map(|r| r.mailbox.as_str().to_owned()).collect(),
+        size: envelope.facts.size,
+        client: envelope.source.ip,
+        listener: envelope.source.listener.clone(),
+        message_id: envelope.summary.message_id.clone(),
+    };
+    Event { at: envelope.received, commit: commit.0, message: envelope.id, kind }
+}
+
+/// The events of a settlement: message by message, in the order in which they first appear in it. `done`
+/// answers whether a message left the store with it.
+#[must_use]
+pub fn settled(
+    settlement: &Settlement,
+    commit: Lsn,
+    lookup: &dyn Lookup,
+    done: impl Fn(QueueId) -> bool,
+) -> Vec<Event> {
+    let lookup = WithConnections { given: &settlement.connections, rest: lookup };
+    let parts = Settled::by_message(settlement, done);
+    parts.iter().flat_map(|part| of_message(part, commit, &lookup)).collect()
+}
+
+/// The events of what one settlement did to one message.
+#[must_use]
+pub fn of_message(part: &Settled, commit: Lsn, lookup: &dyn Lookup) -> Vec<Event> {
+    let event = |at, kind| Event { at, commit: commit.0, message: part.message, kind };
+    let mut events = Vec::new();
+    for attempt in &part.attempts {
+        let at = attempt.at.plus(attempt.took);
+        for result in &attempt.results {
+            events.push(event(at, tried(part, attempt, result, lookup)));
+        }
+    }
+    for (recipient, state) in &part.changes {
+        let to = || forward_path(part, *recipient, lookup);
+        let kind = match state.life {
+            Life::Expired => EventKind::Expired { to: to() },
+            Life::Removed => EventKind::Operator { to: Some(to()), act: "remove" },
+            Life::Held => EventKind::Operator { to: Some(to()), act: "hold" },
+            Life::Poison => EventKind::Poison,
+            Life::Queued | Life::Delivered | Life::Failed => continue,
+        };
+        events.push(event(part.at, kind));
+    }
+    for &id in &part.notices {
+        events.push(event(part.at, EventKind::Notice { id }));
+    }
+    if part.notices.is_empty() && part.changes.iter().any(|(_, state)| owes_notice(state)) {
+        events.push(event(part.at, EventKind::NoNotice));
+    }
+    if part.done {
+        events.push(event(part.at, EventKind::Done));
+    }
+    events
+}
+
+const fn owes_notice(state: &RecipientState) -> bool {
+    matches!(state.life, Life::Failed | Life::Expired)
+}
+
+fn tried(
+    part: &Settled,
+    attempt: &Attempt,
+    result: &RecipientResult,
+    lookup: &dyn Lookup,
+) -> EventKind {
+    EventKind::Tried {
+        to: forward_path(part, result.recipient, lookup),
+        outcome: result.outcome,
+        host: attempt.connection.and_then(|id| lookup.host(id)),
+        reply: result.reply.as_ref().map(posthaste_mail::Reply::shortened),
+        fault: result.fault.clone().map(shortened),
+        next: next_try(part, result.recipient),
+    }
+}
+
+fn shortened(fault: Fault) -> Fault {
+    match fault {
+        Fault::Reply { stage, reply } => Fault::Reply { stage, reply: reply.shortened() },
+        other => other,
+    }
+}
+
+fn next_try(part: &Settled, recipient: u32) -> Option<Timestamp> {
+    let (_, state) = part.changes.iter().find(|(number, _)| *number == recipient)?;
+    (state.life == Life::Queued).then_some(state.due)
+}
+
+fn forward_path(part: &Settled, recipient: u32, lookup: &dyn Lookup) -> String {
+    lookup.forward_path(part.message, recipient).unwrap_or_default()
+}
+
+/// The host and endpoint that events name for a connection, when one was reached.
+#[must_use]
+pub fn host_of(connection: &Connection) -> Option<(String, SocketAddr)> {
+    Some((connection.host.clone()?, connection.peer?))
+}
+
+struct WithConnections<'a> {
+    given: &'a [Connection],
+    rest: &'a dyn Lookup,
+}
+
+impl Lookup for WithConnections<'_> {
+    fn forward_path(&self, message: QueueId, recipient: u32) -> Option<String> {
+        self.rest.forward_path(message, recipient)
+    }
+
+    fn host(&self, connection: ConnectionId) -> Option<(String, SocketAddr)> {
+        match self.given.iter().find(|given| given.id == connection) {
+            Some(given) => host_of(given),
+            None => self.rest.host(connection),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, NOON};
+    use crate::{Change, Notice, Record, Tenure};
+    use posthaste_evidence::Outcome;
+
+    struct World;
+
+    impl Lookup for World {
+        fn forward_path(&self, _: QueueId, recipient: u32) -> Option<String> {
+            Some(format!("r{recipient}@example.org"))
+        }
+        fn host(&self, _: ConnectionId) -> Option<(String, SocketAddr)> {
+            Some(("mx.example.org".into(), testing::peer()))
+        }
+    }
+
+    fn expiry(id: QueueId) -> Settlement {
+        let expired = RecipientState { life: Life::Expired, ..RecipientState::default() };
+        let later = RecipientState { due: NOON, failures: 1, ..RecipientState::default() };
+        Settlement {
+            tenure: Tenure { shard: 0, epoch: 1 },
+            at: NOON,
+            connections: vec![testing::connection(3)],
+            attempts: vec![testing::deferred(id, 3)],
+            changes: vec![
+                Change { message: id, recipient: 0, state: later },
+                Change { message: id, recipient: 1, state: expired },
+            ],
+            notices: vec![Notice { about: id, mail: testing::mail(id.next(), 1, 10) }],
+            ledger: vec![],
+        }
+    }
+
+    #[test]
+    fn tells_the_story_in_order() {
+        let id = QueueId::from_u64(9);
+        let events = settled(&expiry(id), Lsn(4), &World, |_| true);
+        let kinds: Vec<_> = events.iter().map(|e| &e.kind).collect();
+        let [
+            EventKind::Tried { to, outcome, host, next, .. },
+            EventKind::Expired { .. },
+            rest @ ..,
+        ] = &kinds[..]
+        else {
+            panic!("{kinds:?}")
+        };
+        assert_eq!((to.as_str(), *outcome), ("r0@example.org", Outcome::Deferred));
+        assert_eq!((host.is_some(), *next), (true, Some(NOON)));
+        assert_eq!(rest, [&EventKind::Notice { id: id.next() }, &EventKind::Done]);
+        assert!(events.iter().all(|e| (e.commit, e.message) == (4, id)));
+    }
+
+    #[test]
+    fn an_end_without_notice_says_so() {
+        let id = QueueId::from_u64(9);
+        let settlement = Settlement { notices: vec![], ..expiry(id) };
+        let events = settled(&settlement, Lsn(4), &World, |_| false);
+        assert!(events.iter().any(|e| e.kind == EventKind::NoNotice));
+        assert!(!events.iter().any(|e| e.kind == EventKind::Done));
+    }
+
+    #[test]
+    fn are_the_same_from_memory_and_from_the_disk() {
+        let id = QueueId::from_u64(9);
+        for done in [false, true] {
+            let events = settled(&expiry(id), Lsn(4), &World, |_| done);
+            let stored = Settled::by_message(&expiry(id), |_| done);
+            let read: Vec<_> = stored
+                .iter()
+                .map(|part| Settled::decode(&part.encode()).expect("decodes"))
+                .flat_map(|part| of_message(&part, Lsn(4), &World))
+                .collect();
+            assert_eq!(read, events);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The numbers that stand for closed lists. A number, once given, keeps its meaning for ever.
+
+use super::wire::{Damaged, unzigzag, zigzag};
+use posthaste_evidence::observation::Choice;
+use posthaste_evidence::{AnswerKind, ConnectFault, Effect, Outcome, RecordType, Stage, Transport};
+use posthaste_mail::envelope::Ret;
+use posthaste_mail::{BodyType, SourceKind};
+use posthaste_queue::life::Life;
+
+/// A value of a closed list.
+pub(super) trait Code: Sized {
+    fn code(&self) -> u64;
+    fn from_code(code: u64) -> Result<Self, Damaged>;
+}
+
+macro_rules! codes {
+    ($type:ident: $($variant:ident = $code:literal),+ $(,)?) => {
+        impl Code for $type {
+            fn code(&self) -> u64 {
+                match self { $(Self::$variant => $code),+ }
+            }
+            fn from_code(code: u64) -> Result<Self, Damaged> {
+                match code {
+                    $($code => Ok(Self::$variant),)+
+                    _ => Err(Damaged(concat!("an unknown ", stringify!($type)))),
+                }
+            }
+        }
+    };
+}
+
+codes!(Life: Queued = 0, Held = 1, Poison = 2, Delivered = 3, Failed = 4, Expired = 5, Removed = 6);
+codes!(BodyType: SevenBit = 0, EightBitMime = 1);
+codes!(Ret: Full = 1, Hdrs = 2);
+codes!(SourceKind: Relay = 0, Inbound = 1, Local = 2, Notice = 3);
+codes!(Outcome: Delivered = 0, Deferred = 1, Failed = 2, Indeterminate = 3);
+codes!(Effect: None = 0, Blocking = 1, Degrading = 2, Cosmetic = 3);
+codes!(Transport: Udp = 0, Tcp = 1, Cache = 2);
+codes!(RecordType: A = 1, Aaaa = 2, Mx = 3, Cname = 4, Ptr = 5, Txt = 6, Soa = 7, Ns = 8, Tlsa = 9);
+codes!(
+    Stage: Route = 1, DnsMx = 2, DnsAddr = 3, DnsPtr = 4, DnsTxt = 5, DnsTlsa = 6, StsFetch = 7,
+    Connect = 8, Banner = 9, Ehlo = 10, Starttls = 11, Tls = 12, Auth = 13, Mail = 14, Rcpt = 15,
+    Data = 16, Body = 17, Eod = 18, Quit = 19, Local = 20,
+);
+codes!(
+    Choice: ImplicitMx = 1, NullMx = 2, DroppedOurselves = 3, PrivateAddress = 4, HostRestsNow = 5,
+    FamilyRestsNow = 6, FellBackToHelo = 7, SentEightBitAsIs = 8, OverPeersSize = 9,
+    NoSmtpUtf8 = 10, FromCache = 11, FoldedLongLines = 12, LeftOut = 13,
+);
+
+/// Response codes and error numbers without a name of their own begin here.
+const OTHERS: u64 = 256;
+
+impl Code for AnswerKind {
+    fn code(&self) -> u64 {
+        match self {
+            Self::Answer => 0,
+            Self::NoData => 1,
+            Self::NxDomain => 2,
+            Self::ServFail => 3,
+            Self::Refused => 4,
+            Self::NotImp => 5,
+            Self::FormErr => 6,
+            Self::Lame => 7,
+            Self::Timeout => 8,
+            Self::Unreachable => 9,
+            Self::Malformed => 10,
+            Self::Bogus => 11,
+            Self::OtherRcode(rcode) => OTHERS + u64::from(*rcode),
+        }
+    }
+
+    fn from_code(code: u64) -> Result<Self, Damaged> {
+        Ok(match code {
+            0 => Self::Answer,
+            1 => Self::NoData,
+            2 => Self::NxDomain,
+            3 => Self::ServFail,
+            4 => Self::Refused,
+            5 => Self::NotImp,
+            6 => Self::FormErr,
+            7 => Self::Lame,
+            8 => Self::Timeout,
+            9 => Self::Unreachable,
+            10 => Self::Malformed,
+            11 => Self::Bogus,
+            _ => Self::OtherRcode(other(code)?),
+        })
+    }
+}
+
+impl Code for ConnectFault {
+    fn code(&self) -> u64 {
+        match self {
+            Self::Refused => 0,
+            Self::TimedOut => 1,
+            Self::HostUnreachable => 2,
+            Self::NetworkUnreachable => 3,
+            Self::Forbidden => 4,
+            Self::SourceUnavailable => 5,
+            Self::LocalResources => 6,
+            Self::Reset => 7,
+            Self::Other(number) => OTHERS + zigzag(i64::from(*number)),
+        }
+    }
+
+    fn from_code(code: u64) -> Result<Self, Damaged> {
+        Ok(match code {
+            0 => Self::Refused,
+            1 => Self::TimedOut,
+            2 => Self::HostUnreachable,
+            3 => Self::NetworkUnreachable,
+            4 => Self::Forbidden,
+            5 => Self::SourceUnavailable,
+            6 => Self::LocalResources,
+            7 => Self::Reset,
+            _ => {
+                let number = unzigzag(other(code)?);
+                Self::Other(i32::try_from(number).map_err(|_| Damaged("an unknown ConnectFault"))?)
+            }
+        })
+    }
+}
+
+fn other<T: TryFrom<u64>>(code: u64) -> Result<T, Damaged> {
+    let number = code.checked_sub(OTHERS).ok_or(Damaged("an unknown number"))?;
+    T::try_from(number).map_err(|_| Damaged("a number is out of range"))
+}

@@ -1,0 +1,182 @@
+//! Envelopes.
+
+use super::codes::Code;
+use super::wire::{Damaged, Fields, Writer, push};
+use super::{Record, get_ip, get_time, put_ip, put_time};
+use posthaste_mail::envelope::{Notify, Ret};
+use posthaste_mail::{
+    BodyType, ContentFacts, Envelope, Mailbox, QueueId, Recipient, ReversePath, Source, SourceKind,
+    Summary, Timestamp,
+};
+
+const ID: u32 = 1;
+const RECEIVED: u32 = 2;
+const REVERSE_PATH: u32 = 3;
+const RECIPIENT: u32 = 4;
+const RET: u32 = 5;
+const ENVID: u32 = 6;
+const BODY_TYPE: u32 = 7;
+const SMTPUTF8: u32 = 8;
+const FACTS: u32 = 9;
+const HEADER_FROM: u32 = 10;
+const SUBJECT: u32 = 11;
+const MESSAGE_ID: u32 = 12;
+const DATE: u32 = 13;
+const SOURCE_KIND: u32 = 14;
+const LISTENER: u32 = 15;
+const CLIENT: u32 = 16;
+const HELO: u32 = 17;
+const USER: u32 = 18;
+
+const MAILBOX: u32 = 1;
+const ORCPT: u32 = 2;
+const NOTIFY: u32 = 3;
+
+const SIZE: u32 = 1;
+const HEADER_END: u32 = 2;
+const RECEIVED_FIELDS: u32 = 3;
+const EIGHT_BIT: u32 = 4;
+const LONGEST_LINE: u32 = 5;
+const DOTTED: u32 = 6;
+const CRC: u32 = 7;
+
+impl Record for Envelope {
+    fn write(&self, w: &mut Writer) {
+        w.number(ID, self.id.as_u64());
+        put_time(w, RECEIVED, self.received, Timestamp::EPOCH);
+        w.maybe_text(REVERSE_PATH, self.reverse_path.mailbox().map(Mailbox::as_str));
+        for recipient in &self.recipients {
+            w.nested(RECIPIENT, |w| write_recipient(w, recipient));
+        }
+        if let Some(ret) = self.ret {
+            w.number(RET, ret.code());
+        }
+        w.maybe_text(ENVID, self.envid.as_deref());
+        w.number(BODY_TYPE, self.body_type.code());
+        w.flag(SMTPUTF8, self.smtputf8);
+        w.nested(FACTS, |w| write_facts(w, &self.facts));
+        w.maybe_text(HEADER_FROM, self.summary.header_from.as_deref());
+        w.maybe_text(SUBJECT, self.summary.subject.as_deref());
+        w.maybe_text(MESSAGE_ID, self.summary.message_id.as_deref());
+        w.maybe_text(DATE, self.summary.date.as_deref());
+        w.number(SOURCE_KIND, self.source.kind.code());
+        w.text(LISTENER, &self.source.listener);
+        if let Some(ip) = self.source.ip {
+            put_ip(w, CLIENT, ip);
+        }
+        w.text(HELO, &self.source.helo);
+        w.maybe_text(USER, self.source.user.as_deref());
+    }
+
+    fn read(fields: Fields<'_>) -> Result<Self, Damaged> {
+        let mut e = empty();
+        fields.each(|tag, value| {
+            match tag {
+                ID => e.id = QueueId::from_u64(value.number()?),
+                RECEIVED => e.received = get_time(value, Timestamp::EPOCH)?,
+                REVERSE_PATH => e.reverse_path = ReversePath::Mailbox(mailbox(&value.text()?)?),
+                RECIPIENT => push(&mut e.recipients, read_recipient(value.fields()?)?)?,
+                RET => e.ret = Some(Ret::from_code(value.number()?)?),
+                ENVID => e.envid = Some(value.text()?),
+                BODY_TYPE => e.body_type = BodyType::from_code(value.number()?)?,
+                SMTPUTF8 => e.smtputf8 = value.flag()?,
+                FACTS => e.facts = read_facts(value.fields()?)?,
+                HEADER_FROM => e.summary.header_from = Some(value.text()?),
+                SUBJECT => e.summary.subject = Some(value.text()?),
+                MESSAGE_ID => e.summary.message_id = Some(value.text()?),
+                DATE => e.summary.date = Some(value.text()?),
+                SOURCE_KIND => e.source.kind = SourceKind::from_code(value.number()?)?,
+                LISTENER => e.source.listener = value.text()?,
+                CLIENT => e.source.ip = Some(get_ip(value)?),
+                HELO => e.source.helo = value.text()?,
+                USER => e.source.user = Some(value.text()?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(e)
+    }
+}
+
+fn empty() -> Envelope {
+    Envelope {
+        id: QueueId::MIN,
+        received: Timestamp::EPOCH,
+        reverse_path: ReversePath::Null,
+        recipients: Vec::new(),
+        ret: None,
+        envid: None,
+        body_type: BodyType::default(),
+        smtputf8: false,
+        facts: ContentFacts::default(),
+        summary: Summary::default(),
+        source: Source {
+            kind: SourceKind::Relay,
+            listener: String::new(),
+            ip: None,
+            helo: String::new(),
+            user: None,
+        },
+    }
+}
+
+fn mailbox(text: &str) -> Result<Mailbox, Damaged> {
+    Mailbox::from_stored(text).ok_or(Damaged("not a mailbox"))
+}
+
+fn write_recipient(w: &mut Writer, recipient: &Recipient) {
+    w.text(MAILBOX, recipient.mailbox.as_str());
+    w.maybe_text(ORCPT, recipient.orcpt.as_deref());
+    if let Some(notify) = recipient.notify {
+        let bits = [(notify.success, 1), (notify.failure, 2), (notify.delay, 4)];
+        let bits = bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum();
+        w.number_even_zero(NOTIFY, bits);
+    }
+}
+
+fn read_recipient(fields: Fields<'_>) -> Result<Recipient, Damaged> {
+    let (mut to, mut orcpt, mut notify) = (None, None, None);
+    fields.each(|tag, value| {
+        match tag {
+            MAILBOX => to = Some(mailbox(&value.text()?)?),
+            ORCPT => orcpt = Some(value.text()?),
+            NOTIFY => {
+                let bits = value.number()?;
+                let (success, failure, delay) = (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0);
+                notify = Some(Notify { success, failure, delay });
+            }
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let mailbox = super::need(to, "a recipient without mailbox")?;
+    Ok(Recipient { mailbox, orcpt, notify })
+}
+
+fn write_facts(w: &mut Writer, facts: &ContentFacts) {
+    w.number(SIZE, facts.size);
+    w.number(HEADER_END, facts.header_end);
+    w.number(RECEIVED_FIELDS, u64::from(facts.received));
+    w.flag(EIGHT_BIT, facts.eight_bit);
+    w.number(LONGEST_LINE, facts.longest_line);
+    w.flag(DOTTED, facts.dotted);
+    w.number(CRC, u64::from(facts.crc));
+}
+
+fn read_facts(fields: Fields<'_>) -> Result<ContentFacts, Damaged> {
+    let mut facts = ContentFacts::default();
+    fields.each(|tag, value| {
+        match tag {
+            SIZE => facts.size = value.number()?,
+            HEADER_END => facts.header_end = value.number()?,
+            RECEIVED_FIELDS => facts.received = value.small()?,
+            EIGHT_BIT => facts.eight_bit = value.flag()?,
+            LONGEST_LINE => facts.longest_line = value.number()?,
+            DOTTED => facts.dotted = value.flag()?,
+            CRC => facts.crc = value.small()?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(facts)
+}

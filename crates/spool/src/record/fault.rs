@@ -1,0 +1,149 @@
+//! Faults.
+
+use super::codes::Code;
+use super::reply::Replies;
+use super::wire::{Damaged, Fields, Writer};
+use super::{get_duration, need, put_duration};
+use posthaste_evidence::{AnswerKind, ConnectFault, Fault, RecordType, Stage};
+use std::time::Duration;
+
+const KIND: u32 = 1;
+const STAGE: u32 = 2;
+const REPLY: u32 = 3;
+const NAME: u32 = 4;
+const RECORD_TYPE: u32 = 5;
+const ANSWER: u32 = 6;
+const AFTER: u32 = 7;
+const LIMIT: u32 = 8;
+const CONNECT: u32 = 9;
+
+pub(super) fn write(w: &mut Writer, fault: &Fault, replies: &mut Replies) {
+    w.number(KIND, kind(fault));
+    match fault {
+        Fault::Reply { stage, reply } => {
+            w.number(STAGE, stage.code());
+            w.number(REPLY, replies.place(reply));
+        }
+        Fault::DnsFailed { name, kind, answer } => {
+            w.text(NAME, name);
+            w.number(RECORD_TYPE, kind.code());
+            w.number(ANSWER, answer.code());
+        }
+        Fault::NoSuchDomain { name }
+        | Fault::NoHosts { name }
+        | Fault::NullMx { name }
+        | Fault::LoopsBack { name }
+        | Fault::OnlyPrivateAddresses { name } => w.text(NAME, name),
+        Fault::Connect(fault) => w.number(CONNECT, fault.code()),
+        Fault::Lost { stage } | Fault::Gibberish { stage } => w.number(STAGE, stage.code()),
+        Fault::TimedOut { stage, after } => {
+            w.number(STAGE, stage.code());
+            put_duration(w, AFTER, *after);
+        }
+        Fault::OverPeersSize { limit } => w.number(LIMIT, *limit),
+        Fault::NeedsSmtpUtf8
+        | Fault::NeedsEightBit
+        | Fault::NoRoute
+        | Fault::StoreFault
+        | Fault::AttemptTooLong
+        | Fault::Interrupted
+        | Fault::Expired
+        | Fault::Operator => {}
+    }
+}
+
+const fn kind(fault: &Fault) -> u64 {
+    match fault {
+        Fault::Reply { .. } => 1,
+        Fault::DnsFailed { .. } => 2,
+        Fault::NoSuchDomain { .. } => 3,
+        Fault::NoHosts { .. } => 4,
+        Fault::NullMx { .. } => 5,
+        Fault::LoopsBack { .. } => 6,
+        Fault::OnlyPrivateAddresses { .. } => 7,
+        Fault::Connect(_) => 8,
+        Fault::Lost { .. } => 9,
+        Fault::TimedOut { .. } => 10,
+        Fault::Gibberish { .. } => 11,
+        Fault::NeedsSmtpUtf8 => 12,
+        Fault::NeedsEightBit => 13,
+        Fault::OverPeersSize { .. } => 14,
+        Fault::NoRoute => 15,
+        Fault::StoreFault => 16,
+        Fault::AttemptTooLong => 17,
+        Fault::Interrupted => 18,
+        Fault::Expired => 19,
+        Fault::Operator => 20,
+    }
+}
+
+/// The fields of any fault, before its kind is looked at.
+#[derive(Default)]
+struct Parts {
+    kind: u64,
+    stage: Option<Stage>,
+    reply: Option<posthaste_mail::Reply>,
+    name: String,
+    record_type: Option<RecordType>,
+    answer: u64,
+    after: Duration,
+    limit: u64,
+    connect: u64,
+}
+
+pub(super) fn read(fields: Fields<'_>, replies: &Replies) -> Result<Fault, Damaged> {
+    let mut p = Parts::default();
+    fields.each(|tag, value| {
+        match tag {
+            KIND => p.kind = value.number()?,
+            STAGE => p.stage = Some(Stage::from_code(value.number()?)?),
+            REPLY => p.reply = Some(replies.at(value)?),
+            NAME => p.name = value.text()?,
+            RECORD_TYPE => p.record_type = Some(RecordType::from_code(value.number()?)?),
+            ANSWER => p.answer = value.number()?,
+            AFTER => p.after = get_duration(value)?,
+            LIMIT => p.limit = value.number()?,
+            CONNECT => p.connect = value.number()?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    p.assemble()
+}
+
+impl Parts {
+    fn assemble(self) -> Result<Fault, Damaged> {
+        let name = self.name;
+        let stage = || need(self.stage, "a fault without its stage");
+        Ok(match self.kind {
+            1 => Fault::Reply {
+                stage: stage()?,
+                reply: need(self.reply, "a fault without its reply")?,
+            },
+            2 => Fault::DnsFailed {
+                name,
+                kind: need(self.record_type, "a fault without its record type")?,
+                answer: AnswerKind::from_code(self.answer)?,
+            },
+            3 => Fault::NoSuchDomain { name },
+            4 => Fault::NoHosts { name },
+            5 => Fault::NullMx { name },
+            6 => Fault::LoopsBack { name },
+            7 => Fault::OnlyPrivateAddresses { name },
+            8 => Fault::Connect(ConnectFault::from_code(self.connect)?),
+            9 => Fault::Lost { stage: stage()? },
+            10 => Fault::TimedOut { stage: stage()?, after: self.after },
+            11 => Fault::Gibberish { stage: stage()? },
+            12 => Fault::NeedsSmtpUtf8,
+            13 => Fault::NeedsEightBit,
+            14 => Fault::OverPeersSize { limit: self.limit },
+            15 => Fault::NoRoute,
+            16 => Fault::StoreFault,
+            17 => Fault::AttemptTooLong,
+            18 => Fault::Interrupted,
+            19 => Fault::Expired,
+            20 => Fault::Operator,
+            _ => return Err(Damaged("an unknown fault")),
+        })
+    }
+}

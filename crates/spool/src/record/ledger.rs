@@ -1,0 +1,97 @@
+//! The ledger.
+
+use super::wire::{Damaged, Fields, Value, Writer, push};
+use super::{Record, get_socket, get_time, need, put_socket, put_time};
+use crate::{KEPT_ATTEMPTS, LedgerEntry, LedgerKey, LedgerValue};
+use posthaste_evidence::Connection;
+use posthaste_mail::Timestamp;
+use posthaste_queue::DestinationState;
+
+const KEY: u32 = 1;
+const VALUE: u32 = 2;
+
+const DESTINATION: u32 = 1;
+const NEXT_HOP: u32 = 2;
+
+const SINCE: u32 = 1;
+const FAILURES: u32 = 2;
+const NEXT_TRIAL: u32 = 3;
+const CONNECTION: u32 = 4;
+
+impl Record for LedgerEntry {
+    fn write(&self, w: &mut Writer) {
+        w.nested(KEY, |w| self.key.write(w));
+        if let Some(value) = &self.value {
+            w.nested(VALUE, |w| value.write(w));
+        }
+    }
+
+    fn read(fields: Fields<'_>) -> Result<Self, Damaged> {
+        let (mut key, mut value) = (None, None);
+        fields.each(|tag, field| {
+            match tag {
+                KEY => key = Some(LedgerKey::read(field.fields()?)?),
+                VALUE => value = Some(LedgerValue::read(field.fields()?)?),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(Self { key: need(key, "a ledger entry without key")?, value })
+    }
+}
+
+impl Record for LedgerKey {
+    fn write(&self, w: &mut Writer) {
+        match self {
+            Self::Destination(name) => w.bytes(DESTINATION, name.as_bytes()),
+            Self::NextHop(endpoint) => put_socket(w, NEXT_HOP, *endpoint),
+        }
+    }
+
+    fn read(fields: Fields<'_>) -> Result<Self, Damaged> {
+        let mut key = None;
+        fields.each(|tag, value| {
+            match tag {
+                DESTINATION => key = Some(Self::Destination(value.text()?)),
+                NEXT_HOP => key = Some(Self::NextHop(get_socket(value)?)),
+                _ => {}
+            }
+            Ok(())
+        })?;
+        need(key, "an unknown ledger key")
+    }
+}
+
+impl Record for LedgerValue {
+    fn write(&self, w: &mut Writer) {
+        let Self::Down { state, failures } = self;
+        put_time(w, SINCE, state.since, Timestamp::EPOCH);
+        w.number(FAILURES, u64::from(state.failures));
+        put_time(w, NEXT_TRIAL, state.next_trial, Timestamp::EPOCH);
+        let newest = failures.len().saturating_sub(KEPT_ATTEMPTS);
+        for connection in &failures[newest..] {
+            w.nested(CONNECTION, |w| connection.write(w));
+        }
+    }
+
+    fn read(fields: Fields<'_>) -> Result<Self, Damaged> {
+        let epoch = Timestamp::EPOCH;
+        let mut state = DestinationState { since: epoch, failures: 0, next_trial: epoch };
+        let mut failures = Vec::new();
+        fields.each(|tag, value| {
+            match tag {
+                SINCE => state.since = get_time(value, epoch)?,
+                FAILURES => state.failures = value.small()?,
+                NEXT_TRIAL => state.next_trial = get_time(value, epoch)?,
+                CONNECTION => push(&mut failures, connection(value)?)?,
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(Self::Down { state, failures })
+    }
+}
+
+fn connection(value: Value<'_>) -> Result<Connection, Damaged> {
+    Connection::read(value.fields()?)
+}

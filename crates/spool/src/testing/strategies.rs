@@ -1,0 +1,198 @@
+//! Random words of every kind, for property tests.
+
+use crate::testing::{self, every_fault, every_observation};
+use crate::{Change, LedgerEntry, LedgerKey, LedgerValue, Settled, Started};
+use posthaste_evidence::{
+    Attempt, Connection, ConnectionId, Observation, Outcome, RecipientResult,
+};
+use posthaste_mail::envelope::{Notify, Ret};
+use posthaste_mail::{
+    BodyType, ContentFacts, EnhancedStatus, Envelope, Mailbox, QueueId, Recipient, Reply,
+    ReversePath, SourceKind, Timestamp,
+};
+use posthaste_queue::life::Life;
+use posthaste_queue::{DestinationState, RecipientState};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+fn time() -> impl Strategy<Value = Timestamp> {
+    (0i64..4_000_000_000_000_000).prop_map(Timestamp::from_micros)
+}
+
+fn span() -> impl Strategy<Value = Duration> {
+    (0u64..4_000_000_000).prop_map(Duration::from_micros)
+}
+
+fn id() -> impl Strategy<Value = QueueId> {
+    any::<u64>().prop_map(QueueId::from_u64)
+}
+
+fn socket() -> impl Strategy<Value = SocketAddr> {
+    any::<SocketAddr>()
+}
+
+fn mailbox() -> impl Strategy<Value = Mailbox> {
+    "[a-z]{1,12}@[a-z]{1,12}\\.example"
+        .prop_map(|text| Mailbox::parse(&text, false).expect("the pattern is valid"))
+}
+
+pub(crate) fn reply() -> impl Strategy<Value = Reply> {
+    let enhanced = (prop_oneof![Just(2u8), Just(4), Just(5)], 0u16..1000, 0u16..1000)
+        .prop_map(|(c, s, d)| EnhancedStatus::new(c, s, d));
+    (0u16..1000, option::of(enhanced), vec(".{0,80}", 1..4))
+        .prop_map(|(code, enhanced, lines)| Reply { code, enhanced, lines }.shortened())
+}
+
+pub(crate) fn state() -> impl Strategy<Value = RecipientState> {
+    let lives = vec![
+        Life::Queued,
+        Life::Held,
+        Life::Poison,
+        Life::Delivered,
+        Life::Failed,
+        Life::Expired,
+        Life::Removed,
+    ];
+    (select(lives), 0u32..90, 0u32..90, prop_oneof![Just(Timestamp::EPOCH), time()], 0u8..4)
+        .prop_map(|(life, attempts, failures, due, crashes)| RecipientState {
+            life,
+            attempts,
+            failures,
+            due,
+            crashes,
+        })
+}
+
+pub(crate) fn change() -> impl Strategy<Value = Change> {
+    (id(), any::<u32>(), state()).prop_map(|(message, recipient, state)| Change {
+        message,
+        recipient,
+        state,
+    })
+}
+
+pub(crate) fn started() -> impl Strategy<Value = Started> {
+    (id(), vec(any::<u32>(), 0..9), option::of(socket()))
+        .prop_map(|(message, recipients, peer)| Started { message, recipients, peer })
+}
+
+fn observation() -> impl Strategy<Value = Observation> {
+    (select(every_observation()), time(), span()).prop_map(|(o, at, took)| Observation {
+        at,
+        took,
+        ..o
+    })
+}
+
+fn result() -> impl Strategy<Value = RecipientResult> {
+    let outcomes =
+        vec![Outcome::Delivered, Outcome::Deferred, Outcome::Failed, Outcome::Indeterminate];
+    (0u32..50, select(outcomes), option::of(reply()), option::of(select(every_fault()))).prop_map(
+        |(recipient, outcome, reply, fault)| RecipientResult { recipient, outcome, reply, fault },
+    )
+}
+
+pub(crate) fn attempt() -> impl Strategy<Value = Attempt> {
+    let connection = option::of(any::<u64>().prop_map(ConnectionId));
+    (id(), time(), span(), connection, vec(result(), 1..6), vec(observation(), 0..60)).prop_map(
+        |(message, at, took, connection, results, observations)| Attempt {
+            message,
+            at,
+            took,
+            connection,
+            results,
+            observations,
+        },
+    )
+}
+
+pub(crate) fn connection() -> impl Strategy<Value = Connection> {
+    let host = (option::of("[a-z]{1,20}"), option::of(socket()), option::of(socket()));
+    (any::<u64>(), time(), span(), host, vec(observation(), 0..256)).prop_map(
+        |(id, at, took, (host, peer, local), observations)| Connection {
+            at,
+            took,
+            host,
+            peer,
+            local,
+            observations,
+            ..testing::connection(id)
+        },
+    )
+}
+
+pub(crate) fn ledger_entry() -> impl Strategy<Value = LedgerEntry> {
+    let key = prop_oneof![
+        ".{0,40}".prop_map(LedgerKey::Destination),
+        socket().prop_map(LedgerKey::NextHop),
+    ];
+    let failure = (connection(), vec(observation(), 0..5))
+        .prop_map(|(c, observations)| Connection { observations, ..c });
+    let down = (time(), any::<u32>(), time(), vec(failure, 0..4)).prop_map(
+        |(since, failures, next_trial, connections)| LedgerValue::Down {
+            state: DestinationState { since, failures, next_trial },
+            failures: connections,
+        },
+    );
+    (key, option::of(down)).prop_map(|(key, value)| LedgerEntry { key, value })
+}
+
+pub(crate) fn settled() -> impl Strategy<Value = Settled> {
+    let changes = vec((0u32..2000, state()), 0..5);
+    (id(), time(), vec(attempt(), 0..3), changes, vec(id(), 0..3), any::<bool>()).prop_map(
+        |(message, at, attempts, changes, notices, done)| Settled {
+            message,
+            at,
+            attempts: attempts.into_iter().map(|a| Attempt { message, ..a }).collect(),
+            changes,
+            notices,
+            done,
+        },
+    )
+}
+
+fn recipient() -> impl Strategy<Value = Recipient> {
+    let notify =
+        any::<[bool; 3]>().prop_map(|[success, failure, delay]| Notify { success, failure, delay });
+    (mailbox(), option::of(".{0,30}"), option::of(notify))
+        .prop_map(|(mailbox, orcpt, notify)| Recipient { mailbox, orcpt, notify })
+}
+
+fn facts() -> impl Strategy<Value = ContentFacts> {
+    (any::<[u64; 3]>(), any::<[bool; 2]>(), any::<[u32; 2]>()).prop_map(|(n, b, m)| ContentFacts {
+        size: n[0],
+        header_end: n[1],
+        received: m[0],
+        eight_bit: b[0],
+        longest_line: n[2],
+        dotted: b[1],
+        crc: m[1],
+    })
+}
+
+pub(crate) fn envelope() -> impl Strategy<Value = Envelope> {
+    let text = || option::of(".{0,40}");
+    let words = (text(), text(), text(), text(), text(), text());
+    let from =
+        option::of(mailbox()).prop_map(|m| m.map_or(ReversePath::Null, ReversePath::Mailbox));
+    let kinds = vec![SourceKind::Relay, SourceKind::Inbound, SourceKind::Local, SourceKind::Notice];
+    let source = (select(kinds), ".{0,20}", option::of(any::<IpAddr>()), ".{0,20}");
+    let ret = option::of(select(vec![Ret::Full, Ret::Hdrs]));
+    let flags = (any::<bool>(), any::<bool>());
+    (id(), time(), from, vec(recipient(), 1..20), ret, facts(), words, source, flags).prop_map(
+        |(id, received, reverse_path, recipients, ret, facts, words, source, flags)| {
+            let mut e = testing::envelope(id, 1, b"");
+            (e.received, e.reverse_path, e.recipients) = (received, reverse_path, recipients);
+            (e.ret, e.facts, e.smtputf8) = (ret, facts, flags.0);
+            e.body_type = if flags.1 { BodyType::SevenBit } else { BodyType::EightBitMime };
+            (e.envid, e.summary.header_from, e.summary.subject) = (words.0, words.1, words.2);
+            (e.summary.message_id, e.summary.date, e.source.user) = (words.3, words.4, words.5);
+            (e.source.kind, e.source.listener, e.source.ip, e.source.helo) = source;
+            e
+        },
+    )
+}
