@@ -1,5 +1,7 @@
 //! The resolver before scripted servers on loopback: stories of servers that fail, lie, hang and disagree.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 use posthaste_dns::{Agreement, Lookup, Resolver, Settings};
 use posthaste_evidence::observation::Effect;
 use posthaste_evidence::{AnswerKind, RecordData, RecordType, Seen, Stage, Subject, Transport};
@@ -363,7 +365,9 @@ fn a_very_long_chain_of_aliases_ends() {
         };
         for behaviour in [Behaviour::Answer, Behaviour::AliasOnly] {
             lab.behave(0, behaviour);
-            for (count, verdict) in [(7, AnswerKind::Answer), (8, AnswerKind::Answer), (40, AnswerKind::Malformed)] {
+            for (count, verdict) in
+                [(7, AnswerKind::Answer), (8, AnswerKind::Answer), (40, AnswerKind::Malformed)]
+            {
                 let text = format!("{}n{count}.example A 192.0.2.1", links(count));
                 lab.servers[0].set_zone(Zone::parse(&text).unwrap());
                 lab.resolver.flush();
@@ -393,8 +397,13 @@ fn of_ten_thousand_mx_records_the_best_are_kept() {
         lab.servers[0].set_zone(zone);
         let lookup = lab.ask("some.example", RecordType::Mx).await;
         assert_eq!(lookup.answer.records.len(), 64);
-        assert!(lookup.answer.records.iter().any(|r| r.data
-            == RecordData::Mx { preference: 1, exchange: "m".into() }));
+        assert!(
+            lookup
+                .answer
+                .records
+                .iter()
+                .any(|r| r.data == RecordData::Mx { preference: 1, exchange: "m".into() })
+        );
         let flood = lab.ask("many.example", RecordType::Mx).await;
         assert_eq!(flood.verdict(), AnswerKind::Malformed, "more than a message can hold");
     });

@@ -28,12 +28,12 @@ pub enum Exchangers {
     /// These hosts, in the order to try; at most [`MAX_EXCHANGERS`]. Empty when every record names something
     /// that is no host: an address in text, or the root beside others.
     Hosts(Vec<Exchanger>),
-    /// Nothing is left once our own host, which stands at this preference, and all not better are dropped.
+    /// Our own host is in the list, and none of a better preference is: nothing is left to send to.
     OnlyOurselves {
         /// Our own name as the list has it.
         name: String,
     },
-    /// These are left after our own host and all not better were dropped; never empty.
+    /// Our own host is in the list; these are of a better preference. Never empty.
     BetterThanOurselves {
         /// Our own name as the list has it.
         name: String,
