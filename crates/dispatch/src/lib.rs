@@ -1,1 +1,228 @@
-//! Schedule, deliver, settle; recovery at start
+//! Schedule, deliver, settle: the agent that moves mail out, and what it does at start and at the end.
+//!
+//! Floor 4. `settle` is the one place where queue, evidence and message meet. Not here: one attempt
+//! (`delivery`), decisions about time (`queue`), accepting mail (`reception`).
+
+mod acts;
+mod connection;
+mod content;
+mod counters;
+mod desk;
+mod destination;
+mod expiry;
+mod fresh;
+mod hosts;
+mod notice;
+mod outages;
+mod recovery;
+mod settings;
+mod settle;
+mod settling;
+mod watcher;
+
+pub use acts::Retry;
+pub use counters::{Counters, Numbers};
+pub use desk::{Explained, MessageStatus};
+pub use recovery::{Recovered, RecoveryFault};
+pub use settings::Settings;
+
+use crate::fresh::Fresh;
+use crate::outages::Outages;
+use crate::settling::Settling;
+use posthaste_delivery::Courier;
+use posthaste_evidence::ConnectionId;
+use posthaste_io::World;
+use posthaste_mail::Timestamp;
+use posthaste_queue::{Next, Scheduler, TicketId};
+use posthaste_route::Table;
+use posthaste_spool::{Spool, Tenure};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// The agent. Clones share everything.
+#[derive(Clone)]
+pub struct Dispatch {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What all parts of the agent share. No lock here is held across a wait, and never two at once but in the
+/// order in which they stand.
+pub(crate) struct Inner {
+    pub(crate) world: World,
+    pub(crate) spool: Arc<dyn Spool>,
+    pub(crate) courier: Courier,
+    pub(crate) tenure: Tenure,
+    settings: Mutex<Arc<Settings>>,
+    routes: Mutex<Arc<Table>>,
+    scheduler: Mutex<Scheduler>,
+    /// Content of mail that was just accepted.
+    pub(crate) fresh: Mutex<Fresh>,
+    /// What went wrong last at destinations and hosts that are down.
+    pub(crate) outages: Mutex<Outages>,
+    /// Wakes idle lines, by ticket.
+    lines: Mutex<BTreeMap<TicketId, Arc<Notify>>>,
+    /// What the event log needs to know of settlements under way.
+    pub(crate) settling: Mutex<Settling>,
+    /// When the clock task will look next; microseconds.
+    armed: AtomicI64,
+    alarm: Notify,
+    next_connection: AtomicU64,
+    pub(crate) running: AtomicBool,
+    pub(crate) counters: Counters,
+    /// Told when the store fails for good: the process must end.
+    pub(crate) fatal: Notify,
+}
+
+impl Dispatch {
+    /// An agent that does nothing yet: [`Dispatch::recover`] fills and starts it. It registers as the store's
+    /// watcher, so mail may be accepted from now on.
+    #[must_use]
+    pub fn new(
+        spool: Arc<dyn Spool>,
+        courier: Courier,
+        routes: Arc<Table>,
+        scheduler: Scheduler,
+        settings: Arc<Settings>,
+    ) -> Self {
+        let tenure = spool.take();
+        let inner = Arc::new(Inner {
+            world: courier.world().clone(),
+            spool: Arc::clone(&spool),
+            courier,
+            tenure,
+            fresh: Mutex::new(Fresh::new(settings.fresh_budget)),
+            settings: Mutex::new(settings),
+            routes: Mutex::new(routes),
+            scheduler: Mutex::new(scheduler),
+            outages: Mutex::default(),
+            lines: Mutex::default(),
+            settling: Mutex::default(),
+            armed: AtomicI64::new(i64::MAX),
+            alarm: Notify::new(),
+            next_connection: AtomicU64::new(tenure.epoch << 32),
+            running: AtomicBool::new(false),
+            counters: Counters::default(),
+            fatal: Notify::new(),
+        });
+        spool.watch(Arc::new(watcher::Ear(Arc::downgrade(&inner))));
+        Self { inner }
+    }
+
+    /// Takes new settings, routes and limits; attempts under way keep theirs.
+    pub fn reload(
+        &self,
+        settings: Arc<Settings>,
+        delivery: Arc<posthaste_delivery::Settings>,
+        routes: Arc<Table>,
+        queue: posthaste_queue::Settings,
+    ) {
+        let inner = &self.inner;
+        *lock(&inner.settings) = settings;
+        *lock(&inner.routes) = routes;
+        inner.courier.set_settings(delivery);
+        inner.scheduler().set_settings(inner.world.wall(), queue);
+        inner.kick();
+    }
+
+    /// Ready when the store has failed for good: the process must end and start again from the disk.
+    pub async fn failed(&self) {
+        self.inner.fatal.notified().await;
+    }
+
+    /// What has been counted since the start.
+    #[must_use]
+    pub fn counters(&self) -> Numbers {
+        self.inner.counters.read()
+    }
+
+    /// Begins no new work and waits until what is under way has ended, at most `grace`. What has not ended
+    /// then is in doubt, and known as such at the next start.
+    pub async fn stop(&self, grace: std::time::Duration) {
+        let inner = &self.inner;
+        inner.scheduler().stop();
+        inner.running.store(false, Ordering::SeqCst);
+        let waiting: Vec<_> = lock(&inner.lines).values().cloned().collect();
+        for line in waiting {
+            line.notify_one();
+        }
+        let until = inner.world.now() + grace;
+        while inner.scheduler().connections() > 0 && inner.world.now() < until {
+            posthaste_io::sleep(&*inner.world.clock, settings::STOP_POLL).await;
+        }
+        inner.alarm.notify_one();
+    }
+}
+
+impl Inner {
+    pub(crate) fn scheduler(&self) -> MutexGuard<'_, Scheduler> {
+        lock(&self.scheduler)
+    }
+
+    pub(crate) fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&lock(&self.settings))
+    }
+
+    pub(crate) fn routes(&self) -> Arc<Table> {
+        Arc::clone(&lock(&self.routes))
+    }
+
+    pub(crate) fn lines(&self) -> MutexGuard<'_, BTreeMap<TicketId, Arc<Notify>>> {
+        lock(&self.lines)
+    }
+
+    pub(crate) fn connection_id(&self) -> ConnectionId {
+        ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Does all that can be done now: wakes idle lines, starts connections, and sees to it that the clock
+    /// task looks again in time.
+    pub(crate) fn kick(self: &Arc<Self>) {
+        let now = self.world.wall();
+        loop {
+            let next = self.scheduler().next(now);
+            match next {
+                Some(Next::Connect(ticket)) => {
+                    self.lines().insert(ticket.id, Arc::default());
+                    let inner = Arc::clone(self);
+                    let task = Box::pin(async move { connection::run(inner, ticket).await });
+                    self.world.spawn.spawn("connection", task);
+                }
+                Some(Next::Wake(id)) => {
+                    let line = self.lines().get(&id).cloned();
+                    if let Some(line) = line {
+                        line.notify_one();
+                    }
+                }
+                None => break,
+            }
+        }
+        self.arm(now);
+    }
+
+    /// Wakes the clock task when it would look too late.
+    pub(crate) fn arm(&self, now: Timestamp) {
+        let wanted = self.scheduler().next_wakeup(now).map_or(i64::MAX, Timestamp::as_micros);
+        if wanted < self.armed.load(Ordering::SeqCst) {
+            self.alarm.notify_one();
+        }
+    }
+
+    /// Until when the clock task may sleep.
+    pub(crate) fn rearm(&self) -> Option<Timestamp> {
+        let wanted = self.scheduler().next_wakeup(self.world.wall());
+        let micros = wanted.map_or(i64::MAX, Timestamp::as_micros);
+        self.armed.store(micros, Ordering::SeqCst);
+        wanted
+    }
+
+    pub(crate) const fn alarm(&self) -> &Notify {
+        &self.alarm
+    }
+}
+
+/// A panic in one task must not stop all mail: what a lock guards is left whole by every holder.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

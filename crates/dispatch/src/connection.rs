@@ -1,0 +1,401 @@
+//! One connection's life: it belongs to a destination and pulls work from it until there is none.
+//!
+//! Not here: how a host is reached and a message handed over (`delivery`), and which message is next (`queue`).
+
+use crate::content::InHand;
+use crate::destination::{self, Destination, NO_ROUTE};
+use crate::hosts::TicketHosts;
+use crate::settle::{Pending, Told, all_alike};
+use crate::{Inner, lock};
+use futures_util::future::{Either, select};
+use posthaste_delivery::{Line, Needs, Parcel, Reached, Target, Transfer, Unreached};
+use posthaste_evidence::{Connection, ConnectionId, Fault, FaultClass, Outcome};
+use posthaste_queue::{ConnectTicket, Pulled, Work};
+use posthaste_route::Route;
+use posthaste_spool::{LedgerEntry, LedgerKey, Started};
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// Serves one ticket to its end.
+pub(crate) async fn run(inner: Arc<Inner>, ticket: ConnectTicket) {
+    let wake = inner.lines().get(&ticket.id).cloned().unwrap_or_default();
+    let mut connection = Serving {
+        route: None,
+        line: None,
+        unsettled: None,
+        verdict: None,
+        named: None,
+        spent: false,
+        inner: Arc::clone(&inner),
+        ticket,
+        wake,
+    };
+    connection.serve().await;
+    connection.end().await;
+    if let Some(id) = connection.named {
+        lock(&inner.settling).forget_host(id);
+    }
+    inner.lines().remove(&ticket.id);
+    inner.kick();
+}
+
+/// A connection at work.
+struct Serving {
+    inner: Arc<Inner>,
+    ticket: ConnectTicket,
+    wake: Arc<Notify>,
+    route: Option<(Destination, Route)>,
+    line: Option<Line>,
+    /// The settlement before this transaction: durable before the next content is sent, so that after a
+    /// crash at most one transaction per connection is in doubt.
+    unsettled: Option<Pending>,
+    /// A final answer about the destination: it holds for all that this connection is given.
+    verdict: Option<Fault>,
+    /// The connection that events may name.
+    named: Option<ConnectionId>,
+    /// The scheduler has taken the ticket back.
+    spent: bool,
+}
+
+/// Whether to pull again.
+#[derive(PartialEq, Eq)]
+enum Then {
+    Go,
+    Stop,
+}
+
+impl Serving {
+    async fn serve(&mut self) {
+        let Some(found) = self.find_route() else { return };
+        self.route = Some(found);
+        loop {
+            let now = self.inner.world.wall();
+            let limit = self.inner.settings().recipients_per_transaction;
+            let pulled = self.inner.scheduler().pull(now, &self.ticket, limit);
+            match pulled {
+                Pulled::Work(work) => {
+                    if self.work(&work).await == Then::Stop {
+                        return;
+                    }
+                }
+                Pulled::Enough => return,
+                Pulled::Empty | Pulled::Later(_) => {
+                    if self.line.is_none() || !self.idle().await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn find_route(&self) -> Option<(Destination, Route)> {
+        let names = self
+            .inner
+            .scheduler()
+            .destination_name(self.ticket.destination)
+            .map(|(name, route)| (name.to_owned(), route.to_owned()));
+        let (name, route) = names?;
+        let found = self.inner.routes().by_name(&route).map(|(_, r)| r.clone());
+        // A route that is gone from the settings, or never was: its mail waits where it is.
+        let fallback = || Route::by_mx(NO_ROUTE, Vec::new());
+        Some((Destination { name, route }, found.unwrap_or_else(fallback)))
+    }
+
+    /// Waits for work on an open line; false when it has waited long enough.
+    async fn idle(&mut self) -> bool {
+        self.settled().await;
+        let limit = self.inner.settings().idle_line;
+        let mut timer = self.inner.world.clock.timer();
+        timer.as_mut().set(self.inner.world.now() + limit);
+        let wake = std::pin::pin!(self.wake.notified());
+        matches!(select(wake, timer).await, Either::Left(_)) && self.inner.is_running()
+    }
+
+    async fn work(&mut self, work: &Work) -> Then {
+        let in_hand = match self.inner.in_hand(work.message).await {
+            Ok(Some(in_hand)) => in_hand,
+            Ok(None) | Err(_) => return self.unreadable(work).await,
+        };
+        let (destination, route) = self.route.clone().expect("set before work is pulled");
+        if destination.route == NO_ROUTE || route.name == NO_ROUTE {
+            return self.no_host(work, &in_hand, Fault::NoRoute, None).await;
+        }
+        if let Some(verdict) = self.verdict.clone() {
+            return self.no_host(work, &in_hand, verdict, None).await;
+        }
+        let needs = Needs::of(&in_hand.envelope, route.eight_bit);
+        if self.line.as_ref().is_some_and(|line| line.unmet(&needs).is_some()) {
+            self.hang_up().await;
+        }
+        if self.line.is_none() {
+            match self.reach(&destination, &route, needs).await {
+                Ok(line) => self.line = Some(line),
+                Err(unreached) => return self.unreached(work, &in_hand, *unreached).await,
+            }
+        }
+        self.hand_over(work, &in_hand, &route).await
+    }
+
+    async fn reach(
+        &mut self,
+        destination: &Destination,
+        route: &Route,
+        needs: Needs,
+    ) -> Result<Line, Box<Unreached>> {
+        let inner = Arc::clone(&self.inner);
+        let hosts = TicketHosts::new(&inner, self.ticket);
+        let target = Target {
+            id: inner.connection_id(),
+            destination: &destination.name,
+            host: destination::host_of(&destination.name),
+            route,
+            needs,
+        };
+        let reached = inner.courier.reach(&target, &hosts).await;
+        let mut ledger = Vec::new();
+        for (host, state) in hosts.take_down() {
+            ledger.push(lock(&inner.outages).went_down(LedgerKey::NextHop(host), state, None));
+        }
+        inner.note_ledger(Vec::new(), ledger);
+        match reached {
+            Reached::Line(line) => {
+                inner.counters.connection(true);
+                self.name(&line);
+                self.recovered(&line, destination);
+                Ok(*line)
+            }
+            Reached::Nobody(unreached) => {
+                inner.counters.connection(false);
+                Err(unreached)
+            }
+        }
+    }
+
+    /// Events will name this host.
+    fn name(&mut self, line: &Line) {
+        let mut settling = lock(&self.inner.settling);
+        if let Some(old) = self.named.replace(line.id()) {
+            settling.forget_host(old);
+        }
+        settling.remember_host(line.id(), line.host(), line.peer());
+    }
+
+    /// The host took our EHLO: what was down is up again.
+    fn recovered(&self, line: &Line, destination: &Destination) {
+        let inner = &self.inner;
+        let now = inner.world.wall();
+        let recovered = inner.scheduler().host_connected(now, &self.ticket, line.peer());
+        let mut ledger = Vec::new();
+        if recovered.destination {
+            ledger.push(destination::ledger_key(&destination.name, &destination.route));
+        }
+        if recovered.host {
+            ledger.push(LedgerKey::NextHop(line.peer()));
+        }
+        let entries: Vec<LedgerEntry> =
+            ledger.into_iter().filter_map(|key| lock(&inner.outages).recovered(key)).collect();
+        inner.note_ledger(Vec::new(), entries);
+        inner.kick();
+    }
+
+    async fn hand_over(&mut self, work: &Work, in_hand: &InHand, route: &Route) -> Then {
+        let inner = Arc::clone(&self.inner);
+        let recipients: Vec<u32> = work.recipients.iter().map(|(number, _)| *number).collect();
+        let mut line = self.line.take().expect("reached before handing over");
+        inner.spool.started(Started {
+            message: work.message,
+            recipients: recipients.clone(),
+            peer: Some(line.peer()),
+        });
+        let parcel = Parcel {
+            envelope: &in_hand.envelope,
+            recipients: &recipients,
+            content: &in_hand.content,
+            spool: &*inner.spool,
+            eight_bit: route.eight_bit,
+        };
+        let settled = wait_for(&inner, self.unsettled.take());
+        let limit = inner.courier.settings().attempt_limit;
+        let at = inner.world.wall();
+        let transfer = line.transfer(&parcel, settled);
+        match posthaste_io::within(&*inner.world.clock, limit, transfer).await {
+            Some(transfer) if transfer.stale => {
+                let now = inner.world.wall();
+                inner.scheduler().put_back(now, &self.ticket);
+                Then::Go
+            }
+            Some(transfer) => self.settle_transfer(work, in_hand, line, transfer).await,
+            None => {
+                let fault = Fault::AttemptTooLong;
+                let told = Told {
+                    at,
+                    took: limit,
+                    connection: Some(line.id()),
+                    record: line.take_record(),
+                    host: Some(line.host().to_owned()),
+                    results: all_alike(work, Outcome::Indeterminate, &fault),
+                    observations: Vec::new(),
+                };
+                self.unsettled =
+                    Some(inner.settle(&self.ticket, work, in_hand, told, Vec::new()).await);
+                Then::Stop
+            }
+        }
+    }
+
+    async fn settle_transfer(
+        &mut self,
+        work: &Work,
+        in_hand: &InHand,
+        mut line: Line,
+        transfer: Transfer,
+    ) -> Then {
+        let told = Told {
+            at: transfer.at,
+            took: transfer.took,
+            connection: Some(line.id()),
+            record: line.take_record(),
+            host: Some(line.host().to_owned()),
+            results: transfer.results,
+            observations: transfer.observations,
+        };
+        let inner = Arc::clone(&self.inner);
+        let pending = inner.settle(&self.ticket, work, in_hand, told, Vec::new()).await;
+        self.unsettled = Some(pending);
+        inner.arm(inner.world.wall());
+        if transfer.usable {
+            self.line = Some(line);
+            return Then::Go;
+        }
+        Then::Stop
+    }
+
+    /// No host is ready for this message.
+    async fn unreached(&mut self, work: &Work, in_hand: &InHand, unreached: Unreached) -> Then {
+        if unreached.only_blocked() {
+            let now = self.inner.world.wall();
+            let inner = &self.inner;
+            inner.scheduler().connection_blocked(now, &self.ticket, &unreached.blocked);
+            self.spent = true;
+            return Then::Stop;
+        }
+        let destination_is_at_fault = unreached.fault.class() == FaultClass::Destination;
+        if destination_is_at_fault && !unreached.fault.is_permanent() {
+            self.down(unreached);
+            return Then::Stop;
+        }
+        let record = Some(unreached.connection);
+        self.no_host(work, in_hand, unreached.fault, record).await
+    }
+
+    /// The destination is down: one ledger entry, however many messages wait.
+    fn down(&mut self, unreached: Unreached) {
+        let inner = &self.inner;
+        let now = inner.world.wall();
+        let down = inner.scheduler().connection_failed(now, &self.ticket, &unreached.failed);
+        self.spent = true;
+        let mut ledger = Vec::new();
+        let mut outages = lock(&inner.outages);
+        for (host, state) in down.hosts {
+            ledger.push(outages.went_down(LedgerKey::NextHop(host), state, None));
+        }
+        if let (Some(state), Some((destination, _))) = (down.destination, &self.route) {
+            let key = destination::ledger_key(&destination.name, &destination.route);
+            ledger.push(outages.went_down(key, state, Some(unreached.connection)));
+        }
+        drop(outages);
+        inner.note_ledger(Vec::new(), ledger);
+    }
+
+    /// What was said concerns this message, or is final for all of the destination's: each is settled by
+    /// itself, since each may owe a notice.
+    async fn no_host(
+        &mut self,
+        work: &Work,
+        in_hand: &InHand,
+        fault: Fault,
+        record: Option<Connection>,
+    ) -> Then {
+        let inner = Arc::clone(&self.inner);
+        if fault.class() == FaultClass::Destination && self.verdict.is_none() {
+            self.verdict = Some(fault.clone());
+            let now = inner.world.wall();
+            let recovered = inner.scheduler().destination_failed(now, &self.ticket);
+            if let (true, Some((destination, _))) = (recovered.destination, &self.route) {
+                let key = destination::ledger_key(&destination.name, &destination.route);
+                let entry = lock(&inner.outages).recovered(key);
+                inner.note_ledger(Vec::new(), entry.into_iter().collect());
+            }
+        }
+        let permanent = fault.is_permanent();
+        let outcome = if permanent { Outcome::Failed } else { Outcome::Deferred };
+        let told = Told {
+            at: record.as_ref().map_or_else(|| inner.world.wall(), |r| r.at),
+            took: record.as_ref().map_or(std::time::Duration::ZERO, |r| r.took),
+            connection: record.as_ref().map(|r| r.id),
+            host: record.as_ref().and_then(|r| r.host.clone()),
+            record,
+            results: all_alike(work, outcome, &fault),
+            observations: Vec::new(),
+        };
+        self.settled().await;
+        let pending = inner.settle(&self.ticket, work, in_hand, told, Vec::new()).await;
+        self.unsettled = Some(pending);
+        inner.arm(inner.world.wall());
+        if permanent { Then::Go } else { Then::Stop }
+    }
+
+    /// Our own store does not give the message: it waits, and `spool check` lists it.
+    async fn unreadable(&mut self, work: &Work) -> Then {
+        let found = self.inner.spool.find(work.message).await;
+        let now = self.inner.world.wall();
+        let Ok(Some(live)) = found else {
+            // Not even its envelope: the store has quarantined it, or it has ended. Not ours to retry.
+            self.inner.scheduler().settle(now, &self.ticket, work.message, &[]);
+            self.inner.scheduler().remove(now, work.message, None);
+            return Then::Go;
+        };
+        let in_hand = InHand {
+            envelope: Arc::new(live.envelope),
+            content: posthaste_spool::Content::Inline(posthaste_mail::Body::default()),
+        };
+        self.no_host(work, &in_hand, Fault::StoreFault, None).await
+    }
+
+    /// The settlement before is durable.
+    async fn settled(&mut self) {
+        wait_for(&self.inner, self.unsettled.take()).await;
+    }
+
+    async fn hang_up(&mut self) {
+        self.settled().await;
+        if let Some(line) = self.line.take() {
+            line.quit().await;
+        }
+    }
+
+    async fn end(&mut self) {
+        self.hang_up().await;
+        if !self.spent {
+            let now = self.inner.world.wall();
+            self.inner.scheduler().connection_ended(now, &self.ticket);
+        }
+    }
+}
+
+/// Waits until a settlement is durable. One that is refused means that the store has failed, which ends the
+/// process elsewhere: here nothing more may be sent.
+async fn wait_for(inner: &Inner, pending: Option<Pending>) {
+    if let Some(pending) = pending
+        && pending.await.is_err()
+    {
+        inner.fatal.notify_one();
+        std::future::pending::<()>().await;
+    }
+}
+
+impl Inner {
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}

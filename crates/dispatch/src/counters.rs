@@ -1,0 +1,88 @@
+//! Numbers since the start, for `status`.
+
+use posthaste_evidence::Outcome;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counters; adding never waits.
+#[derive(Default)]
+pub struct Counters {
+    accepted: AtomicU64,
+    delivered: AtomicU64,
+    deferred: AtomicU64,
+    failed: AtomicU64,
+    indeterminate: AtomicU64,
+    expired: AtomicU64,
+    notices: AtomicU64,
+    connections: AtomicU64,
+    unreached: AtomicU64,
+}
+
+/// What the counters say. Recipients, but for `accepted` and `notices` (messages), `connections` and
+/// `unreached` (connections).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Numbers {
+    /// Messages made durable, notices included.
+    pub accepted: u64,
+    /// Delivered.
+    pub delivered: u64,
+    /// Deferred in a transaction.
+    pub deferred: u64,
+    /// Failed for good.
+    pub failed: u64,
+    /// In doubt.
+    pub indeterminate: u64,
+    /// Expired.
+    pub expired: u64,
+    /// Notices made.
+    pub notices: u64,
+    /// Connections that stood.
+    pub connections: u64,
+    /// Connections that did not come about.
+    pub unreached: u64,
+}
+
+impl Counters {
+    pub(crate) fn outcome(&self, outcome: Outcome) {
+        let counter = match outcome {
+            Outcome::Delivered => &self.delivered,
+            Outcome::Deferred => &self.deferred,
+            Outcome::Failed => &self.failed,
+            Outcome::Indeterminate => &self.indeterminate,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn accepted(&self, messages: usize) {
+        self.accepted.fetch_add(messages as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn expired(&self) {
+        self.expired.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn notice(&self) {
+        self.notices.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn connection(&self, stood: bool) {
+        let counter = if stood { &self.connections } else { &self.unreached };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The numbers now.
+    #[must_use]
+    pub fn read(&self) -> Numbers {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Numbers {
+            accepted: of(&self.accepted),
+            delivered: of(&self.delivered),
+            deferred: of(&self.deferred),
+            failed: of(&self.failed),
+            indeterminate: of(&self.indeterminate),
+            expired: of(&self.expired),
+            notices: of(&self.notices),
+            connections: of(&self.connections),
+            unreached: of(&self.unreached),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What the queue viewer asks: bounded answers from the scheduler and the store.
+
+use crate::{Dispatch, destination, lock};
+use posthaste_evidence::Connection;
+use posthaste_mail::{Mailbox, QueueId, Timestamp};
+use posthaste_queue::{DestinationState, DestinationView, MessageView, Waiting};
+use posthaste_route::Route;
+use posthaste_spool::LedgerKey;
+use std::net::SocketAddr;
+
+/// Where a message stands, as far as memory knows; the rest is the store's.
+pub type MessageStatus = MessageView;
+
+/// Where mail for an address would go, and why not now.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// The destination's name.
+    pub destination: String,
+    /// The rule that matches; `None` when none does.
+    pub route: Option<Route>,
+    /// The destination as the queue has it; `None` when there is no mail for it and it is not down.
+    pub queue: Option<DestinationView>,
+}
+
+impl Dispatch {
+    /// Destinations in order of name and route.
+    #[must_use]
+    pub fn destinations(&self, after: Option<(&str, &str)>, limit: usize) -> Vec<DestinationView> {
+        let inner = &self.inner;
+        inner.scheduler().destinations(inner.world.wall(), after, limit)
+    }
+
+    /// Where one message stands; `None` when it is not in the queue.
+    #[must_use]
+    pub fn message(&self, id: QueueId) -> Option<MessageStatus> {
+        let inner = &self.inner;
+        inner.scheduler().message(inner.world.wall(), id)
+    }
+
+    /// Why a recipient is not done yet.
+    #[must_use]
+    pub fn waiting(&self, id: QueueId, recipient: u32) -> Option<Waiting> {
+        let inner = &self.inner;
+        inner.scheduler().wait_reason(inner.world.wall(), id, recipient)
+    }
+
+    /// The names of the destination a mailbox belongs to: next-hop domain and route.
+    #[must_use]
+    pub fn destination_of(&self, mailbox: &Mailbox) -> (String, String) {
+        let to = destination::of(&self.inner.routes(), mailbox);
+        (to.name, to.route)
+    }
+
+    /// The connections that failed last at a destination that is down, oldest first.
+    #[must_use]
+    pub fn failures(&self, name: &str, route: &str) -> Vec<Connection> {
+        let key = destination::ledger_key(name, route);
+        lock(&self.inner.outages).failures(&key).to_vec()
+    }
+
+    /// Since when a next-hop host is down.
+    #[must_use]
+    pub fn host_down(&self, host: SocketAddr) -> Option<DestinationState> {
+        lock(&self.inner.outages).state(&LedgerKey::NextHop(host))
+    }
+
+    /// Where mail for this address would go.
+    #[must_use]
+    pub fn explain_route(&self, mailbox: &Mailbox) -> Explained {
+        let inner = &self.inner;
+        let routes = inner.routes();
+        let to = destination::of(&routes, mailbox);
+        let now = inner.world.wall();
+        let mut scheduler = inner.scheduler();
+        let id = scheduler.destination(now, &to.name, &to.route);
+        let queue = scheduler.destination_view(now, id);
+        let route = routes.find(mailbox.host()).map(|(_, route)| route.clone());
+        Explained { destination: to.name, route, queue }
+    }
+
+    /// Messages in the queue, and connections open or being opened.
+    #[must_use]
+    pub fn load(&self) -> (usize, usize) {
+        let scheduler = self.inner.scheduler();
+        (scheduler.len(), scheduler.connections())
+    }
+
+    /// When the mail of a route expires that was received at this time.
+    #[must_use]
+    pub fn expires(&self, received: Timestamp, route: &str) -> Timestamp {
+        let scheduler = self.inner.scheduler();
+        received.plus(scheduler.settings().expire_after(route))
+    }
+}

@@ -1,0 +1,140 @@
+//! The clock task: looks again when something falls due, ends what is over, and keeps the ledger tidy.
+
+use crate::content::InHand;
+use crate::notice::Failure;
+use crate::outages::fault_of;
+use crate::settle::change;
+use crate::{Inner, destination, lock};
+use futures_util::future::select;
+use posthaste_evidence::{Fault, Outcome, RecipientResult};
+use posthaste_mail::{Envelope, Timestamp};
+use posthaste_queue::{Changed, Forgotten};
+use posthaste_spool::{Content, LedgerKey, Settlement};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the store is told how far the event log is safe, and forgotten things are cleared away.
+const TIDY_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs until the agent stops.
+pub(crate) async fn keep_time(inner: Arc<Inner>) {
+    while inner.is_running() {
+        inner.kick();
+        loop {
+            let over = inner.scheduler().expired(inner.world.wall());
+            let Some(changed) = over else { break };
+            inner.expire(&changed).await;
+        }
+        let wanted = inner.rearm();
+        let mut timer = inner.world.clock.timer();
+        if let Some(at) = wanted {
+            let wait = at.since(inner.world.wall());
+            timer.as_mut().set(inner.world.now() + wait);
+        }
+        let alarm = std::pin::pin!(inner.alarm().notified());
+        select(timer, alarm).await;
+    }
+}
+
+/// Runs until the agent stops.
+pub(crate) async fn tidy(inner: Arc<Inner>) {
+    while inner.is_running() {
+        inner.spool.events_safe(inner.world.journal.safe_commit());
+        let now = inner.world.wall();
+        let mut ledger = Vec::new();
+        loop {
+            let forgotten = inner.scheduler().forget(now);
+            let key = match forgotten {
+                None => break,
+                Some(Forgotten::Destination { name, route }) => {
+                    destination::ledger_key(&name, &route)
+                }
+                Some(Forgotten::Host(host)) => LedgerKey::NextHop(host),
+            };
+            ledger.extend(lock(&inner.outages).recovered(key));
+        }
+        inner.note_ledger(Vec::new(), ledger);
+        posthaste_io::sleep(&*inner.world.clock, TIDY_EVERY).await;
+    }
+}
+
+impl Inner {
+    /// Recipients of one message whose time is over: their ends and their notice, in one commit.
+    async fn expire(&self, changed: &[Changed]) {
+        let Some(first) = changed.first() else { return };
+        let now = self.world.wall();
+        let Ok(Some(in_hand)) = self.in_hand(first.message).await else { return };
+        let mut failures = Vec::with_capacity(changed.len());
+        for change in changed {
+            self.counters.expired();
+            failures.push(Failure {
+                recipient: change.recipient,
+                fault: Fault::Expired,
+                last: self.last_attempt(&in_hand.envelope, change.recipient).await,
+                attempts: change.transition.state.attempts,
+            });
+        }
+        let original = self.beginning(&in_hand.content).await;
+        let notice = self.notice(now, &in_hand.envelope, &original, &failures);
+        self.end_recipients(now, &in_hand, changed, notice);
+    }
+
+    fn end_recipients(
+        &self,
+        now: Timestamp,
+        in_hand: &InHand,
+        changed: &[Changed],
+        notice: Option<posthaste_spool::Notice>,
+    ) {
+        let settlement = Settlement {
+            tenure: self.tenure,
+            at: now,
+            connections: Vec::new(),
+            attempts: Vec::new(),
+            changes: changed.iter().map(change).collect(),
+            notices: notice.into_iter().collect(),
+            ledger: Vec::new(),
+        };
+        let done = self.scheduler().message(now, in_hand.envelope.id).is_none();
+        drop(self.submit(&in_hand.envelope, settlement, done));
+    }
+
+    /// What really stood in the way of a recipient last: its own last attempt, or what its destination last
+    /// came to, whichever is later.
+    async fn last_attempt(
+        &self,
+        envelope: &Envelope,
+        recipient: u32,
+    ) -> Option<(Timestamp, Option<String>, RecipientResult)> {
+        let history = self.spool.history(envelope.id).await.unwrap_or_default();
+        let own = history.attempts.iter().rev().find_map(|attempt| {
+            let result = attempt.results.iter().find(|r| r.recipient == recipient)?;
+            let connection = history.connections.iter().find(|c| Some(c.id) == attempt.connection);
+            Some((attempt.at, connection.and_then(|c| c.host.clone()), result.clone()))
+        });
+        let mailbox = &envelope.recipients.get(recipient as usize)?.mailbox;
+        let to = destination::of(&self.routes(), mailbox);
+        let key = destination::ledger_key(&to.name, &to.route);
+        let theirs = lock(&self.outages).failures(&key).last().and_then(|connection| {
+            let fault = fault_of(connection)?;
+            let reply = match &fault {
+                Fault::Reply { reply, .. } => Some(reply.clone()),
+                _ => None,
+            };
+            let outcome = Outcome::Deferred;
+            let result = RecipientResult { recipient, outcome, reply, fault: Some(fault) };
+            Some((connection.at, connection.host.clone(), result))
+        });
+        match (own, theirs) {
+            (Some(own), Some(theirs)) => Some(if theirs.0 > own.0 { theirs } else { own }),
+            (own, theirs) => own.or(theirs),
+        }
+    }
+
+    /// An envelope without its content, for acts that do not need it.
+    pub(crate) async fn envelope_only(&self, id: posthaste_mail::QueueId) -> Option<InHand> {
+        let live = self.spool.find(id).await.ok()??;
+        let content = Content::Inline(posthaste_mail::Body::default());
+        Some(InHand { envelope: Arc::new(live.envelope), content })
+    }
+}

@@ -1,0 +1,118 @@
+//! Failure notices: composed here from what is known, spooled by the settlement that causes them.
+
+use crate::Inner;
+use bytes::Bytes;
+use posthaste_evidence::{Fault, RecipientResult};
+use posthaste_mail::{
+    Body, BodyType, Envelope, QueueId, Recipient, Source, SourceKind, Summary, Timestamp,
+};
+use posthaste_message::dsn::{self, Kind, LastAttempt, Report};
+use posthaste_queue::RecipientState;
+use posthaste_smtp::content::ContentScan;
+use posthaste_spool::{Content, NewMail, Notice};
+
+/// One recipient that failed for good.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    /// Its number in the envelope.
+    pub(crate) recipient: u32,
+    /// What ended it.
+    pub(crate) fault: Fault,
+    /// Its last real attempt: when, with which host, what came of it.
+    pub(crate) last: Option<(Timestamp, Option<String>, RecipientResult)>,
+    /// Attempts in all.
+    pub(crate) attempts: u32,
+}
+
+impl Inner {
+    /// The notice that is owed for these failures of one message, if any.
+    pub(crate) fn notice(
+        &self,
+        now: Timestamp,
+        envelope: &Envelope,
+        original: &Body,
+        failures: &[Failure],
+    ) -> Option<Notice> {
+        let owed: Vec<&Failure> =
+            failures.iter().filter(|f| dsn::owed(envelope, f.recipient)).collect();
+        let to = envelope.reverse_path.mailbox()?;
+        if owed.is_empty() {
+            return None;
+        }
+        let id = self.spool.mint(now);
+        let hostname = self.settings().hostname.clone();
+        let composed = dsn::compose(&dsn::Notice {
+            kind: Kind::Failed,
+            envelope,
+            original,
+            reports: owed.iter().filter_map(|f| report(envelope, f)).collect(),
+            hostname: &hostname,
+            id,
+            now,
+            token: self.world.random.next(),
+        });
+        self.counters.notice();
+        let recipient = Recipient { mailbox: to.clone(), orcpt: None, notify: None };
+        let mail = new_mail(id, now, recipient, composed);
+        Some(Notice { about: envelope.id, mail })
+    }
+}
+
+fn report<'a>(envelope: &'a Envelope, failure: &'a Failure) -> Option<Report<'a>> {
+    let last = failure.last.as_ref().map(|(at, host, result)| LastAttempt {
+        at: *at,
+        host: host.as_deref(),
+        result,
+    });
+    let recipient = envelope.recipients.get(failure.recipient as usize)?;
+    Some(Report { recipient, fault: &failure.fault, last, attempts: failure.attempts })
+}
+
+fn new_mail(id: QueueId, now: Timestamp, recipient: Recipient, composed: dsn::Composed) -> NewMail {
+    let mut scan = ContentScan::new();
+    scan.feed(&composed.octets);
+    let facts = scan.facts();
+    let header = usize::try_from(facts.header_end).unwrap_or(usize::MAX).min(composed.octets.len());
+    let summary: Summary = posthaste_message::header::summary(&composed.octets[..header]);
+    let envelope = Envelope {
+        id,
+        received: now,
+        reverse_path: posthaste_mail::ReversePath::Null,
+        recipients: vec![recipient],
+        ret: None,
+        envid: None,
+        body_type: if composed.eight_bit { BodyType::EightBitMime } else { BodyType::SevenBit },
+        smtputf8: composed.smtputf8,
+        facts,
+        summary,
+        source: Source {
+            kind: SourceKind::Notice,
+            listener: "notice".into(),
+            ip: None,
+            helo: String::new(),
+            user: None,
+        },
+    };
+    let content = Content::Inline(Body::new(vec![Bytes::from(composed.octets)]));
+    NewMail { envelope, content, states: vec![RecipientState { due: now, ..Default::default() }] }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use posthaste_mail::{Mailbox, ReversePath};
+    use std::sync::Arc;
+
+    /// A small message for tests of this crate.
+    pub(crate) fn mail(number: u64, octets: usize) -> Arc<NewMail> {
+        let mailbox = |text: &str| Mailbox::parse(text, false).expect("a valid address");
+        let recipient = Recipient { mailbox: mailbox("to@example.org"), orcpt: None, notify: None };
+        let composed =
+            dsn::Composed { octets: vec![b'x'; octets], eight_bit: false, smtputf8: false };
+        let id = QueueId::from_u64(number);
+        let mut mail = new_mail(id, Timestamp::EPOCH, recipient, composed);
+        mail.envelope.reverse_path = ReversePath::Mailbox(mailbox("from@example.net"));
+        mail.envelope.source.kind = SourceKind::Relay;
+        Arc::new(mail)
+    }
+}

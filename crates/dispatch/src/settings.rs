@@ -1,0 +1,30 @@
+//! What the dispatcher may be told. Plain data.
+
+use std::time::Duration;
+
+/// How often a stopping agent looks whether connections have ended.
+pub(crate) const STOP_POLL: Duration = Duration::from_millis(20);
+
+/// How mail is moved out. One `Arc` of it is taken per connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The reporting MTA of notices.
+    pub hostname: String,
+    /// Recipients in one transaction (RFC 5321 section 4.5.3.1.8 lets every host take 100).
+    pub recipients_per_transaction: usize,
+    /// How long a connection without work is kept.
+    pub idle_line: Duration,
+    /// Octets of just accepted content kept in memory for delivery; beyond that it is read from the store.
+    pub fresh_budget: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            hostname: "localhost".into(),
+            recipients_per_transaction: 100,
+            idle_line: Duration::from_secs(2),
+            fresh_budget: 16 * 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Where queue, evidence and message meet: what a transaction came to becomes new states, attempts, notices and
+//! ledger entries, in one commit.
+
+use crate::content::InHand;
+use crate::notice::Failure;
+use crate::{Inner, lock};
+use posthaste_evidence::{
+    Attempt, Connection, ConnectionId, Fault, FaultClass, Observation, Outcome, RecipientResult,
+};
+use posthaste_io::Task;
+use posthaste_mail::{Envelope, Timestamp};
+use posthaste_queue::life::TransitionKind;
+use posthaste_queue::{Changed, ConnectTicket, Tried, Work};
+use posthaste_spool::{Change, LedgerEntry, Lsn, SettleFault, Settlement};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A settlement that is not durable yet.
+pub(crate) type Pending = Task<'static, Result<Lsn, SettleFault>>;
+
+/// What a transaction came to, or the failure to come that far.
+pub(crate) struct Told {
+    pub(crate) at: Timestamp,
+    pub(crate) took: Duration,
+    pub(crate) connection: Option<ConnectionId>,
+    /// The connection's record, with its first attempt.
+    pub(crate) record: Option<Connection>,
+    /// The host reached, by name.
+    pub(crate) host: Option<String>,
+    pub(crate) results: Vec<RecipientResult>,
+    pub(crate) observations: Vec<Observation>,
+}
+
+impl Inner {
+    /// Settles one transaction: the scheduler first, then the store. The answer waits for durability.
+    pub(crate) async fn settle(
+        self: &Arc<Self>,
+        ticket: &ConnectTicket,
+        work: &Work,
+        in_hand: &InHand,
+        told: Told,
+        ledger: Vec<LedgerEntry>,
+    ) -> Pending {
+        let now = self.world.wall();
+        let tried: Vec<Tried> = told.results.iter().map(tried).collect();
+        let (changed, done) = {
+            let mut scheduler = self.scheduler();
+            let changed = scheduler.settle(now, ticket, work.message, &tried);
+            (changed, scheduler.message(now, work.message).is_none())
+        };
+        for result in &told.results {
+            self.counters.outcome(result.outcome);
+        }
+        let failures = failures(&changed, &told);
+        let notice = if failures.is_empty() {
+            None
+        } else {
+            let original = self.beginning(&in_hand.content).await;
+            self.notice(now, &in_hand.envelope, &original, &failures)
+        };
+        lock(&self.fresh).forget(work.message);
+        let settlement = Settlement {
+            tenure: self.tenure,
+            at: now,
+            connections: told.record.into_iter().collect(),
+            attempts: vec![Attempt {
+                message: work.message,
+                at: told.at,
+                took: told.took,
+                connection: told.connection,
+                results: told.results,
+                observations: told.observations,
+            }],
+            changes: changed.iter().map(change).collect(),
+            notices: notice.into_iter().collect(),
+            ledger,
+        };
+        self.submit(&in_hand.envelope, settlement, done)
+    }
+
+    /// Hands a settlement about one message to the store. `done`: it ends the message's last recipients.
+    pub(crate) fn submit(
+        &self,
+        envelope: &Arc<Envelope>,
+        settlement: Settlement,
+        done: bool,
+    ) -> Pending {
+        lock(&self.settling).begin(envelope, done);
+        self.spool.settle(settlement)
+    }
+
+    /// Hands ledger entries to the store; nobody waits for them.
+    pub(crate) fn note_ledger(&self, connections: Vec<Connection>, ledger: Vec<LedgerEntry>) {
+        if ledger.is_empty() {
+            return;
+        }
+        drop(self.spool.settle(Settlement {
+            tenure: self.tenure,
+            at: self.world.wall(),
+            connections,
+            attempts: Vec::new(),
+            changes: Vec::new(),
+            notices: Vec::new(),
+            ledger,
+        }));
+    }
+}
+
+/// The same fault for every recipient of a transaction that did not take place.
+pub(crate) fn all_alike(work: &Work, outcome: Outcome, fault: &Fault) -> Vec<RecipientResult> {
+    let reply = match fault {
+        Fault::Reply { reply, .. } => Some(reply.clone()),
+        _ => None,
+    };
+    let result = |&(recipient, _): &(u32, _)| RecipientResult {
+        recipient,
+        outcome,
+        reply: reply.clone(),
+        fault: Some(fault.clone()),
+    };
+    work.recipients.iter().map(result).collect()
+}
+
+pub(crate) const fn change(changed: &Changed) -> Change {
+    Change {
+        message: changed.message,
+        recipient: changed.recipient,
+        state: changed.transition.state,
+    }
+}
+
+fn tried(result: &RecipientResult) -> Tried {
+    let class = result.fault.as_ref().map_or(FaultClass::Message, Fault::class);
+    Tried { recipient: result.recipient, outcome: result.outcome, class }
+}
+
+/// The recipients that ended badly, with what is told of them.
+fn failures(changed: &[Changed], told: &Told) -> Vec<Failure> {
+    let bad = |c: &&Changed| {
+        matches!(c.transition.kind, TransitionKind::Failed | TransitionKind::Expired)
+    };
+    let failure = |c: &Changed| {
+        let result = told.results.iter().find(|r| r.recipient == c.recipient);
+        let own = result.and_then(|r| r.fault.clone()).unwrap_or(Fault::StoreFault);
+        let expired = c.transition.kind == TransitionKind::Expired;
+        Failure {
+            recipient: c.recipient,
+            fault: if expired { Fault::Expired } else { own },
+            last: result.map(|r| (told.at, told.host.clone(), r.clone())),
+            attempts: c.transition.state.attempts,
+        }
+    };
+    changed.iter().filter(bad).map(failure).collect()
+}

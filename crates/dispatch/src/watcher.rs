@@ -1,0 +1,90 @@
+//! The store's news: accepted mail enters the scheduler, durable settlements enter the event log.
+//!
+//! Called on the store's own thread, in order of commits; nothing here may wait.
+
+use crate::destination;
+use crate::{Inner, lock};
+use posthaste_queue::{InsertError, Item};
+use posthaste_spool::{Lsn, NewMail, Settlement, Watcher, events};
+use std::collections::BTreeSet;
+use std::sync::{Arc, Weak};
+
+/// What the store is given: it does not keep the dispatcher alive.
+pub(crate) struct Ear(pub(crate) Weak<Inner>);
+
+impl Watcher for Ear {
+    fn accepted(&self, commit: Lsn, mails: Vec<Arc<NewMail>>) {
+        let Some(inner) = self.0.upgrade() else { return };
+        inner.counters.accepted(mails.len());
+        for mail in &mails {
+            inner.world.journal.append(events::received(&mail.envelope, commit));
+        }
+        {
+            let mut fresh = lock(&inner.fresh);
+            for mail in &mails {
+                fresh.keep(mail);
+            }
+        }
+        inner.queue(&mails);
+        if inner.is_running() {
+            inner.kick();
+        }
+    }
+
+    fn settled(&self, commit: Lsn, settlement: &Settlement) {
+        let Some(inner) = self.0.upgrade() else { return };
+        let mut settling = lock(&inner.settling);
+        let made = events::settled(settlement, commit, &*settling, |id| settling.ends(id));
+        let messages: BTreeSet<_> = settlement
+            .changes
+            .iter()
+            .map(|c| c.message)
+            .chain(settlement.attempts.iter().map(|a| a.message))
+            .collect();
+        for id in messages {
+            settling.end(id);
+        }
+        drop(settling);
+        for event in made {
+            inner.world.journal.append(event);
+        }
+    }
+
+    fn failed(&self) {
+        if let Some(inner) = self.0.upgrade() {
+            inner.fatal.notify_one();
+        }
+    }
+}
+
+impl Inner {
+    /// Queues accepted mail, the whole group under one lock.
+    fn queue(&self, mails: &[Arc<NewMail>]) {
+        let now = self.world.wall();
+        let routes = self.routes();
+        let mut scheduler = self.scheduler();
+        for mail in mails {
+            let envelope = &mail.envelope;
+            let mut recipients = Vec::with_capacity(envelope.recipients.len());
+            for ((number, recipient), state) in (0u32..).zip(&envelope.recipients).zip(&mail.states)
+            {
+                let to = destination::of(&routes, &recipient.mailbox);
+                let id = scheduler.destination(now, &to.name, &to.route);
+                recipients.push((number, id, *state));
+            }
+            let item = Item {
+                id: envelope.id,
+                received: envelope.received,
+                size: envelope.facts.size,
+                recipients: &recipients,
+            };
+            match scheduler.insert(now, &item) {
+                // Recovery has read it from the store already.
+                Ok(()) | Err(InsertError::Duplicate) => {}
+                Err(InsertError::UnknownDestination) => {
+                    unreachable!("destinations are named under the same lock")
+                }
+            }
+        }
+    }
+}
