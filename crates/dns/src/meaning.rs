@@ -26,13 +26,32 @@ pub struct Meaning {
     pub answer: Answer,
     /// The answer ends with an alias and says nothing of its target: ask for this name next.
     pub next: Option<String>,
+    /// There was a reply, and it could be read. A chain that does not end is the zone's fault, not the
+    /// server's.
+    pub legible: bool,
 }
 
 impl Meaning {
     /// A failure without a reply.
     #[must_use]
     pub const fn failure(kind: AnswerKind, transport: Transport) -> Self {
-        Self { answer: Answer::empty(kind, transport), next: None }
+        Self { answer: Answer::empty(kind, transport), next: None, legible: false }
+    }
+
+    /// True when it tells of a fault of the server or the way to it. SERVFAIL and what validation says are
+    /// about the name asked for.
+    #[must_use]
+    pub const fn speaks_against_server(&self) -> bool {
+        match self.answer.kind {
+            AnswerKind::Malformed => !self.legible,
+            AnswerKind::Timeout
+            | AnswerKind::Unreachable
+            | AnswerKind::Refused
+            | AnswerKind::NotImp
+            | AnswerKind::FormErr
+            | AnswerKind::Lame => true,
+            _ => false,
+        }
     }
 
     /// What a reply to the question `name`, `kind` amounts to. `name` in the resolver's form.
@@ -46,10 +65,10 @@ impl Meaning {
         };
         if let Some(failure) = failure_of(reply) {
             answer.kind = failure;
-            return Self { answer, next: None };
+            return Self { answer, next: None, legible: true };
         }
         let Some(chain) = Chain::follow(&reply.answers, name, kind) else {
-            return Self { answer, next: None };
+            return Self { answer, next: None, legible: true };
         };
         let found = chain.found > 0;
         let ends_in_alias = chain.records.len() > chain.found;
@@ -68,7 +87,7 @@ impl Meaning {
         };
         let next = (!found && answer.kind == AnswerKind::Answer).then_some(chain.end);
         answer.records = chain.records;
-        Self { answer, next }
+        Self { answer, next, legible: true }
     }
 }
 

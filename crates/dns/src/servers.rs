@@ -3,6 +3,7 @@
 //! One failure sends a server to the end of the line; it is tried again beside a healthy one once its rest
 //! is over, so that a dead server costs one slow question and no more. Finer scoring has its place here.
 
+use crate::meaning::Meaning;
 use crate::settings::Settings;
 use parking_lot::Mutex;
 use posthaste_evidence::AnswerKind;
@@ -124,12 +125,12 @@ impl Servers {
         }
     }
 
-    /// What a server's exchange came to.
-    pub fn learn(&self, place: usize, kind: AnswerKind, took: Duration, now: (Instant, Timestamp)) {
+    /// What a server's exchange came to, after how long.
+    pub fn learn(&self, place: usize, said: &Meaning, took: Duration, now: (Instant, Timestamp)) {
         let mut states = self.states.lock();
         let Some(state) = states.get_mut(place) else { return };
         state.suspect = false;
-        if !speaks_against_server(kind) {
+        if !said.speaks_against_server() {
             state.health.answered += 1;
             state.rest = None;
             let smoothed = state.health.smoothed.unwrap_or(took);
@@ -137,7 +138,7 @@ impl Servers {
             return;
         }
         state.health.failures += 1;
-        state.health.last_failure = Some((now.1, kind));
+        state.health.last_failure = Some((now.1, said.answer.kind));
         let rest = state.rest.map_or(FIRST_REST, |(_, rest)| (rest * 2).min(LONGEST_REST));
         state.rest = Some((now.0 + rest, rest));
     }
@@ -149,23 +150,14 @@ impl State {
     }
 }
 
-/// SERVFAIL and what validation says are about the name asked for; these are about the server.
-const fn speaks_against_server(kind: AnswerKind) -> bool {
-    matches!(
-        kind,
-        AnswerKind::Timeout
-            | AnswerKind::Unreachable
-            | AnswerKind::Refused
-            | AnswerKind::NotImp
-            | AnswerKind::FormErr
-            | AnswerKind::Malformed
-            | AnswerKind::Lame
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use posthaste_evidence::Transport;
+
+    const fn said(kind: AnswerKind) -> Meaning {
+        Meaning::failure(kind, Transport::Udp)
+    }
 
     const fn at(secs: u64) -> (Instant, Timestamp) {
         (Instant(secs * 1_000_000_000), Timestamp::EPOCH)
@@ -180,14 +172,14 @@ mod tests {
     fn a_failed_server_is_asked_last_and_tried_again_beside_a_good_one() {
         let servers = two();
         assert_eq!(servers.order(at(0).0).line, [0, 1]);
-        servers.learn(0, AnswerKind::Timeout, Duration::from_secs(3), at(3));
+        servers.learn(0, &said(AnswerKind::Timeout), Duration::from_secs(3), at(3));
         assert_eq!(servers.order(at(4).0), Order { line: vec![1, 0], probes: vec![] });
         assert_eq!(servers.order(at(8).0), Order { line: vec![1, 0], probes: vec![0] });
         assert_eq!(servers.order(at(8).0).probes, [0; 0], "one probe for each rest");
-        servers.learn(0, AnswerKind::Timeout, Duration::from_secs(3), at(11));
+        servers.learn(0, &said(AnswerKind::Timeout), Duration::from_secs(3), at(11));
         assert_eq!(servers.order(at(20).0).probes, [0; 0], "the rest has doubled");
         assert_eq!(servers.order(at(21).0).probes, [0]);
-        servers.learn(0, AnswerKind::Answer, Duration::from_millis(4), at(21));
+        servers.learn(0, &said(AnswerKind::Answer), Duration::from_millis(4), at(21));
         assert_eq!(servers.order(at(22).0).line, [0, 1]);
         let health = servers.health()[0];
         assert_eq!((health.answered, health.failures, health.resting), (1, 2, false));
@@ -199,7 +191,7 @@ mod tests {
         let servers = two();
         servers.passed_by(0);
         assert_eq!(servers.order(at(0).0).line, [1, 0]);
-        servers.learn(0, AnswerKind::ServFail, Duration::from_millis(400), at(1));
+        servers.learn(0, &said(AnswerKind::ServFail), Duration::from_millis(400), at(1));
         assert_eq!(servers.order(at(1).0).line, [0, 1]);
     }
 
@@ -207,7 +199,7 @@ mod tests {
     fn a_lone_server_is_always_asked() {
         let servers = ["192.0.2.1:53"].map(|t| t.parse().unwrap()).to_vec();
         let lone = Servers::new(&Settings { servers, ..Settings::default() });
-        lone.learn(0, AnswerKind::Refused, Duration::ZERO, at(0));
+        lone.learn(0, &said(AnswerKind::Refused), Duration::ZERO, at(0));
         assert_eq!(lone.order(at(9).0), Order { line: vec![0], probes: vec![] });
     }
 }

@@ -62,7 +62,7 @@ fn with(answers: &[Record], authorities: &[Record], rcode: ResponseCode) -> Mess
 
 /// What a reply with these sections amounts to: kind, TTL, and the name to ask for next.
 fn told(answers: &[Record], authorities: &[Record], rcode: ResponseCode) -> String {
-    let Meaning { answer, next } = meaning(&with(answers, authorities, rcode));
+    let Meaning { answer, next, .. } = meaning(&with(answers, authorities, rcode));
     format!("{:?} {} {}", answer.kind, answer.ttl, next.unwrap_or_default()).trim_end().to_owned()
 }
 
@@ -88,6 +88,8 @@ fn answers_have_their_meaning() {
     ] {
         assert_eq!(told(answers, &authorities, ResponseCode::NoError), expected, "{story}");
     }
+    let circle = meaning(&with(&circle, &[], ResponseCode::NoError));
+    assert!(!circle.speaks_against_server(), "a circle is the zone's fault, not the server's");
     let nothing = told(&[], &[soa(900, 60)], ResponseCode::NXDomain);
     assert_eq!(nothing, "NxDomain 60");
     let alias_to_nothing = told(&alias, &[soa(900, 60)], ResponseCode::NXDomain);
@@ -199,7 +201,7 @@ fn check(octets: &[u8]) {
     let Ok(reply) = wire::read(octets) else { return };
     for kind in [RecordType::Mx, RecordType::A, RecordType::Cname, RecordType::Txt] {
         let meaning = Meaning::of(&reply, "example.org", kind, Transport::Udp);
-        let Meaning { answer, next } = meaning;
+        let Meaning { answer, next, .. } = meaning;
         assert!(answer.records.len() <= MAX_RECORDS.max(MAX_ALIASES));
         assert!(next.is_none() || answer.kind == AnswerKind::Answer);
         assert!(answer.kind != AnswerKind::Answer || !answer.records.is_empty());

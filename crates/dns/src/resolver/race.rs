@@ -29,7 +29,7 @@ pub(super) async fn first(inner: &Arc<Inner>, key: &Key) -> Found {
         race.ask(probe);
         race.probes.push(probe);
     }
-    while !race.running.is_empty() {
+    while !race.is_over() {
         match race.next_word(inner.settings.race_after).await {
             Some(said) if said.meaning.answer.kind.is_conclusive() => return race.won_by(said),
             Some(said) => {
@@ -50,7 +50,7 @@ pub(super) async fn all(inner: &Arc<Inner>, key: &Key) -> Found {
     }
     let mut negative: Vec<Said> = Vec::new();
     let longest = inner.settings.try_limit;
-    while !race.running.is_empty() {
+    while !race.is_over() {
         match race.next_word(longest).await {
             Some(said) if said.meaning.answer.kind == AnswerKind::Answer => {
                 return race.won_by(said);
@@ -108,6 +108,12 @@ impl<'a> Race<'a> {
             observations: Vec::new(),
             words: unbounded_channel(),
         }
+    }
+
+    /// Nobody is left who might still answer. Every exchange ends by itself; the limit is for one that does not.
+    fn is_over(&self) -> bool {
+        let too_long = self.inner.world.now() - self.began > self.inner.settings.total_limit;
+        self.running.is_empty() || too_long
     }
 
     fn ask_next(&mut self) {
@@ -178,7 +184,7 @@ impl<'a> Race<'a> {
         self.observe_silent();
         self.hear(&said);
         let agreed = self.configured() == 1;
-        let Meaning { answer, next } = said.meaning;
+        let Meaning { answer, next, .. } = said.meaning;
         Found { answer, next, agreed, observations: self.observations }
     }
 
@@ -209,7 +215,12 @@ impl<'a> Race<'a> {
         let meaning = best.map(|said| said.meaning);
         let mut found = meaning.map_or_else(
             || Found::nothing(AnswerKind::Unreachable),
-            |Meaning { answer, next }| Found { answer, next, agreed: false, observations: vec![] },
+            |Meaning { answer, next, .. }| Found {
+                answer,
+                next,
+                agreed: false,
+                observations: vec![],
+            },
         );
         found.observations = self.observations;
         found
@@ -223,7 +234,7 @@ impl<'a> Race<'a> {
         // One that knows the name outweighs one that does not.
         let kind = if empty > 0 { AnswerKind::NoData } else { AnswerKind::NxDomain };
         match negative.into_iter().find(|s| s.meaning.answer.kind == kind) {
-            Some(Said { meaning: Meaning { answer, next }, .. }) => {
+            Some(Said { meaning: Meaning { answer, next, .. }, .. }) => {
                 Found { answer, next, agreed, observations: self.observations }
             }
             None => self.best_failure(),
@@ -239,8 +250,7 @@ async fn said(inner: &Inner, place: usize, exchange: &Exchange) -> Said {
     let (at, began): (Timestamp, Instant) = (inner.world.wall(), inner.world.now());
     let meaning = exchange.ask(&inner.world).await;
     let now = inner.world.now();
-    let kind = meaning.answer.kind;
-    inner.servers.learn(place, kind, now - began, (now, inner.world.wall()));
+    inner.servers.learn(place, &meaning, now - began, (now, inner.world.wall()));
     let subject = Subject::Question {
         server: Some(exchange.server),
         name: exchange.name.clone(),

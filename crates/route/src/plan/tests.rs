@@ -400,6 +400,26 @@ fn addresses_are_capped_with_room_for_the_other_family() {
 }
 
 #[test]
+fn aliases_in_answers_are_tolerated() {
+    // B24: the domain is an alias, so that the MX records are another's; B14: the exchanger is an alias, too.
+    let record = |name: &str, data| Record { name: name.into(), ttl: 60, data };
+    let answer = |records| Answer { records, ..Answer::empty(AnswerKind::Answer, Transport::Udp) };
+    let (mut plan, _) = Plan::start(Host::Name("d.test"), &mx_route(), &us(), 1);
+    let mx = answer(vec![
+        record("d.test", RecordData::Cname("shop.test".into())),
+        record("shop.test", exchange(&["10", "mx.test"])),
+    ]);
+    let step = plan.answer(&ask_mx("d.test", false), &mx, false);
+    let Step::Ask(asked) = step else { panic!("{step:?}") };
+    let a = answer(vec![
+        record("mx.test", RecordData::Cname("host.test".into())),
+        record("host.test", RecordData::A([192, 0, 2, 1].into())),
+    ]);
+    plan.answer(&asked[0], &a, false);
+    assert_eq!(shown(&plan.conclude().hops.unwrap()), "mx.test[192.0.2.1]");
+}
+
+#[test]
 fn at_most_twenty_exchangers_are_asked_for() {
     let mut plan = Plan::start(Host::Name("d.test"), &mx_route(), &us(), 1).0;
     let mut answer = Answer::empty(AnswerKind::Answer, Transport::Udp);
