@@ -4,6 +4,7 @@ mod common;
 
 use bytes::BytesMut;
 use common::receiver::{GATHER_BOUND, Receiver};
+use posthaste_mail::Reply;
 use posthaste_smtp::content::ContentScan;
 use posthaste_smtp::server::{
     BareNewline, ContentFault, Event, MAX_TEXT_LINE, Session, Settings, Step,
@@ -229,6 +230,35 @@ fn a_line_may_have_a_mebibyte_and_no_more() {
         }
         let answer = receiver.feed(b"\r\n.\r\n");
         assert!(answer.starts_with(code.as_bytes()), "{}", String::from_utf8_lossy(&answer));
+    }
+}
+
+#[test]
+fn the_agent_can_tell_content_from_commands() {
+    let mut receiver = Receiver::new(Settings::default());
+    receiver.feed(START);
+    assert!(!receiver.session.in_content());
+    assert_eq!(receiver.session.protocol(), "SMTP");
+    receiver.feed(b"DATA\r\nx");
+    assert!(receiver.session.in_content());
+    receiver.feed(b"\r\n.\r\nEHLO c\r\nMAIL FROM:<a@b> SMTPUTF8\r\n");
+    assert!(!receiver.session.in_content());
+    assert_eq!(receiver.session.protocol(), "UTF8SMTP");
+    receiver.feed(b"BDAT 5\r\nxx");
+    assert!(receiver.session.in_content(), "a refused chunk is swallowed");
+    receiver.feed(b"xxxRSET\r\n");
+    assert!(!receiver.session.in_content());
+    assert_eq!(receiver.session.protocol(), "ESMTP");
+}
+
+#[test]
+fn closing_words_end_the_session_at_any_moment() {
+    for before in [&b""[..], b"HELO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nx"] {
+        let mut receiver = Receiver::new(Settings::default());
+        receiver.feed(before);
+        receiver.session.close_with(&Reply::new(421, None, "Shutting down"));
+        assert_eq!(receiver.feed(b"y\r\n.\r\nNOOP\r\n"), b"421 Shutting down\r\n");
+        assert!(receiver.closed && receiver.accepted.is_empty() && receiver.input.is_empty());
     }
 }
 

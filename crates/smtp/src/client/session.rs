@@ -137,7 +137,8 @@ impl Session {
         self.state = State::Running(Box::new(running));
     }
 
-    /// The content and its final dot were written.
+    /// The network took the last octet of the final dot: call it then, and only then. From here on a lost connection
+    /// leaves the outcome unknown; before, nothing can have been delivered.
     pub fn content_sent(&mut self) {
         if let State::Running(running) = &mut self.state {
             running.content_sent();

@@ -4,7 +4,7 @@
 
 use super::{Fault, MAX_COMMAND_LINE};
 use bytes::{Buf, BytesMut};
-use memchr::memmem;
+use memchr::memchr_iter;
 
 /// The longest HELO or EHLO argument, octets: a domain (RFC 5321 section 4.5.3.1.2).
 const MAX_HELLO_NAME: usize = 255;
@@ -56,7 +56,8 @@ pub(super) enum Cut {
 impl Lines {
     /// Looks for the next line. Only CRLF ends one.
     pub(super) fn cut(&mut self, input: &mut BytesMut) -> Cut {
-        let Some(end) = memmem::find(input, b"\r\n").map(|at| at + 2) else {
+        let crlf = |&lf: &usize| lf > 0 && input[lf - 1] == b'\r';
+        let Some(end) = memchr_iter(b'\n', input).find(crlf).map(|lf| lf + 1) else {
             if input.len() > MAX_COMMAND_LINE {
                 self.skipping = true;
             }

@@ -162,7 +162,8 @@ pub enum Event {
         /// By BDAT.
         chunked: bool,
     },
-    /// The next octets of the content: CRLF line ends, dot-stuffing undone. Not empty.
+    /// The next octets of the content: CRLF line ends, dot-stuffing undone. Not empty. A large chunk is a slice of the
+    /// read buffer and keeps all of that buffer's memory: read into buffers of a size that is worth keeping.
     Chunk(Bytes),
     /// The content is bad: drop what was received. The session swallows the rest and replies by itself.
     ContentRefused(ContentFault),

@@ -165,6 +165,12 @@ impl Session {
         }
     }
 
+    /// Content is being received: the time limit of a data block applies, not that of a command.
+    #[must_use]
+    pub fn in_content(&self) -> bool {
+        matches!(self.phase, Phase::Content | Phase::Swallow { .. })
+    }
+
     /// The `with` keyword of our trace header (RFC 3848, RFC 6531 section 3.7.3), without TLS and AUTH.
     #[must_use]
     pub fn protocol(&self) -> &'static str {
@@ -200,7 +206,7 @@ impl Session {
         }
     }
 
-    /// Agrees to [`Event::Content`]. `trace` is our trace header, which the facts will count; it is not handed back.
+    /// Agrees to [`super::Event::Content`]. `trace` is our trace header, which the facts will count; it is not handed back.
     ///
     /// # Panics
     /// When the last event asks for something else.
@@ -223,7 +229,7 @@ impl Session {
         self.phase = Phase::Content;
     }
 
-    /// Answers [`Event::End`] with `250 2.0.0` and this text: the message is durable.
+    /// Answers [`super::Event::End`] with `250 2.0.0` and this text: the message is durable.
     ///
     /// # Panics
     /// When the last event asks for something else.
@@ -272,7 +278,7 @@ impl Session {
         }
     }
 
-    /// The stream was secured after [`Event::StartTls`]: everything the client said before is forgotten, what it
+    /// The stream was secured after [`super::Event::StartTls`]: everything the client said before is forgotten, what it
     /// pipelined behind STARTTLS above all (RFC 3207 section 4.2).
     pub fn secured(&mut self, input: &mut BytesMut) {
         input.clear();
