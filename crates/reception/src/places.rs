@@ -178,11 +178,11 @@ mod tests {
     fn places_are_limited_in_all_and_per_client() {
         let places = Arc::new(Places::default());
         let take = |ip: &str| places.take(from(ip), 4, 2);
-        let first = take("192.0.2.1").ok().expect("free");
-        let _second = take("::ffff:192.0.2.1").ok().expect("free");
+        let first = take("192.0.2.1").expect("free");
+        let _second = take("::ffff:192.0.2.1").expect("free");
         assert_eq!(take("192.0.2.1").err(), Some(NoPlace::Client));
-        let _third = take("2001:db8::1").ok().expect("free");
-        let _fourth = take("2001:db8::ffff").ok().expect("free");
+        let _third = take("2001:db8::1").expect("free");
+        let _fourth = take("2001:db8::ffff").expect("free");
         assert_eq!(take("2001:db8::2").err(), Some(NoPlace::Full));
         drop(first);
         assert_eq!(take("2001:db8::3").err(), Some(NoPlace::Client));
