@@ -1,4 +1,5 @@
 use super::*;
+use crate::event_line;
 use posthaste_evidence::Outcome;
 use posthaste_mail::{QueueId, Timestamp};
 use std::io::Write;
@@ -95,8 +96,6 @@ fn crashed(folder: &Path) {
     file.write_all(&torn.as_bytes()[..40]).unwrap();
 }
 
-use crate::event_line;
-
 #[test]
 fn after_a_crash_no_event_is_lost_and_none_doubled() {
     let folder = tempfile::tempdir().unwrap();
@@ -125,6 +124,28 @@ fn after_a_crash_no_event_is_lost_and_none_doubled() {
             "3/4/received",
         ];
         assert_eq!(all, expected, "start {start}");
+    }
+}
+
+#[test]
+fn a_crash_may_cut_anywhere_after_the_last_sync() {
+    let original = tempfile::tempdir().unwrap();
+    crashed(original.path());
+    let octets = std::fs::read(original.path().join(FILE_NAME)).unwrap();
+    let synced = 1 + octets.windows(7).rposition(|w| w == b"\"from\":").unwrap();
+    let synced = synced + octets[synced..].iter().position(|&b| b == b'\n').unwrap() + 1;
+    let events = [received(1, 1), delivered(2, 1, "b@y"), delivered(2, 1, "c@y"), received(3, 3)];
+    for cut in (synced..=octets.len()).step_by(5) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE_NAME), &octets[..cut]).unwrap();
+        let journal = FileJournal::open(folder.path(), 3).unwrap();
+        assert_eq!(journal.safe_commit(), 1, "cut at {cut}");
+        events.iter().for_each(|event| journal.append(event.clone()));
+        journal.finish();
+        let mut all = lines(folder.path());
+        all.sort();
+        let expected = ["1/1/received", "2/1/deliveredb@y", "2/1/deliveredc@y", "3/3/received"];
+        assert_eq!(all, expected, "cut at {cut}");
     }
 }
 
