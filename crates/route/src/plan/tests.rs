@@ -285,6 +285,24 @@ fn a_plan_is_usable_before_the_last_slow_answer() {
 }
 
 #[test]
+fn a_plan_waits_for_every_host_of_the_best_preference() {
+    let dns = Dns(&[
+        ("d.test", "MX", "10 a.test 10 b.test"),
+        ("a.test", "A", "192.0.2.1"),
+        ("b.test", "A", "198.51.100.25"),
+    ]);
+    let (mut plan, _) = Plan::start(Host::Name("d.test"), &mx_route(), &us(), 1);
+    let mx = ask_mx("d.test", false);
+    plan.answer(&mx, &dns.answer(&mx).0, false);
+    for name in ["a.test", "b.test"] {
+        let question = Question { name: name.into(), kind: RecordType::A, confirm: false };
+        plan.answer(&question, &dns.answer(&question).0, false);
+        assert!(!plan.usable(), "the last one to answer is ourselves");
+    }
+    assert_eq!(plan.conclude().hops, Err(Fault::LoopsBack { name: "d.test".into() }));
+}
+
+#[test]
 fn a_plan_without_the_answers_never_fails_for_ever() {
     let (mut plan, step) = Plan::start(Host::Name("d.test"), &mx_route(), &us(), 1);
     let Step::Ask(mx) = step else { panic!() };
