@@ -94,7 +94,9 @@ impl Places {
     /// A waker for a loop that accepts connections: woken by [`Places::drain`].
     pub(crate) fn door(&self) -> Arc<AtomicWaker> {
         let waker = Arc::new(AtomicWaker::new());
-        self.taken.lock().doors.push(Arc::clone(&waker));
+        let mut taken = self.taken.lock();
+        taken.doors.retain(|door| Arc::strong_count(door) > 1);
+        taken.doors.push(Arc::clone(&waker));
         waker
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How much is read at once between messages, octets.
 const COMMAND_READ: usize = 4 * 1024;
 /// How much is read at once within a message, octets.
-const CONTENT_READ: usize = 64 * 1024;
+const CONTENT_READ: usize = 32 * 1024;
 /// How long a client whom we closed may take to see it.
 const LINGER: Duration = Duration::from_secs(2);
 /// Octets that are dropped for that.
