@@ -25,8 +25,9 @@ dangling.example  CNAME nowhere.example
 null.example      MX 0 .
 ";
 
-const TRY: Duration = Duration::from_millis(400);
-const RACE: Duration = Duration::from_millis(60);
+// Long enough for a machine that does much else at the same time.
+const TRY: Duration = Duration::from_millis(1_000);
+const RACE: Duration = Duration::from_millis(200);
 
 /// Some servers, a resolver that uses them, and the world they live in.
 struct Lab {
@@ -78,7 +79,7 @@ fn settings(servers: &[SocketAddr]) -> Settings {
         servers: servers.to_vec(),
         try_limit: TRY,
         race_after: RACE,
-        total_limit: Duration::from_secs(3),
+        total_limit: Duration::from_secs(8),
         ..Settings::default()
     }
 }
@@ -351,7 +352,7 @@ fn aliases_are_followed_inside_an_answer_and_across_questions() {
             assert!(dangling.permanent);
             let before = lab.asked(0);
             let circle = lab.ask("circle-a.example", RecordType::A).await;
-            assert!(lab.asked(0) - before <= 2, "{behaviour:?}: it is seen at once");
+            assert!(lab.asked(0) - before <= 2 && circle.observations.len() <= 2, "seen at once");
             assert_eq!(circle.verdict(), AnswerKind::Malformed, "{behaviour:?}");
             assert!(!circle.permanent);
         }
