@@ -6,6 +6,11 @@
 
 pub mod desk;
 pub mod filter;
+pub mod http;
+mod text;
+pub mod track;
 pub mod units;
+pub mod view;
 
 pub use desk::Desk;
+pub use http::{Admin, Settings};

@@ -1,0 +1,118 @@
+//! The routes. Everything answers JSON; objects are those of the outside interface ([`crate::view`]).
+//!
+//! | request | on | answers |
+//! |---|---|---|
+//! | `GET /v1/ping` | both | `{v, ready, listening, recovered, stopping}`; 503 until ready |
+//! | `GET /v1/status` | both | **status** |
+//! | `GET /v1/queue?filter&after&limit` | both | `{v, destinations: [destination], next}` |
+//! | `GET /v1/messages?filter&after&limit` | both | `{v, messages: [message], next}` |
+//! | `GET /v1/messages/{id}` | both | **message** with `attempts` |
+//! | `GET /v1/route?address&from` | both | **route** |
+//! | `GET /v1/track?id` or `?filter&limit` | both | `{v, messages, complete, searched_to}` |
+//! | `POST /v1/messages?from&to&to...` | socket | submits the body; `{v, id}` |
+//! | `POST /v1/retry` `{"id"}`, `{"where"}` or `{"all":true}`, `"after"`, `"dry_run"` | socket | `{v, messages, recipients, next}` |
+//! | `POST /v1/reload` | socket | `{v, after_restart}` |
+//! | `POST /v1/stop` | socket | `{v, stopping}` |
+//!
+//! Listings are slices: ask again with `after` = `next` until `next` is `null`; a slice may be empty before the end.
+//! An error is `{"error":{"code","message","at"}}` with a matching status. TCP has no passwords yet, hence loopback only,
+//! reading only, and only under the name it was reached by ([`guard`]).
+
+mod act;
+mod answer;
+mod guard;
+mod look;
+mod params;
+mod server;
+
+pub use answer::{ErrorBody, ErrorObject};
+pub use server::{BindError, MAX_CONNECTIONS, bind_tcp, bind_unix, serve_tcp, serve_unix};
+
+use crate::Desk;
+use answer::Refusal;
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Entries of a slice, unless asked otherwise.
+pub const DEFAULT_LIMIT: usize = 100;
+/// The most entries of a slice.
+pub const MAX_LIMIT: usize = 1000;
+/// The most objects that one request looks at to fill its slice.
+pub const MAX_SCAN: usize = 20_000;
+/// Objects asked of the desk at once.
+const SLICE: usize = 200;
+/// The largest body of a request that is no message, octets.
+const MAX_REQUEST: usize = 64 * 1024;
+/// Messages handed in at once; each is held in memory while it is.
+const MAX_SUBMITS: usize = 4;
+/// Searches of the event log at once.
+const MAX_SEARCHES: usize = 2;
+/// The longest a request takes, its body included.
+const MAX_TIME: Duration = Duration::from_secs(120);
+
+/// What the interface may be told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// The folder of the event log.
+    pub events: PathBuf,
+    /// The largest message that may be handed in, octets.
+    pub message_size: usize,
+}
+
+/// The interface: one for the socket and TCP.
+pub struct Admin {
+    desk: Arc<dyn Desk>,
+    settings: Settings,
+    submits: Semaphore,
+    searches: Semaphore,
+}
+
+impl Admin {
+    /// The interface to a desk.
+    #[must_use]
+    pub fn new(desk: Arc<dyn Desk>, settings: Settings) -> Arc<Self> {
+        let (submits, searches) = (Semaphore::new(MAX_SUBMITS), Semaphore::new(MAX_SEARCHES));
+        Arc::new(Self { desk, settings, submits, searches })
+    }
+
+    /// What anybody on this machine may ask.
+    fn looks(self: &Arc<Self>) -> Router<Arc<Self>> {
+        Router::new()
+            .route("/v1/ping", get(look::ping))
+            .route("/v1/status", get(look::status))
+            .route("/v1/queue", get(look::queue))
+            .route("/v1/messages", get(look::messages))
+            .route("/v1/messages/{id}", get(look::message))
+            .route("/v1/route", get(look::route))
+            .route("/v1/track", get(look::track))
+    }
+
+    /// All routes: for the socket, which only its owner can open.
+    fn all_routes(self: &Arc<Self>) -> Router {
+        let acts = Router::new()
+            .route("/v1/messages", post(act::submit))
+            .route("/v1/retry", post(act::retry))
+            .route("/v1/reload", post(act::reload))
+            .route("/v1/stop", post(act::stop));
+        let routes = self.looks().merge(acts);
+        finish(routes, self, Refusal::wrong_method)
+    }
+
+    /// Only what reads: for TCP.
+    fn read_only_routes(self: &Arc<Self>) -> Router {
+        finish(self.looks(), self, Refusal::socket_only)
+    }
+}
+
+fn finish(routes: Router<Arc<Admin>>, admin: &Arc<Admin>, other_method: fn() -> Refusal) -> Router {
+    routes
+        .fallback(|| async { Refusal::no_such_path() })
+        .method_not_allowed_fallback(move || async move { other_method() })
+        .layer(DefaultBodyLimit::max(MAX_REQUEST))
+        .with_state(Arc::clone(admin))
+}

@@ -1,0 +1,201 @@
+//! An observation in three short texts: about what, what came of it, and the raw words.
+
+use super::fault::{answer_word, connect_fault};
+use posthaste_evidence::observation::Choice;
+use posthaste_evidence::{Answer, AnswerKind, Record, RecordData, Seen, Subject, Transport};
+use posthaste_mail::Recipient;
+use std::fmt::Write as _;
+
+/// About what. `recipients` are those of the envelope that a number counts in.
+pub(crate) fn subject(subject: &Subject, recipients: &[Recipient]) -> String {
+    match subject {
+        Subject::Here => "this machine".to_owned(),
+        Subject::Route(name) => format!("route {name}"),
+        Subject::Question { server, name, kind } => match server {
+            Some(server) => format!("{kind} {name} asked of {server}"),
+            None => format!("{kind} {name}"),
+        },
+        Subject::Host { name, address } => match address {
+            Some(address) => format!("{name} ({address})"),
+            None => name.clone(),
+        },
+        Subject::Recipient(number) => {
+            let index = usize::try_from(*number).unwrap_or(usize::MAX);
+            let named = recipients.get(index).map(|recipient| recipient.mailbox.to_string());
+            named.unwrap_or_else(|| format!("recipient {number}"))
+        }
+    }
+}
+
+/// What came of it, as one fixed word or two.
+pub(crate) fn outcome(seen: &Seen) -> &'static str {
+    match seen {
+        Seen::Done => "done",
+        Seen::Answer(answer) => answer_outcome(answer.kind),
+        Seen::Connected { .. } => "connected",
+        Seen::ConnectFailed(_) => "connect-failed",
+        Seen::Reply(reply) => match reply.code / 100 {
+            2 | 3 => "accepted",
+            4 => "deferred",
+            _ => "refused",
+        },
+        Seen::Capabilities(_) => "capabilities",
+        Seen::TimedOut { .. } => "timed-out",
+        Seen::Lost { reset: true } => "reset",
+        Seen::Lost { reset: false } => "closed",
+        Seen::Gibberish => "gibberish",
+        Seen::Chose(choice) => choice_outcome(*choice),
+    }
+}
+
+/// The raw words: the peer's reply, the records of an answer, the limit that passed; `None` when there are none.
+pub(crate) fn raw(seen: &Seen) -> Option<String> {
+    match seen {
+        Seen::Done | Seen::Gibberish | Seen::Lost { .. } => None,
+        Seen::Answer(answer) => Some(answer_text(answer)),
+        Seen::Connected { local } => Some(format!("from {local}")),
+        Seen::ConnectFailed(fault) => Some(connect_fault(*fault)),
+        Seen::Reply(reply) => Some(reply.to_string()),
+        Seen::Capabilities(list) => Some(list.join(", ")),
+        Seen::TimedOut { after } => {
+            Some(format!("nothing within {}", crate::units::print_duration(*after)))
+        }
+        Seen::Chose(choice) => Some(choice_text(*choice).to_owned()),
+    }
+}
+
+const fn answer_outcome(kind: AnswerKind) -> &'static str {
+    match kind {
+        AnswerKind::Answer => "answer",
+        AnswerKind::NoData => "nodata",
+        AnswerKind::NxDomain => "nxdomain",
+        AnswerKind::ServFail => "servfail",
+        AnswerKind::Refused => "refused",
+        AnswerKind::NotImp => "notimp",
+        AnswerKind::FormErr => "formerr",
+        AnswerKind::OtherRcode(_) => "other-rcode",
+        AnswerKind::Lame => "lame",
+        AnswerKind::Timeout => "timed-out",
+        AnswerKind::Unreachable => "unreachable",
+        AnswerKind::Malformed => "malformed",
+        AnswerKind::Bogus => "bogus",
+    }
+}
+
+fn answer_text(answer: &Answer) -> String {
+    let mut text = answer_word(answer.kind);
+    if !answer.records.is_empty() {
+        let records: Vec<String> = answer.records.iter().map(record_text).collect();
+        text = records.join("; ");
+    }
+    for (code, extra) in &answer.extended {
+        let _ = write!(text, " (EDE {code} {extra})");
+    }
+    let how = match answer.transport {
+        Transport::Udp => "",
+        Transport::Tcp => " over TCP",
+        Transport::Cache => " from the cache",
+    };
+    text.push_str(how);
+    text
+}
+
+fn record_text(record: &Record) -> String {
+    let name = if record.name.is_empty() { "." } else { &record.name };
+    let data = match &record.data {
+        RecordData::A(ip) => format!("A {ip}"),
+        RecordData::Aaaa(ip) => format!("AAAA {ip}"),
+        RecordData::Mx { preference, exchange } => {
+            let exchange = if exchange.is_empty() { "." } else { exchange };
+            format!("MX {preference} {exchange}")
+        }
+        RecordData::Cname(target) => format!("CNAME {target}"),
+        RecordData::Ptr(target) => format!("PTR {target}"),
+        RecordData::Txt(text) => format!("TXT \"{text}\""),
+        RecordData::Ns(target) => format!("NS {target}"),
+        RecordData::Soa { primary, serial, minimum } => format!("SOA {primary} {serial} {minimum}"),
+        RecordData::Tlsa(usage, selector, matching, data) => {
+            let hex: String = data.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("TLSA {usage} {selector} {matching} {hex}")
+        }
+    };
+    format!("{name} {} {data}", record.ttl)
+}
+
+const fn choice_outcome(choice: Choice) -> &'static str {
+    match choice {
+        Choice::ImplicitMx => "implicit-mx",
+        Choice::NullMx => "null-mx",
+        Choice::DroppedOurselves => "dropped-ourselves",
+        Choice::PrivateAddress => "private-address",
+        Choice::HostRestsNow => "host-rests",
+        Choice::FamilyRestsNow => "family-rests",
+        Choice::FellBackToHelo => "helo",
+        Choice::SentEightBitAsIs => "sent-8bit-as-is",
+        Choice::OverPeersSize => "over-peers-size",
+        Choice::NoSmtpUtf8 => "no-smtputf8",
+        Choice::FromCache => "from-cache",
+        Choice::FoldedLongLines => "folded-long-lines",
+        Choice::LeftOut => "left-out",
+    }
+}
+
+const fn choice_text(choice: Choice) -> &'static str {
+    match choice {
+        Choice::ImplicitMx => "no MX record: the domain itself is the host",
+        Choice::NullMx => "the domain accepts no mail (RFC 7505)",
+        Choice::DroppedOurselves => {
+            "we are in the list: dropped, with all of our preference or worse"
+        }
+        Choice::PrivateAddress => "private or loopback address: not connected to",
+        Choice::HostRestsNow => "the host failed a moment ago: skipped",
+        Choice::FamilyRestsNow => "this address family does not work from here: skipped",
+        Choice::FellBackToHelo => "EHLO was refused: HELO used",
+        Choice::SentEightBitAsIs => "no 8BITMIME: sent as it is",
+        Choice::OverPeersSize => "larger than the announced limit",
+        Choice::NoSmtpUtf8 => "no SMTPUTF8, which the message needs",
+        Choice::FromCache => "the cache answered",
+        Choice::FoldedLongLines => "lines over 998 octets were folded",
+        Choice::LeftOut => "observations were left out here, to keep the record small",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use posthaste_evidence::RecordType;
+    use posthaste_mail::Reply;
+
+    #[test]
+    fn observations_show_what_was_said() {
+        let mx = RecordData::Mx { preference: 10, exchange: "mx.b.example".into() };
+        let record = Record { name: "b.example".into(), ttl: 300, data: mx };
+        let answer = Answer {
+            records: vec![record],
+            extended: vec![(3, "stale".into())],
+            ..Answer::empty(AnswerKind::Answer, Transport::Tcp)
+        };
+        let question = Subject::Question {
+            server: Some(([127, 0, 0, 1], 53).into()),
+            name: "b.example".into(),
+            kind: RecordType::Mx,
+        };
+        assert_eq!(subject(&question, &[]), "MX b.example asked of 127.0.0.1:53");
+        for (seen, word, text) in [
+            (
+                Seen::Answer(answer),
+                "answer",
+                Some("b.example 300 MX 10 mx.b.example (EDE 3 stale) over TCP"),
+            ),
+            (
+                Seen::Answer(Answer::empty(AnswerKind::ServFail, Transport::Udp)),
+                "servfail",
+                Some("SERVFAIL"),
+            ),
+            (Seen::Reply(Reply::new(450, None, "later")), "deferred", Some("450 later")),
+            (Seen::Lost { reset: true }, "reset", None),
+        ] {
+            assert_eq!((outcome(&seen), raw(&seen).as_deref()), (word, text));
+        }
+    }
+}

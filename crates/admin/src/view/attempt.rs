@@ -1,0 +1,150 @@
+//! **attempt** and **observation**: one try with every step that was seen.
+
+use super::{When, millis};
+use crate::text;
+use posthaste_evidence::{Attempt, Connection, Observation, Outcome, RecipientResult};
+use posthaste_mail::{Envelope, Recipient, Reply};
+use posthaste_spool::History;
+use serde::Serialize;
+use std::net::IpAddr;
+
+/// One try to deliver.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[expect(missing_docs, reason = "the fields are those of the outside interface")]
+pub struct AttemptView {
+    pub id: String,
+    pub at: When,
+    pub took_ms: u64,
+    pub route: Option<String>,
+    pub host: Option<String>,
+    pub ip: Option<IpAddr>,
+    pub source_ip: Option<IpAddr>,
+    pub tls: Option<String>,
+    /// That of all recipients, or `mixed`.
+    pub outcome: &'static str,
+    pub recipients: Vec<ResultView>,
+    pub observations: Vec<ObservationView>,
+}
+
+/// What an attempt came to for one recipient.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[expect(missing_docs, reason = "the fields are those of the outside interface")]
+pub struct ResultView {
+    pub address: String,
+    pub outcome: &'static str,
+    pub reply: Option<ReplyView>,
+    /// Why it was not delivered, in words.
+    pub reason: Option<String>,
+}
+
+/// A server's reply.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[expect(missing_docs, reason = "the fields are those of the outside interface")]
+pub struct ReplyView {
+    pub code: u16,
+    pub enhanced: Option<String>,
+    pub text: String,
+}
+
+/// One seen fact.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[expect(missing_docs, reason = "the fields are those of the outside interface")]
+pub struct ObservationView {
+    pub id: String,
+    pub at: When,
+    pub took_ms: u64,
+    pub stage: &'static str,
+    pub subject: String,
+    pub outcome: &'static str,
+    pub raw: Option<String>,
+    pub effect: &'static str,
+}
+
+impl AttemptView {
+    /// All attempts of a message that are remembered, oldest first.
+    #[must_use]
+    pub fn all(envelope: &Envelope, history: &History) -> Vec<Self> {
+        history.attempts.iter().map(|attempt| Self::of(envelope, attempt, history)).collect()
+    }
+
+    fn of(envelope: &Envelope, attempt: &Attempt, history: &History) -> Self {
+        let connection =
+            attempt.connection.and_then(|id| history.connections.iter().find(|c| c.id == id));
+        let id = format!("{}-{}", attempt.message, attempt.at.as_millis());
+        let mut observations = connection.map(of_connection).unwrap_or_default();
+        observations.extend(ObservationView::all(&attempt.observations, &id, &envelope.recipients));
+        Self {
+            at: When(attempt.at),
+            took_ms: millis(attempt.took),
+            route: connection.map(|c| c.route.clone()),
+            host: connection.and_then(|c| c.host.clone()),
+            ip: connection.and_then(|c| c.peer).map(|peer| peer.ip()),
+            source_ip: connection.and_then(|c| c.local).map(|local| local.ip()),
+            tls: None,
+            outcome: common_outcome(&attempt.results),
+            recipients: attempt.results.iter().map(|r| ResultView::of(envelope, r)).collect(),
+            observations,
+            id,
+        }
+    }
+}
+
+impl ResultView {
+    fn of(envelope: &Envelope, result: &RecipientResult) -> Self {
+        let recipient = usize::try_from(result.recipient).ok();
+        let recipient = recipient.and_then(|number| envelope.recipients.get(number));
+        Self {
+            address: recipient.map(|r| r.mailbox.to_string()).unwrap_or_default(),
+            outcome: result.outcome.name(),
+            reply: result.reply.as_ref().map(ReplyView::of),
+            reason: result.fault.as_ref().map(text::fault),
+        }
+    }
+}
+
+impl ReplyView {
+    pub(super) fn of(reply: &Reply) -> Self {
+        Self {
+            code: reply.code,
+            enhanced: reply.enhanced.map(|status| status.to_string()),
+            text: reply.text(),
+        }
+    }
+}
+
+impl ObservationView {
+    /// Observations in order; `of` begins their ids. `recipients` are those of the envelope, where there is one.
+    pub(super) fn all(
+        observations: &[Observation],
+        of: &str,
+        recipients: &[Recipient],
+    ) -> Vec<Self> {
+        let numbered = observations.iter().enumerate();
+        numbered.map(|(i, seen)| Self::one(seen, format!("{of}.{}", i + 1), recipients)).collect()
+    }
+
+    fn one(observation: &Observation, id: String, recipients: &[Recipient]) -> Self {
+        Self {
+            id,
+            at: When(observation.at),
+            took_ms: millis(observation.took),
+            stage: observation.stage.name(),
+            subject: text::subject(&observation.subject, recipients),
+            outcome: text::outcome(&observation.seen),
+            raw: text::raw(&observation.seen),
+            effect: observation.effect.name(),
+        }
+    }
+}
+
+/// A connection's observations have the same ids in every attempt that used it.
+fn of_connection(connection: &Connection) -> Vec<ObservationView> {
+    ObservationView::all(&connection.observations, &format!("c{}", connection.id.0), &[])
+}
+
+fn common_outcome(results: &[RecipientResult]) -> &'static str {
+    let Some((first, rest)) = results.split_first() else {
+        return Outcome::Deferred.name();
+    };
+    if rest.iter().all(|r| r.outcome == first.outcome) { first.outcome.name() } else { "mixed" }
+}

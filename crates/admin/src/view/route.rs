@@ -1,0 +1,76 @@
+//! **route**: how mail to an address would be sent now, and why not now.
+
+use super::{DestinationObject, ObservationView, VERSION};
+use crate::desk::RouteAnswer;
+use crate::text;
+use serde::Serialize;
+use std::net::IpAddr;
+
+/// How mail would be sent.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct RouteObject {
+    /// Always 1.
+    pub v: u32,
+    /// The address asked about.
+    pub address: String,
+    /// The route's name; `null` when none matches.
+    pub route: Option<String>,
+    /// `mx`, or the fixed next hops.
+    pub via: String,
+    /// The destination it belongs to.
+    pub destination: Option<String>,
+    /// Where a connection would be tried, in order.
+    pub hops: Vec<HopView>,
+    /// Why there is no hop, in words.
+    pub reason: Option<String>,
+    /// The enhanced status a notice would give for it.
+    pub enhanced: Option<String>,
+    /// How the destination stands now; `null` when nothing is queued for it.
+    pub standing: Option<DestinationObject>,
+    /// The most connections it may have now.
+    pub concurrency: Option<u32>,
+    /// Seconds.
+    pub expire_after: u64,
+    /// What was seen while asking.
+    pub observations: Vec<ObservationView>,
+}
+
+/// A place to connect to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct HopView {
+    /// The host's name.
+    pub host: String,
+    /// The preference of its MX record.
+    pub preference: Option<u16>,
+    /// Its address.
+    pub ip: IpAddr,
+    /// Its port.
+    pub port: u16,
+}
+
+impl RouteObject {
+    /// From what the desk says.
+    #[must_use]
+    pub fn of(address: &str, answer: &RouteAnswer) -> Self {
+        let hops = answer.hops.iter().map(|hop| HopView {
+            host: hop.host.clone(),
+            preference: hop.preference,
+            ip: hop.address.ip(),
+            port: hop.address.port(),
+        });
+        Self {
+            v: VERSION,
+            address: address.to_owned(),
+            route: answer.route.clone(),
+            via: answer.via.clone(),
+            destination: answer.destination.clone(),
+            hops: hops.collect(),
+            reason: answer.fault.as_ref().map(text::fault),
+            enhanced: answer.fault.as_ref().map(|fault| fault.status().to_string()),
+            standing: answer.standing.as_ref().map(DestinationObject::of_view),
+            concurrency: answer.concurrency,
+            expire_after: answer.expire_after.as_secs(),
+            observations: ObservationView::all(&answer.observations, "o", &[]),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! **status**: what is going on, in numbers.
+
+use super::{VERSION, When};
+use crate::desk::{Numbers, Readiness};
+use posthaste_mail::Timestamp;
+use posthaste_spool::Health;
+use serde::Serialize;
+
+/// What is going on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[expect(missing_docs, reason = "each says what it is by its name; see `desk::Numbers`")]
+pub struct StatusObject {
+    pub v: u32,
+    pub at: When,
+    pub version: &'static str,
+    pub hostname: String,
+    pub ready: bool,
+    pub stopping: bool,
+    pub started: When,
+    /// Seconds.
+    pub uptime: u64,
+    pub messages: u64,
+    pub recipients: u64,
+    pub held: u64,
+    pub in_flight: u64,
+    pub destinations: u64,
+    pub destinations_down: u64,
+    pub oldest: Option<When>,
+    pub connections: u64,
+    pub sessions: u64,
+    pub accepted: u64,
+    pub delivered: u64,
+    pub deferred: u64,
+    pub failed: u64,
+    pub events_dropped: u64,
+    pub store: StoreView,
+}
+
+/// How the store is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[expect(missing_docs, reason = "each says what it is by its name; see `spool::Health`")]
+pub struct StoreView {
+    pub accepting: bool,
+    pub read_only: bool,
+    pub live_octets: u64,
+    pub disk_octets: u64,
+    pub free_octets: u64,
+    pub commits: u64,
+    pub quarantined: u64,
+}
+
+impl StatusObject {
+    /// From what the desk says.
+    #[must_use]
+    pub fn of(now: Timestamp, ready: Readiness, numbers: &Numbers) -> Self {
+        Self {
+            v: VERSION,
+            at: When(now),
+            version: env!("CARGO_PKG_VERSION"),
+            hostname: numbers.hostname.clone(),
+            ready: ready.is_ready(),
+            stopping: ready.stopping,
+            started: When(numbers.started),
+            uptime: now.since(numbers.started).as_secs(),
+            messages: numbers.messages,
+            recipients: numbers.recipients,
+            held: numbers.held,
+            in_flight: numbers.in_flight,
+            destinations: numbers.destinations,
+            destinations_down: numbers.destinations_down,
+            oldest: numbers.oldest.map(When),
+            connections: numbers.connections,
+            sessions: numbers.sessions,
+            accepted: numbers.accepted,
+            delivered: numbers.delivered,
+            deferred: numbers.deferred,
+            failed: numbers.failed,
+            events_dropped: numbers.events_dropped,
+            store: StoreView::of(&numbers.store),
+        }
+    }
+}
+
+impl StoreView {
+    const fn of(health: &Health) -> Self {
+        Self {
+            accepting: health.accepting,
+            read_only: health.read_only,
+            live_octets: health.live_octets,
+            disk_octets: health.disk_octets,
+            free_octets: health.free_octets,
+            commits: health.commits,
+            quarantined: health.quarantined,
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! The interface over a real unix socket and a real TCP address, with a fake desk behind it.
+
+use crate::client::{self, Answer};
+use crate::desk::FakeDesk;
+use posthaste_admin::http::{bind_tcp, bind_unix, serve_tcp, serve_unix};
+use posthaste_admin::{Admin, Settings};
+use posthaste_mail::{QueueId, ReversePath};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+/// A running interface; ends when dropped.
+struct Running {
+    desk: Arc<FakeDesk>,
+    folder: TempDir,
+    tcp: SocketAddr,
+    end: Option<oneshot::Sender<()>>,
+    runtime: Runtime,
+}
+
+impl Running {
+    fn start(desk: FakeDesk) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = Runtime::new().unwrap();
+        let desk = Arc::new(desk);
+        let settings = Settings { events: folder.path().to_owned(), message_size: 100_000 };
+        let admin = Admin::new(Arc::clone(&desk) as _, settings);
+        let socket = folder.path().join("control.sock");
+        let (end, ended) = oneshot::channel();
+        let tcp = runtime.block_on(async {
+            let tcp = bind_tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
+            let address = tcp.local_addr().unwrap();
+            tokio::spawn(serve_tcp(tcp, Arc::clone(&admin), std::future::pending()));
+            let unix = bind_unix(&socket).unwrap();
+            tokio::spawn(serve_unix(unix, admin, async move { drop(ended.await) }));
+            address
+        });
+        Self { desk, folder, tcp, end: Some(end), runtime }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("control.sock")
+    }
+
+    fn get(&self, target: &str) -> Answer {
+        client::socket(&self.path(), "GET", target, b"")
+    }
+
+    fn post(&self, target: &str, body: &str) -> Answer {
+        client::socket(&self.path(), "POST", target, body.as_bytes())
+    }
+
+    fn over_tcp(&self, method: &str, target: &str) -> Answer {
+        client::tcp(self.tcp, method, target, &format!("Host: {}\r\n", self.tcp))
+    }
+}
+
+fn id(number: u64) -> String {
+    QueueId::from_u64(number).to_string()
+}
+
+#[test]
+fn ping_tells_whether_it_is_ready() {
+    let running = Running::start(FakeDesk::default());
+    let answer = running.get("/v1/ping");
+    assert_eq!((answer.status, &answer.json()["ready"]), (200, &true.into()));
+    let running = Running::start(FakeDesk { not_ready: true, ..FakeDesk::default() });
+    let answer = running.get("/v1/ping");
+    assert_eq!((answer.status, &answer.json()["recovered"]), (503, &false.into()));
+}
+
+#[test]
+fn status_counts() {
+    let status = Running::start(FakeDesk::with_messages(3)).get("/v1/status").json();
+    assert_eq!(status["v"], 1);
+    assert_eq!(status["messages"], 3);
+    assert_eq!(status["uptime"], 3600);
+    assert_eq!(status["store"]["accepting"], true);
+}
+
+#[test]
+fn listings_come_in_slices_without_gap_or_repeat() {
+    let running = Running::start(FakeDesk::with_messages(450));
+    let mut seen = Vec::new();
+    let mut target = "/v1/messages?limit=100".to_owned();
+    loop {
+        let slice = running.get(&target).json();
+        let messages = slice["messages"].as_array().unwrap();
+        assert!(messages.len() <= 100);
+        seen.extend(messages.iter().map(|m| m["id"].as_str().unwrap().to_owned()));
+        match slice["next"].as_str() {
+            Some(next) => target = format!("/v1/messages?limit=100&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, (1..=450).map(id).collect::<Vec<_>>());
+}
+
+#[test]
+fn filters_choose_and_their_errors_point() {
+    let running = Running::start(FakeDesk::with_messages(30));
+    let slice = running.get("/v1/messages?filter=subject+%3D+%22Invoice+7%22").json();
+    assert_eq!(slice["messages"].as_array().unwrap().len(), 1);
+    assert_eq!(slice["messages"][0]["id"], id(7));
+    let none = running.get("/v1/messages?filter=age+%3E+2h").json();
+    assert_eq!(none["messages"].as_array().unwrap().len(), 0);
+    let wrong = running.get("/v1/messages?filter=age+%3E+2");
+    assert_eq!(wrong.status, 400);
+    assert_eq!(wrong.json()["error"]["code"], "bad-filter");
+    assert_eq!(wrong.json()["error"]["at"], "column 7");
+    let queue = running.get("/v1/queue?filter=destination+like+*.example&limit=1").json();
+    assert_eq!(queue["destinations"][0]["name"], "a.example");
+    let next = queue["next"].as_str().unwrap().replace(' ', "+");
+    let queue =
+        running.get(&format!("/v1/queue?filter=destination+like+*.example&after={next}")).json();
+    assert_eq!(queue["destinations"].as_array().unwrap().len(), 1);
+    assert_eq!(queue["destinations"][0]["name"], "b.example");
+    assert_eq!(queue["next"], serde_json::Value::Null);
+}
+
+#[test]
+fn one_message_comes_with_its_attempts() {
+    let running = Running::start(FakeDesk::with_messages(1));
+    let message = running.get(&format!("/v1/messages/{}", id(1))).json();
+    assert_eq!(message["attempts"][0]["host"], "mx.e.example");
+    let absent = running.get(&format!("/v1/messages/{}", id(2)));
+    assert_eq!((absent.status, &absent.json()["error"]["code"]), (404, &"not-found".into()));
+    assert_eq!(running.get("/v1/messages/nonsense").status, 400);
+}
+
+#[test]
+fn retry_acts_on_one_on_those_that_fit_or_on_all() {
+    let running = Running::start(FakeDesk::with_messages(300));
+    let retried = || std::mem::take(&mut *running.desk.retried.lock().unwrap());
+    let one = running.post("/v1/retry", &format!("{{\"id\":\"{}\"}}", id(5)));
+    assert_eq!((one.status, &one.json()["recipients"]), (200, &1.into()));
+    assert_eq!(retried(), [QueueId::from_u64(5)]);
+    assert_eq!(running.post("/v1/retry", &format!("{{\"id\":\"{}\"}}", id(999))).status, 404);
+    let fit = running.post("/v1/retry", r#"{"where":"subject like \"Invoice 1*\""}"#).json();
+    assert_eq!((&fit["messages"], &fit["next"]), (&111.into(), &serde_json::Value::Null));
+    assert_eq!(retried().len(), 111);
+    let dry = running.post("/v1/retry", r#"{"all":true,"dry_run":true}"#).json();
+    assert_eq!((&dry["messages"], &dry["recipients"]), (&300.into(), &300.into()));
+    assert_eq!(retried(), []);
+    for wrong in ["{}", r#"{"all":true,"id":"x"}"#, r#"{"everything":true}"#, "", "[1]"] {
+        assert_eq!(running.post("/v1/retry", wrong).status, 400, "{wrong}");
+    }
+}
+
+#[test]
+fn a_message_is_handed_in_whole() {
+    let running = Running::start(FakeDesk::default());
+    let target = "/v1/messages?from=ann%40sender.example&to=bob%40b.example&to=eve%40e.example";
+    let answer = running.post(target, "Subject: x\n\nhello\n");
+    assert_eq!((answer.status, &answer.json()["id"]), (200, &id(42).into()));
+    let submitted = running.desk.submitted.lock().unwrap();
+    assert_eq!(submitted[0].to.len(), 2);
+    assert_eq!(&submitted[0].content[..], b"Subject: x\n\nhello\n");
+    assert!(submitted[0].user.as_ref().is_some_and(|user| user.starts_with("uid ")));
+    drop(submitted);
+    running.post("/v1/messages?to=bob%40b.example", "x");
+    assert_eq!(running.desk.submitted.lock().unwrap()[1].from, ReversePath::Null);
+    for (target, body, status) in [
+        ("/v1/messages", "x".to_owned(), 400),
+        ("/v1/messages?to=nobody", "x".to_owned(), 400),
+        ("/v1/messages?to=a%40b.example&cc=x", "x".to_owned(), 400),
+        ("/v1/messages?to=a%40b.example", "x".repeat(100_001), 413),
+    ] {
+        assert_eq!(running.post(target, &body).status, status, "{target}");
+    }
+    let full = Running::start(FakeDesk { full: true, ..FakeDesk::default() });
+    let answer = full.post("/v1/messages?to=a%40b.example", "x");
+    assert_eq!((answer.status, &answer.json()["error"]["code"]), (503, &"not-now".into()));
+}
+
+#[test]
+fn reload_and_stop_reach_the_desk() {
+    let running = Running::start(FakeDesk { bad_config: true, ..FakeDesk::default() });
+    let answer = running.post("/v1/reload", "");
+    assert_eq!((answer.status, &answer.json()["error"]["code"]), (422, &"bad-config".into()));
+    assert_eq!(running.post("/v1/stop", "").status, 202);
+    assert!(*running.desk.stopped.lock().unwrap());
+    let good = Running::start(FakeDesk::default()).post("/v1/reload", "").json();
+    assert_eq!(good["after_restart"][0], "data");
+}
+
+#[test]
+fn a_route_is_explained() {
+    let running = Running::start(FakeDesk::default());
+    let route = running.get("/v1/route?address=eve%40e.example").json();
+    assert_eq!(route["hops"][0]["ip"], "192.0.2.1");
+    assert_eq!(route["observations"][0]["stage"], "dns-mx");
+    assert_eq!(running.get("/v1/route").status, 400);
+    assert_eq!(running.get("/v1/route?address=x").status, 400);
+}
+
+#[test]
+fn tcp_reads_only_and_only_for_those_who_mean_us() {
+    let running = Running::start(FakeDesk::with_messages(1));
+    assert_eq!(running.over_tcp("GET", "/v1/status").status, 200);
+    for target in ["/v1/retry", "/v1/reload", "/v1/stop"] {
+        assert_eq!(running.over_tcp("POST", target).status, 404, "{target}");
+    }
+    let answer = running.over_tcp("POST", "/v1/messages?to=a%40b.example");
+    assert_eq!((answer.status, &answer.json()["error"]["code"]), (403, &"socket-only".into()));
+    assert!(!*running.desk.stopped.lock().unwrap());
+    for fields in [
+        "Host: rebound.example\r\n".to_owned(),
+        format!("Host: {}\r\nOrigin: https://evil.example\r\n", running.tcp),
+    ] {
+        let answer = client::tcp(running.tcp, "GET", "/v1/status", &fields);
+        assert_eq!((answer.status, &answer.json()["error"]["code"]), (403, &"foreign".into()));
+        assert!(!answer.head.to_lowercase().contains("access-control-allow"), "{}", answer.head);
+    }
+}
+
+#[test]
+fn unknown_paths_and_methods_are_json_errors() {
+    let running = Running::start(FakeDesk::default());
+    assert_eq!(running.get("/").json()["error"]["code"], "no-such-path");
+    assert_eq!(running.post("/v1/status", "").json()["error"]["code"], "wrong-method");
+    assert_eq!(running.get("/v1/messages?fliter=x").status, 400);
+}
+
+#[test]
+fn the_socket_is_its_owners_and_never_taken_from_a_living_daemon() {
+    let running = Running::start(FakeDesk::default());
+    let path = running.path();
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let _inside = running.runtime.enter();
+    let error = bind_unix(&path).unwrap_err();
+    assert!(error.to_string().starts_with("another daemon is listening"), "{error}");
+    let file = running.folder.path().join("file");
+    std::fs::write(&file, "precious").unwrap();
+    let error = bind_unix(&file).unwrap_err();
+    assert!(error.to_string().ends_with("is not a socket"), "{error}");
+    assert_eq!(std::fs::read(&file).unwrap(), b"precious");
+    let stale = running.folder.path().join("stale.sock");
+    drop(bind_unix(&stale).unwrap());
+    assert!(stale.exists(), "a killed daemon leaves it");
+    drop(bind_unix(&stale).expect("it is replaced"));
+}
+
+#[test]
+fn it_listens_on_loopback_only() {
+    let runtime = Runtime::new().unwrap();
+    let error = runtime.block_on(bind_tcp("192.0.2.1:2580".parse().unwrap())).unwrap_err();
+    assert!(error.to_string().contains("not a loopback address"), "{error}");
+}
+
+#[test]
+fn the_end_closes_the_door() {
+    let mut running = Running::start(FakeDesk::default());
+    assert_eq!(running.get("/v1/ping").status, 200);
+    let path = running.path();
+    drop(running.end.take());
+    let closed = || std::os::unix::net::UnixStream::connect(&path).is_err();
+    let start = std::time::Instant::now();
+    while !closed() {
+        assert!(start.elapsed().as_secs() < 20, "the listener is still there");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
