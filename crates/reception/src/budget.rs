@@ -24,7 +24,6 @@ impl Budget {
     }
 
     /// Octets in use.
-    #[cfg(test)]
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }

@@ -101,6 +101,12 @@ impl Reception {
         self.house.places.count()
     }
 
+    /// Octets of bodies in memory now, of [`Limits::receive_budget`].
+    #[must_use]
+    pub fn octets_in_memory(&self) -> usize {
+        self.house.budget.used()
+    }
+
     /// Accepts a message that was handed in on this machine: completes its header, adds a trace field, stores it.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ mod content;
 mod dialogue;
 mod endings;
 mod limits;
+mod mutated;
 mod store;
 mod submit;
 mod world;
