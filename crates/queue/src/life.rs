@@ -201,3 +201,96 @@ fn deferred(
     let due = rules.schedule.due_before(now, class, failures, rules.key, rules.expires);
     Transition { state: RecipientState { due, ..state }, kind: TransitionKind::RetryAt(due) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+
+    fn with_rules<T>(expires: Timestamp, act: impl FnOnce(&Rules<'_>) -> T) -> T {
+        let schedule = Schedule { jitter: 0, ..Schedule::default() };
+        act(&Rules { schedule: &schedule, expires, key: 1 })
+    }
+
+    #[test]
+    fn an_attempt_decides() {
+        use {FaultClass as C, Outcome as O, TransitionKind as K};
+        let soon = |minutes: u64| K::RetryAt(NOW.plus(Duration::from_secs(60 * minutes)));
+        for (outcome, class, failures, kind) in [
+            (O::Delivered, C::Message, 3, K::Delivered),
+            (O::Failed, C::Message, 0, K::Failed),
+            (O::Failed, C::Destination, 0, K::Failed),
+            (O::Deferred, C::Message, 0, soon(5)),
+            (O::Indeterminate, C::Message, 0, soon(5)),
+            (O::Deferred, C::Local, 6, soon(10)),
+            (O::Deferred, C::Destination, 3, soon(1)),
+            (O::Deferred, C::Destination, 4, soon(5)),
+            (O::Deferred, C::Message, 7, soon(30)),
+            (O::Deferred, C::Message, 8, soon(60)),
+        ] {
+            let before = RecipientState { failures, attempts: 9, crashes: 1, ..Default::default() };
+            let got = with_rules(Timestamp::FAR_FUTURE, |r| after(NOW, before, outcome, class, r));
+            assert_eq!(got.kind, kind, "{outcome:?} {class:?} {failures}");
+            assert_eq!((got.state.attempts, got.state.crashes), (10, 0));
+            if let K::RetryAt(due) = kind {
+                assert_eq!((got.state.due, got.state.failures), (due, failures + 1));
+                assert_eq!(got.state.life, Life::Queued);
+            } else {
+                assert!(!got.state.life.is_live());
+            }
+        }
+    }
+
+    #[test]
+    fn a_deferral_at_the_end_is_the_end_but_a_delivery_is_one() {
+        let state = RecipientState::default();
+        for (outcome, life) in [
+            (Outcome::Deferred, Life::Expired),
+            (Outcome::Indeterminate, Life::Expired),
+            (Outcome::Delivered, Life::Delivered),
+            (Outcome::Failed, Life::Failed),
+        ] {
+            let got = with_rules(NOW, |r| after(NOW, state, outcome, FaultClass::Message, r));
+            assert_eq!(got.state.life, life);
+        }
+    }
+
+    #[test]
+    fn two_crashes_in_a_row_park_it_and_an_attempt_between_them_acquits_it() {
+        with_rules(Timestamp::FAR_FUTURE, |rules| {
+            let once = after_crash(NOW, RecipientState::default(), rules);
+            assert!(matches!(once.kind, TransitionKind::RetryAt(_)));
+            assert_eq!((once.state.crashes, once.state.attempts), (1, 1));
+            let twice = after_crash(NOW, once.state, rules);
+            assert_eq!((twice.kind, twice.state.life), (TransitionKind::Poison, Life::Poison));
+            let acquitted =
+                after(NOW, once.state, Outcome::Deferred, FaultClass::Message, rules).state;
+            assert_eq!(after_crash(NOW, acquitted, rules).state.crashes, 1);
+        });
+    }
+
+    #[test]
+    fn acts_change_only_what_they_may() {
+        let state = |life| RecipientState { life, failures: 5, ..Default::default() };
+        for (life, held, released, retried, removed, expires) in [
+            (Life::Queued, true, false, true, true, true),
+            (Life::Held, false, true, false, true, true),
+            (Life::Poison, false, true, false, true, false),
+            (Life::Delivered, false, false, false, false, false),
+            (Life::Failed, false, false, false, false, false),
+            (Life::Expired, false, false, false, false, false),
+            (Life::Removed, false, false, false, false, false),
+        ] {
+            let state = state(life);
+            assert_eq!(hold(state).is_some(), held, "{life:?}");
+            assert_eq!(release(NOW, state).is_some(), released, "{life:?}");
+            assert_eq!(retry_now(NOW, state).is_some(), retried, "{life:?}");
+            assert_eq!(remove(state).is_some(), removed, "{life:?}");
+            assert_eq!(expired(NOW, &state, NOW), expires, "{life:?}");
+            assert!(!expired(NOW, &state, NOW.plus(Duration::from_secs(1))));
+        }
+        let freed = release(NOW, state(Life::Poison)).expect("it was parked");
+        assert_eq!((freed.life, freed.failures, freed.due), (Life::Queued, 0, NOW));
+    }
+}

@@ -152,3 +152,69 @@ const fn mix(number: u64) -> u64 {
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minutes(schedule: &Schedule, class: FaultClass, count: u32) -> Vec<u64> {
+        (1..=count).map(|n| schedule.delay(class, n).as_secs() / 60).collect()
+    }
+
+    #[test]
+    fn the_steps_are_those_of_the_design() {
+        let default = Schedule::default();
+        let of_destination = [1, 1, 1, 1, 5, 5, 5, 5, 5, 5, 10, 30, 60, 60, 60];
+        assert_eq!(minutes(&default, FaultClass::Destination, 15), of_destination);
+        let of_message = [5, 5, 5, 5, 5, 5, 10, 30, 60, 60, 60];
+        assert_eq!(minutes(&default, FaultClass::Message, 11), of_message);
+        assert_eq!(minutes(&default, FaultClass::Local, 11), of_message);
+        let exchange = Schedule::profile("exchange").expect("built in");
+        assert_eq!(minutes(&exchange, FaultClass::Destination, 13)[9..], [5, 10, 10, 10]);
+        assert_eq!(default.delay(FaultClass::Message, u32::MAX), 60 * MINUTE);
+        assert_eq!(Schedule::profile("sendmail"), None);
+        let bare = Schedule { later: Vec::new(), ..default };
+        assert_eq!(bare.delay(FaultClass::Message, 100), 5 * MINUTE);
+    }
+
+    #[test]
+    fn jitter_spreads_within_its_bounds_and_is_the_same_each_time() {
+        let schedule = Schedule::default();
+        let now = Timestamp::from_secs(1_000_000);
+        let (mut low, mut high) = (Duration::MAX, Duration::ZERO);
+        for message in 0..10_000 {
+            let key = key_of(42, message, 0);
+            let due = schedule.due(now, FaultClass::Message, 9, key);
+            assert_eq!(due, schedule.due(now, FaultClass::Message, 9, key));
+            low = low.min(due.since(now));
+            high = high.max(due.since(now));
+        }
+        assert!(low >= 48 * MINUTE && low < 49 * MINUTE, "{low:?}");
+        assert!(high <= 72 * MINUTE && high > 71 * MINUTE, "{high:?}");
+        let exact = Schedule { jitter: 0, ..Schedule::default() };
+        assert_eq!(exact.due(now, FaultClass::Message, 1, 7), now.plus(5 * MINUTE));
+        assert_ne!(key_of(1, 2, 3), key_of(2, 2, 3));
+        assert_ne!(key_of_name(1, b"a.example"), key_of_name(1, b"b.example"));
+    }
+
+    #[test]
+    fn nothing_is_due_after_expiry_and_the_last_try_is_shortly_before() {
+        let schedule = Schedule { jitter: 0, ..Schedule::default() };
+        let expires = Timestamp::from_secs(10_000_000);
+        let last = expires.minus(Duration::from_secs(432));
+        for (before_end, due) in [
+            (
+                61 * MINUTE + 432 * Duration::from_secs(1),
+                expires.minus(432 * Duration::from_secs(1) + MINUTE),
+            ),
+            (60 * MINUTE, last),
+            (8 * MINUTE, last),
+            (7 * MINUTE, expires),
+            (Duration::ZERO, expires),
+        ] {
+            let now = expires.minus(before_end);
+            let got = schedule.due_before(now, FaultClass::Message, 20, 1, expires);
+            assert_eq!(got, due, "{before_end:?} before the end");
+        }
+    }
+}

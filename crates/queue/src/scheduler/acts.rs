@@ -16,10 +16,7 @@ impl Scheduler {
         id: QueueId,
         recipient: Option<u32>,
     ) -> Vec<Changed> {
-        self.act(now, id, recipient, |waiting| {
-            let state = life::retry_now(now, waiting.state())?;
-            Some(Transition { state, kind: TransitionKind::RetryAt(now) })
-        })
+        self.act(now, id, recipient, |recipient| retry(now, recipient))
     }
 
     /// A destination that is down gets its trial now, and so do the hosts it waits for. Recipients that wait
@@ -33,14 +30,11 @@ impl Scheduler {
         self.try_now(now, id);
         let Some(destination) = self.destinations.get(&id) else { return Vec::new() };
         let last_now = (now, QueueId::from_u64(u64::MAX));
-        let later = destination.waiting.range((Bound::Excluded(last_now), Bound::Unbounded));
+        let later = destination.mail().waiting.range((Bound::Excluded(last_now), Bound::Unbounded));
         let messages: Vec<QueueId> = later.take(limit).map(|(_, message)| *message).collect();
         let mut changed = Vec::new();
         for message in messages {
-            self.act_at(now, message, id, &mut changed, |waiting| {
-                let state = life::retry_now(now, waiting.state())?;
-                Some(Transition { state, kind: TransitionKind::RetryAt(now) })
-            });
+            self.act_at(now, message, id, &mut changed, |recipient| retry(now, recipient));
         }
         changed
     }
@@ -137,6 +131,13 @@ impl Scheduler {
         }
         self.refresh(now, id);
     }
+}
+
+fn retry(now: Timestamp, recipient: &Recipient) -> Option<Transition> {
+    if recipient.is_in_flight() {
+        return None;
+    }
+    transition(life::retry_now(now, recipient.state()), TransitionKind::RetryAt(now))
 }
 
 fn transition(state: Option<RecipientState>, kind: TransitionKind) -> Option<Transition> {

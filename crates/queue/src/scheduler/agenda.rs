@@ -79,7 +79,10 @@ impl Scheduler {
         let Some(destination) = self.destinations.get_mut(&id) else { return };
         destination.tidy(now);
         let place = destination.place;
+        let idle = destination.is_idle();
         let next = match (self.need(now, &self.destinations[&id]), place) {
+            (Need::Event, Place::Idle(_)) if idle => place,
+            (Need::Event, _) if idle => Place::Idle(now),
             (Need::Event, _) => Place::Off,
             (Need::Time(at), _) => Place::Agenda(at),
             (Need::Wake, Place::Wake(_)) | (Need::Connect, Place::Connect(_)) => place,
@@ -90,7 +93,6 @@ impl Scheduler {
             self.leave(id, place);
             self.enter(id, next);
         }
-        self.note_idle(now, id);
     }
 
     fn need(&self, now: Timestamp, destination: &Destination) -> Need {
@@ -105,7 +107,7 @@ impl Scheduler {
             return Need::Time(until);
         }
         // Those that will pull soon take the first ones.
-        let Some((due, _)) = destination.waiting.iter().nth(active.hungry as usize) else {
+        let Some((due, _)) = destination.mail().waiting.iter().nth(active.hungry as usize) else {
             return Need::Event;
         };
         if *due > now {
@@ -175,6 +177,9 @@ impl Scheduler {
     fn leave(&mut self, id: DestinationId, place: Place) {
         match place {
             Place::Off => {}
+            Place::Idle(since) => {
+                self.idle.remove(&(since, id));
+            }
             Place::Agenda(at) => {
                 self.agenda.remove(&(at, id));
             }
@@ -191,6 +196,9 @@ impl Scheduler {
     fn enter(&mut self, id: DestinationId, place: Place) {
         match place {
             Place::Off => {}
+            Place::Idle(since) => {
+                self.idle.insert((since, id));
+            }
             Place::Agenda(at) => {
                 self.agenda.insert((at, id));
             }
@@ -207,6 +215,14 @@ impl Scheduler {
     fn set_place(&mut self, id: DestinationId, place: Place) {
         if let Some(destination) = self.destinations.get_mut(&id) {
             destination.place = place;
+        }
+    }
+
+    /// It was named: it may be forgotten later.
+    pub(super) fn touch(&mut self, now: Timestamp, id: DestinationId) {
+        if let Some(place @ Place::Idle(_)) = self.destinations.get(&id).map(|d| d.place) {
+            self.leave(id, place);
+            self.enter(id, Place::Idle(now));
         }
     }
 

@@ -77,33 +77,6 @@ impl Scheduler {
         self.routes.iter().filter_map(|route| self.route_expiry(route)).map(|(at, _)| at).min()
     }
 
-    /// Keeps the list of idle destinations in step.
-    pub(super) fn note_idle(&mut self, now: Timestamp, id: DestinationId) {
-        let Some(destination) = self.destinations.get_mut(&id) else { return };
-        let idle = destination.messages == 0 && destination.connections() == 0;
-        match (idle, destination.idle_since) {
-            (true, None) => {
-                destination.idle_since = Some(now);
-                self.idle.insert((now, id));
-            }
-            (false, Some(since)) => {
-                destination.idle_since = None;
-                self.idle.remove(&(since, id));
-            }
-            _ => {}
-        }
-    }
-
-    /// It was named: it may be forgotten later.
-    pub(super) fn touch(&mut self, now: Timestamp, id: DestinationId) {
-        let Some(destination) = self.destinations.get_mut(&id) else { return };
-        if let Some(since) = destination.idle_since {
-            destination.idle_since = Some(now);
-            self.idle.remove(&(since, id));
-            self.idle.insert((now, id));
-        }
-    }
-
     /// Keeps the list of idle hosts in step.
     pub(super) fn note_idle_host(&mut self, now: Timestamp, address: SocketAddr) {
         let Some(host) = self.hosts.get_mut(&address) else { return };
@@ -123,7 +96,7 @@ impl Scheduler {
     fn first_expired(&self, now: Timestamp) -> Option<QueueId> {
         let first = |route| self.route_expiry(route).filter(|(at, _)| *at <= now);
         let (_, destination) = self.routes.iter().find_map(first)?;
-        self.destinations.get(&destination)?.aging.first().map(|(_, id)| *id)
+        self.destinations.get(&destination)?.mail().aging.first().map(|(_, id)| *id)
     }
 
     fn route_expiry(&self, route: &Route) -> Option<(Timestamp, DestinationId)> {
@@ -167,10 +140,8 @@ impl Scheduler {
     fn drop_destination(&mut self, now: Timestamp, id: DestinationId) {
         self.stop_waiting(now, id);
         self.take_off(id);
-        let Some(destination) = self.destinations.remove(&id) else { return };
-        self.names.remove(destination.key());
-        if let Some(since) = destination.idle_since {
-            self.idle.remove(&(since, id));
+        if let Some(destination) = self.destinations.remove(&id) {
+            self.names.remove(destination.key());
         }
     }
 

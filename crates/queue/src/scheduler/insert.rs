@@ -25,7 +25,7 @@ impl Scheduler {
         let route = self.route(route);
         let window = Window::new(&self.settings.limits);
         self.names.insert(Arc::clone(&key), id);
-        self.destinations.insert(id, Destination::new(key, route, window));
+        self.destinations.insert(id, Box::new(Destination::new(key, route, window)));
         self.refresh(now, id);
         id
     }
@@ -33,7 +33,7 @@ impl Scheduler {
     /// The next-hop domain and the route of a destination.
     #[must_use]
     pub fn destination_name(&self, id: DestinationId) -> Option<(&str, &str)> {
-        self.destinations.get(&id).map(Destination::name)
+        self.destinations.get(&id).map(|d| d.name())
     }
 
     /// Queues a message.

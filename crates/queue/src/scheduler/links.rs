@@ -33,6 +33,7 @@ impl Scheduler {
     pub(super) fn link(&mut self, id: QueueId, destination: DestinationId) {
         let Some(message) = self.messages.get(&id) else { return };
         let Some(entry) = self.destinations.get_mut(&destination) else { return };
+        let entry = entry.mail_mut();
         let group = message.group(destination);
         entry.messages += u32::from(group.live > 0);
         entry.recipients += group.live;
@@ -71,6 +72,7 @@ impl Scheduler {
     fn unlink(&mut self, id: QueueId, destination: DestinationId) {
         let Some(message) = self.messages.get(&id) else { return };
         let Some(entry) = self.destinations.get_mut(&destination) else { return };
+        let entry = entry.mail_mut();
         let group = message.group(destination);
         entry.messages -= u32::from(group.live > 0);
         entry.recipients -= group.live;
@@ -85,18 +87,20 @@ impl Scheduler {
 
     fn index_oldest(&mut self, destination: DestinationId) {
         let Some(entry) = self.destinations.get_mut(&destination) else { return };
-        let oldest = entry.aging.first().map(|(received, _)| *received);
-        if entry.oldest == oldest {
+        let route = entry.route as usize;
+        let mail = entry.mail_mut();
+        let oldest = mail.aging.first().map(|(received, _)| *received);
+        let before = std::mem::replace(&mut mail.oldest, oldest);
+        if before == oldest {
             return;
         }
-        let aging = &mut self.routes[entry.route as usize].aging;
-        if let Some(before) = entry.oldest {
+        let aging = &mut self.routes[route].aging;
+        if let Some(before) = before {
             aging.remove(&(before, destination));
         }
         if let Some(received) = oldest {
             aging.insert((received, destination));
         }
-        entry.oldest = oldest;
     }
 }
 

@@ -47,7 +47,8 @@ pub struct Scheduler {
     settings: Arc<Settings>,
     running: bool,
     messages: BTreeMap<QueueId, Message>,
-    destinations: BTreeMap<DestinationId, Destination>,
+    /// Boxed, because a tree that grows at its end leaves half of each node empty.
+    destinations: BTreeMap<DestinationId, Box<Destination>>,
     /// Destinations by their key.
     names: BTreeMap<Arc<str>, DestinationId>,
     routes: Vec<Route>,

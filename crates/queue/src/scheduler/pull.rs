@@ -57,7 +57,7 @@ impl Scheduler {
         connection: &Connection,
     ) -> Result<QueueId, Pulled> {
         let destination = self.destinations.get(&connection.destination).ok_or(Pulled::Enough)?;
-        let (due, message) = destination.waiting.first().copied().ok_or(Pulled::Empty)?;
+        let (due, message) = destination.mail().waiting.first().copied().ok_or(Pulled::Empty)?;
         if due > now {
             return Err(Pulled::Empty);
         }

@@ -48,10 +48,10 @@ impl Scheduler {
             name: name.to_owned(),
             route: route.to_owned(),
             status: status(now, destination),
-            messages: destination.messages,
-            recipients: destination.recipients,
-            held: destination.held,
-            oldest: destination.oldest,
+            messages: destination.mail().messages,
+            recipients: destination.mail().recipients,
+            held: destination.mail().held,
+            oldest: destination.mail().oldest,
             next_attempt: next_attempt(now, destination),
             connections: destination.connections(),
             down: destination.outage().map(|o| o.state),
@@ -124,7 +124,7 @@ impl Scheduler {
         id: DestinationId,
     ) -> (WaitReason, Option<Timestamp>) {
         let destination = self.destinations.get(&id);
-        let active = destination.and_then(Destination::active);
+        let active = destination.and_then(|d| d.active());
         if let Some(outage) = active.and_then(|a| a.outage.as_ref())
             && (due <= now || due <= outage.state.next_trial)
         {
@@ -163,9 +163,9 @@ fn active_reason(now: Timestamp, active: &Active) -> Option<(WaitReason, Option<
 fn status(now: Timestamp, destination: &Destination) -> DestinationStatus {
     if destination.connections() > 0 {
         DestinationStatus::Active
-    } else if destination.recipients == 0 {
+    } else if destination.mail().recipients == 0 {
         DestinationStatus::Idle
-    } else if destination.held == destination.recipients {
+    } else if destination.mail().held == destination.mail().recipients {
         DestinationStatus::Held
     } else if destination.outage().is_some() || !destination.has_due(now) {
         DestinationStatus::Retry

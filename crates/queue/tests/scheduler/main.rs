@@ -1,0 +1,5 @@
+//! The scheduler, driven as the dispatcher drives it, through time that only its own answers move.
+
+mod model;
+mod stories;
+mod world;
