@@ -78,6 +78,12 @@ impl Dispatch {
         Explained { destination: to.name, route, queue }
     }
 
+    /// A settlement of this message is on its way to the disk.
+    #[must_use]
+    pub fn is_settling(&self, id: QueueId) -> bool {
+        lock(&self.inner.settling).has(id)
+    }
+
     /// Messages in the queue, and connections open or being opened.
     #[must_use]
     pub fn load(&self) -> (usize, usize) {

@@ -75,8 +75,8 @@ impl Inner {
             });
         }
         let original = self.beginning(&in_hand.content).await;
-        let notice = self.notice(now, &in_hand.envelope, &original, &failures);
-        self.end_recipients(now, &in_hand, changed, notice);
+        let notices = self.notices(now, &in_hand.envelope, &original, &failures);
+        self.end_recipients(now, &in_hand, changed, notices);
     }
 
     fn end_recipients(
@@ -84,7 +84,7 @@ impl Inner {
         now: Timestamp,
         in_hand: &InHand,
         changed: &[Changed],
-        notice: Option<posthaste_spool::Notice>,
+        notices: Vec<posthaste_spool::Notice>,
     ) {
         let settlement = Settlement {
             tenure: self.tenure,
@@ -92,7 +92,7 @@ impl Inner {
             connections: Vec::new(),
             attempts: Vec::new(),
             changes: changed.iter().map(change).collect(),
-            notices: notice.into_iter().collect(),
+            notices,
             ledger: Vec::new(),
         };
         let done = self.scheduler().message(now, in_hand.envelope.id).is_none();

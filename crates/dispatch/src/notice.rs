@@ -25,20 +25,28 @@ pub(crate) struct Failure {
 }
 
 impl Inner {
-    /// The notice that is owed for these failures of one message, if any.
-    pub(crate) fn notice(
+    /// The notices that are owed for these failures of one message; usually one, or none.
+    pub(crate) fn notices(
         &self,
         now: Timestamp,
         envelope: &Envelope,
         original: &Body,
         failures: &[Failure],
-    ) -> Option<Notice> {
+    ) -> Vec<Notice> {
         let owed: Vec<&Failure> =
             failures.iter().filter(|f| dsn::owed(envelope, f.recipient)).collect();
+        let made = owed.chunks(dsn::MAX_REPORTED);
+        made.filter_map(|part| self.notice(now, envelope, original, part)).collect()
+    }
+
+    fn notice(
+        &self,
+        now: Timestamp,
+        envelope: &Envelope,
+        original: &Body,
+        owed: &[&Failure],
+    ) -> Option<Notice> {
         let to = envelope.reverse_path.mailbox()?;
-        if owed.is_empty() {
-            return None;
-        }
         let id = self.spool.mint(now);
         let hostname = self.settings().hostname.clone();
         let composed = dsn::compose(&dsn::Notice {

@@ -52,11 +52,11 @@ impl Inner {
             self.counters.outcome(result.outcome);
         }
         let failures = failures(&changed, &told);
-        let notice = if failures.is_empty() {
-            None
+        let notices = if failures.is_empty() {
+            Vec::new()
         } else {
             let original = self.beginning(&in_hand.content).await;
-            self.notice(now, &in_hand.envelope, &original, &failures)
+            self.notices(now, &in_hand.envelope, &original, &failures)
         };
         lock(&self.fresh).forget(work.message);
         let settlement = Settlement {
@@ -72,7 +72,7 @@ impl Inner {
                 observations: told.observations,
             }],
             changes: changed.iter().map(change).collect(),
-            notices: notice.into_iter().collect(),
+            notices,
             ledger,
         };
         self.submit(&in_hand.envelope, settlement, done)

@@ -45,6 +45,11 @@ impl Settling {
         }
     }
 
+    /// A settlement of this message is under way.
+    pub(crate) fn has(&self, id: QueueId) -> bool {
+        self.messages.contains_key(&id)
+    }
+
     /// A connection stands.
     pub(crate) fn remember_host(&mut self, id: ConnectionId, host: &str, peer: SocketAddr) {
         self.hosts.insert(id, (host.to_owned(), peer));

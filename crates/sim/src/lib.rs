@@ -1,1 +1,14 @@
-//! Scenarios and invariant checkers: the agents and the real spool in the virtual world
+//! Whole mail systems in virtual time: the agents as they are, on `io-sim`, with scripted peers around them.
+//!
+//! Rooms: [`system`] builds and breaks one, [`client`] hands mail in, [`check`] holds the outcome to the
+//! promises of the design, [`chaos`] makes a random story of a seed. The checkers look from outside only: at
+//! what clients were told, what peers took, what the event log and the store say.
+
+pub mod chaos;
+pub mod check;
+pub mod client;
+pub mod system;
+
+pub use check::Verdict;
+pub use client::{Handed, Ledger};
+pub use system::{MailSystem, Plan, Store};

@@ -17,6 +17,7 @@ struct Session<'a> {
     world: &'a World,
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
+    chunk: Vec<u8>,
     from: Option<String>,
     to: Vec<String>,
 }
@@ -35,8 +36,15 @@ pub(super) async fn run(host: &MailHost, world: &World, stream: Box<dyn Stream>)
         state.open += 1;
         state.most_open = state.most_open.max(state.open);
     }
-    let mut session =
-        Session { host, world, stream, buffer: Vec::new(), from: None, to: Vec::new() };
+    let mut session = Session {
+        host,
+        world,
+        stream,
+        buffer: Vec::new(),
+        chunk: vec![0; READ_SIZE],
+        from: None,
+        to: Vec::new(),
+    };
     // A broken connection is part of the play.
     let _ = session.play().await;
     let _ = session.stream.shutdown().await;
@@ -222,9 +230,8 @@ impl Session<'_> {
     }
 
     async fn fill(&mut self) -> io::Result<bool> {
-        let mut chunk = vec![0; READ_SIZE];
-        let read = self.stream.read(&mut chunk).await?;
-        self.buffer.extend_from_slice(&chunk[..read]);
+        let read = self.stream.read(&mut self.chunk).await?;
+        self.buffer.extend_from_slice(&self.chunk[..read]);
         Ok(read > 0)
     }
 
@@ -268,17 +275,16 @@ impl Session<'_> {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|w| w == needle)
+    memchr::memmem::find(haystack, needle)
 }
 
 fn unstuff(stuffed: &[u8]) -> Vec<u8> {
     let mut content = Vec::with_capacity(stuffed.len());
-    let mut line_start = true;
-    for &octet in stuffed {
-        if !(line_start && octet == b'.') {
-            content.push(octet);
-        }
-        line_start = octet == b'\n';
+    let mut rest = stuffed.strip_prefix(b".").unwrap_or(stuffed);
+    while let Some(dot) = find(rest, b"\n.") {
+        content.extend_from_slice(&rest[..=dot]);
+        rest = &rest[dot + 2..];
     }
+    content.extend_from_slice(rest);
     content
 }

@@ -1,0 +1,259 @@
+//! One mail system: a relay under test, a client, a DNS server, mail hosts for some domains.
+
+use crate::client::{self, Ledger};
+use posthaste_delivery::Courier;
+use posthaste_dispatch::Dispatch;
+use posthaste_dns::Resolver;
+use posthaste_io_sim::{Crash, Host, Run, Sim};
+use posthaste_mail::QueueId;
+use posthaste_peers::dns::{DnsServer, Zone};
+use posthaste_peers::mail::MailHost;
+use posthaste_queue::Scheduler;
+use posthaste_reception::{Listener, Network, Reception};
+use posthaste_route::Table;
+use posthaste_spool::memory::MemorySpool;
+use posthaste_spool::{Live, Spool};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+const RELAY: &str = "11.0.0.1";
+const CLIENT: &str = "11.0.0.2";
+const DNS: &str = "11.0.0.3";
+
+/// What a system looks like.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Domains, each with its number of mail hosts (equal steps of preference).
+    pub domains: Vec<(String, usize)>,
+    /// Limits, schedule and lifetimes of the queue.
+    pub queue: posthaste_queue::Settings,
+    /// The store.
+    pub store: Store,
+}
+
+/// Which store the relay has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// In memory; survives crashes as if every write were durable at once.
+    Memory,
+}
+
+/// A mail system under test.
+pub struct MailSystem {
+    /// The simulation.
+    pub sim: Sim,
+    /// The relay's machine.
+    pub relay: Host,
+    /// The DNS server's machine.
+    pub dns_host: Host,
+    /// The DNS server.
+    pub dns: DnsServer,
+    /// What was handed in.
+    pub ledger: Ledger,
+    client: Host,
+    hosts: BTreeMap<String, (Host, MailHost)>,
+    plan: Plan,
+    memory: Arc<MemorySpool>,
+    running: Arc<Mutex<Option<Running>>>,
+}
+
+/// The agents of the relay's present life.
+#[derive(Clone)]
+pub struct Running {
+    /// The store.
+    pub spool: Arc<dyn Spool>,
+    /// The dispatcher.
+    pub dispatch: Dispatch,
+    /// The reception.
+    pub reception: Reception,
+    /// Recovery is done, and the listener stands.
+    pub ready: bool,
+}
+
+impl MailSystem {
+    /// Builds a system and starts all of it. The sender's domain `sender.test` has one mail host.
+    #[must_use]
+    pub fn new(seed: u64, plan: Plan) -> Self {
+        let sim = Sim::new(seed);
+        let relay = sim.host("relay", &[ip(RELAY)]);
+        let client = sim.host("client", &[ip(CLIENT)]);
+        let dns_host = sim.host("dns", &[ip(DNS)]);
+        let mut plan = plan;
+        plan.domains.push(("sender.test".into(), 1));
+        let mut zone = String::new();
+        let mut hosts = BTreeMap::new();
+        for (d, (domain, count)) in plan.domains.iter().enumerate() {
+            for h in 0..*count {
+                let name = format!("mx{h}.{domain}");
+                let address = format!("11.0.{}.{}", d + 1, h + 1);
+                let machine = sim.host(&name, &[ip(&address)]);
+                let preference = 10 * (h + 1);
+                zone.push_str(&format!("{domain} MX {preference} {name}\n{name} A {address}\n"));
+                let host = MailHost::new(&name);
+                let (server, world) = (host.clone(), machine.world());
+                let at = SocketAddr::new(ip(&address), 25);
+                machine.spawn("mail host", async move {
+                    server.serve(world, at).await.expect("a free address");
+                });
+                hosts.insert(name, (machine, host));
+            }
+        }
+        let dns = DnsServer::new(Zone::parse(&zone).expect("a zone"));
+        let (server, world) = (dns.clone(), dns_host.world());
+        dns_host.spawn("dns", async move {
+            server.start(&world, SocketAddr::new(ip(DNS), 53)).await.expect("a free address");
+        });
+        let (ledger, running) = (Ledger::default(), Arc::default());
+        let memory = Arc::new(MemorySpool::new());
+        let mut system =
+            Self { sim, relay, dns_host, dns, ledger, client, hosts, plan, memory, running };
+        system.start();
+        system
+    }
+
+    /// A mail host by name.
+    ///
+    /// # Panics
+    /// When the plan has none of that name.
+    #[must_use]
+    pub fn host(&self, name: &str) -> &(Host, MailHost) {
+        self.hosts.get(name).unwrap_or_else(|| panic!("no mail host {name}"))
+    }
+
+    /// All mail hosts.
+    pub fn hosts(&self) -> impl Iterator<Item = (&String, &(Host, MailHost))> {
+        self.hosts.iter()
+    }
+
+    /// The relay's agents, when it is up.
+    #[must_use]
+    pub fn running(&self) -> Option<Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// True when the relay accepts and delivers.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.running().is_some_and(|r| r.ready)
+    }
+
+    /// Brings the relay down.
+    pub fn crash(&mut self, crash: Crash) {
+        self.relay.crash(crash);
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Starts the relay again.
+    pub fn restart(&mut self) {
+        let _ = self.relay.restart();
+        self.start();
+    }
+
+    /// Hands a message in, from a task of the client's.
+    pub fn send(&self, number: u32, from: &str, to: &[String], octets: usize) {
+        let (world, ledger) = (self.client.world(), self.ledger.clone());
+        let (from, to) = (from.to_owned(), to.to_vec());
+        self.client.spawn("hand in", async move {
+            let server = SocketAddr::new(ip(RELAY), 25);
+            client::hand_in(&world, &ledger, server, number, &from, &to, octets).await;
+        });
+    }
+
+    /// Runs until the condition, asked every `every` of virtual time.
+    pub fn run_until(
+        &self,
+        limit: Duration,
+        every: Duration,
+        mut met: impl FnMut(&Self) -> bool,
+    ) -> bool {
+        let end = self.sim.now() + limit;
+        while self.sim.now() < end {
+            if met(self) {
+                return true;
+            }
+            let until = self.sim.now() + every;
+            let ended = self.sim.run_until(every, || false);
+            // Nothing more will happen by itself: time passes all the same.
+            if matches!(ended, Run::Stuck(_)) && self.sim.now() < until {
+                return met(self);
+            }
+        }
+        met(self)
+    }
+
+    /// Live messages as the store has them.
+    ///
+    /// # Panics
+    /// When the relay is down.
+    #[must_use]
+    pub fn live(&self) -> Vec<Live> {
+        let spool = self.running().expect("the relay is up").spool;
+        self.sim.block_on(&self.relay, async move {
+            let (mut all, mut after) = (Vec::new(), QueueId::MIN);
+            loop {
+                let page = spool.live(after, 1000).await.expect("a readable store");
+                all.extend(page.items);
+                match page.next {
+                    Some(next) => after = next,
+                    None => return all,
+                }
+            }
+        })
+    }
+
+    fn open_store(&mut self) -> Arc<dyn Spool> {
+        match self.plan.store {
+            Store::Memory => {
+                self.memory = Arc::new(self.memory.reopen());
+                Arc::clone(&self.memory) as Arc<dyn Spool>
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        let spool = self.open_store();
+        let world = self.relay.world();
+        let dns = posthaste_dns::Settings {
+            servers: vec![SocketAddr::new(ip(DNS), 53)],
+            ..Default::default()
+        };
+        let resolver = Arc::new(Resolver::new(world.clone(), dns));
+        let delivery = posthaste_delivery::Settings {
+            hostname: "relay.test".into(),
+            own_addresses: vec![ip(RELAY)],
+            ..Default::default()
+        };
+        let courier = Courier::new(world.clone(), resolver, Arc::new(delivery));
+        let settings =
+            posthaste_dispatch::Settings { hostname: "relay.test".into(), ..Default::default() };
+        let scheduler = Scheduler::new(self.plan.queue.clone());
+        let dispatch = Dispatch::new(
+            Arc::clone(&spool),
+            courier,
+            Arc::new(Table::default()),
+            scheduler,
+            Arc::new(settings),
+        );
+        let at = SocketAddr::new(ip(RELAY), 25);
+        let mut accept = posthaste_reception::Settings::new("relay.test");
+        accept.listeners = vec![Listener::new("smtp", at)];
+        accept.relay_networks = vec!["11.0.0.0/24".parse::<Network>().expect("a network")];
+        let reception = Reception::new(world.clone(), Arc::clone(&spool), accept);
+        let running = Arc::clone(&self.running);
+        let set = move |value| *running.lock().unwrap_or_else(PoisonError::into_inner) = value;
+        let present = Running { spool, dispatch, reception, ready: false };
+        set(Some(present.clone()));
+        self.relay.spawn("start", async move {
+            present.dispatch.recover().await.expect("a readable store");
+            let listener = world.net.listen(at, 64).await.expect("a free address");
+            set(Some(Running { ready: true, ..present.clone() }));
+            present.reception.serve(listener, "smtp").await;
+        });
+    }
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
