@@ -5,6 +5,7 @@
 use super::setting::{Setting, Text, Wrong, quote, wrong, wrong_type};
 use posthaste_mail::address::{check_domain_name, parse_literal};
 use posthaste_queue::schedule::Step;
+use posthaste_reception::{Network, NetworkError};
 use posthaste_route::{Pattern, SmartHost};
 use std::net::{IpAddr, SocketAddr};
 use toml::Spanned;
@@ -13,15 +14,6 @@ use toml::de::DeValue;
 /// A domain name, in lower case.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Domain(pub(crate) String);
-
-/// A network in CIDR notation (RFC 4632, RFC 4291 section 2.3), host bits zero.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Network {
-    /// Its first address.
-    pub(crate) first: IpAddr,
-    /// Leading bits that count: 0 to 32 or 128.
-    pub(crate) prefix: u8,
-}
 
 /// How a route sends.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -72,56 +64,15 @@ impl Text for Domain {
     }
 }
 
-impl Network {
-    /// Whether an address lies in it. An IPv4 address mapped into IPv6 counts as the IPv4 address it is.
-    #[cfg(test)]
-    pub(crate) fn contains(self, ip: IpAddr) -> bool {
-        Self { first: ip.to_canonical(), prefix: self.prefix }.masked() == Some(self.first)
-    }
-
-    /// The first address of the network that `first` lies in; `None` when the prefix is too long.
-    fn masked(self) -> Option<IpAddr> {
-        match self.first {
-            IpAddr::V4(ip) => {
-                let keep = 32u32.checked_sub(self.prefix.into())?;
-                let mask = u32::MAX.checked_shl(keep).unwrap_or(0);
-                Some(IpAddr::V4((ip.to_bits() & mask).into()))
-            }
-            IpAddr::V6(ip) => {
-                let keep = 128u32.checked_sub(self.prefix.into())?;
-                let mask = u128::MAX.checked_shl(keep).unwrap_or(0);
-                Some(IpAddr::V6((ip.to_bits() & mask).into()))
-            }
-        }
-    }
-}
-
 impl Text for Network {
     const EXPECTED: &'static str = "a network such as \"192.0.2.0/24\" or \"2001:db8::/32\"";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(a, p)| (a, Some(p)));
-        let first: IpAddr =
-            address.parse().map_err(|_| format!("\"{address}\" is not an address"))?;
-        let all = if first.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            Some(digits) => {
-                digits.parse().map_err(|_| format!("\"{digits}\" is not a prefix length"))?
-            }
-            None => all,
-        };
-        let network = Self { first, prefix };
-        match network.masked() {
-            None => Err(format!("the prefix length {prefix} is over {all}")),
-            Some(masked) if masked != first => {
-                Err(format!("\"{text}\" has host bits set; write \"{masked}/{prefix}\""))
-            }
-            Some(_) => Ok(network),
-        }
+        text.parse().map_err(|error: NetworkError| format!("\"{text}\": {error}"))
     }
 
     fn to_text(&self) -> String {
-        format!("{}/{}", self.first, self.prefix)
+        self.to_string()
     }
 }
 
@@ -305,30 +256,6 @@ impl Setting for Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn networks_hold_what_they_say() {
-        let network = |t: &str| Network::from_text(t).unwrap();
-        for (text, inside, outside) in [
-            ("127.0.0.0/8", "127.9.9.9", "128.0.0.1"),
-            ("192.0.2.1", "192.0.2.1", "192.0.2.2"),
-            ("0.0.0.0/0", "8.8.8.8", "::1"),
-            ("2001:db8::/32", "2001:db8:1::1", "2001:db9::1"),
-            ("::/0", "::1", "127.0.0.1"),
-            ("127.0.0.0/8", "::ffff:127.0.0.1", "::ffff:128.0.0.1"),
-        ] {
-            assert!(network(text).contains(inside.parse().unwrap()), "{text} has {inside}");
-            assert!(!network(text).contains(outside.parse().unwrap()), "{text} has no {outside}");
-        }
-        for (text, why) in [
-            ("192.0.2.1/24", "\"192.0.2.1/24\" has host bits set; write \"192.0.2.0/24\""),
-            ("192.0.2.0/33", "the prefix length 33 is over 32"),
-            ("example.org", "\"example.org\" is not an address"),
-            ("::/x", "\"x\" is not a prefix length"),
-        ] {
-            assert_eq!(Network::from_text(text).unwrap_err(), why);
-        }
-    }
 
     #[test]
     fn next_hops_are_written_in_many_ways() {

@@ -6,8 +6,11 @@
 mod complain;
 mod file;
 mod kinds;
+mod lower;
 mod read;
+mod receive;
 mod routes;
+mod send;
 mod setting;
 mod show;
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! `[[route]]`: which recipients, and how to send to them. The first one that matches sends; what none matches
 //! goes by MX.
 
-use super::file::schedule;
 use super::kinds::Via;
 use super::read::{Preset, Section};
+use super::send::schedule;
 use super::setting::Word;
 use posthaste_queue::schedule::Schedule;
 use posthaste_route::{EightBit, Families, Pattern};

@@ -1,9 +1,11 @@
 //! The configuration as an operator meets it: what is wrong with a file, in full; what a file comes to.
 
-use super::file::{BareNewline, Config, ListenerKind, Surroundings, read};
+use super::file::{Config, Surroundings, read};
 use super::kinds::{AdminAddress, NextHop, Servers, Via};
 use super::show::as_toml;
+use posthaste_reception::ListenerKind;
 use posthaste_route::Pattern;
+use posthaste_smtp::server::BareNewline;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,11 +29,11 @@ fn complaints(text: &str) -> String {
 fn without_a_file_it_is_a_relay_for_this_machine() {
     let config = good("");
     assert_eq!(config.hostname.0, "machine.example");
-    assert_eq!(config.data, PathBuf::from("/etc/posthaste/./posthaste-data"));
+    assert_eq!(config.data, PathBuf::from("/etc/posthaste/posthaste-data"));
     assert_eq!(config.listeners.len(), 1);
     assert_eq!(config.listeners[0].address.to_string(), "127.0.0.1:2525");
     assert_eq!(config.listeners[0].kind, ListenerKind::Relay);
-    assert_eq!(config.listeners[0].bare_newline, BareNewline::Normalize);
+    assert_eq!(config.listeners[0].bare_newline, None);
     let relays = |ip: &str| config.relay_networks.iter().any(|n| n.contains(ip.parse().unwrap()));
     assert!(relays("127.0.0.1") && relays("::1") && !relays("192.0.2.1") && !relays("10.0.0.1"));
     assert_eq!(config.routes.len(), 1);
@@ -56,6 +58,7 @@ fn a_whole_file_is_read() {
         [[listener]]
         address = "[::]:25"
         kind = "mx"
+        bare_newline = "normalize"
 
         [[listener]]
         name = "inside"
@@ -87,7 +90,8 @@ fn a_whole_file_is_read() {
     );
     assert_eq!(config.hostname.0, "mail.example.org");
     assert_eq!(config.listeners[0].name, "mx");
-    assert_eq!(config.listeners[0].bare_newline, BareNewline::Reject);
+    assert_eq!(config.listeners[0].kind, ListenerKind::Inbound);
+    assert_eq!(config.listeners[0].bare_newline, Some(BareNewline::Normalize));
     assert_eq!(config.listeners[1].name, "inside");
     assert_eq!(config.retry.expire_after, Duration::from_secs(2 * 86_400), "profile exchange");
     assert_eq!(config.retry.later, [Duration::from_secs(600)], "profile exchange");
@@ -119,7 +123,8 @@ fn every_error_has_its_place_and_says_what_to_do() {
         (
             "[limits]\nzzz = 1",
             "p.toml:2:1: unknown setting `zzz` in [limits]; known here: message_size, recipients, \
-             sessions, sessions_per_client, commands, errors, hops, loops, receive_memory",
+             sessions, sessions_per_client, sessions_per_relay_client, commands, errors, command_timeout, \
+             data_timeout, message_timeout, receive_memory, hops, own_hops",
         ),
         (
             "expire_after = 5",
@@ -142,7 +147,7 @@ fn every_error_has_its_place_and_says_what_to_do() {
         ),
         (
             "relay_networks = [\"10.0.0.0/8\", \"10.0.0.1/8\"]",
-            "p.toml:1:33: `relay_networks`: \"10.0.0.1/8\" has host bits set; write \"10.0.0.0/8\"; \
+            "p.toml:1:33: `relay_networks`: \"10.0.0.1/8\": the address has bits behind its prefix; the network is 10.0.0.0/8; \
              expected a network such as \"192.0.2.0/24\" or \"2001:db8::/32\"",
         ),
         (
@@ -216,7 +221,7 @@ fn what_is_shown_reads_as_the_same_settings_and_names_its_origin() {
     for line in [
         "hostname = \"a.example\"                           # p.toml:1",
         "recipients = 500                                 # p.toml:7",
-        "sessions = 5000                                  # default",
+        "sessions = 1000                                  # default",
         "allow_private = true                             # default: default of fixed next hops",
         "# expire_after is not set                        # default: as for all mail",
         "to = [\"*\"]                                       # default: what no other route matches",

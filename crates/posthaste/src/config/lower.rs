@@ -1,0 +1,213 @@
+//! From the configuration to each agent's own settings. Pure: what must be read from the machine is given.
+
+use super::file::Config;
+use super::kinds::{Servers, Via};
+use super::routes::RouteRule;
+use posthaste_queue::Schedule;
+use posthaste_queue::schedule::{RouteRetry, Step};
+use posthaste_route::{Action, Route, Table};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What the settings of the agents need of the machine.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Machine {
+    /// The text of `/etc/resolv.conf`.
+    pub(crate) resolv_conf: String,
+    /// The addresses of the interfaces, loopback included.
+    pub(crate) addresses: Vec<IpAddr>,
+}
+
+/// Every agent's settings.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Lowered {
+    pub(crate) reception: posthaste_reception::Settings,
+    pub(crate) dns: posthaste_dns::Settings,
+    pub(crate) routes: Arc<Table>,
+    pub(crate) delivery: Arc<posthaste_delivery::Settings>,
+    pub(crate) queue: posthaste_queue::Settings,
+    pub(crate) dispatch: Arc<posthaste_dispatch::Settings>,
+    pub(crate) admin: posthaste_admin::Settings,
+}
+
+impl Config {
+    /// The settings of all agents.
+    pub(crate) fn lower(&self, machine: &Machine) -> Lowered {
+        Lowered {
+            reception: self.reception(),
+            dns: self.dns(machine),
+            routes: Arc::new(Table::new(self.routes.iter().map(route).collect())),
+            delivery: Arc::new(self.attempts(machine)),
+            queue: self.queue(),
+            dispatch: Arc::new(posthaste_dispatch::Settings {
+                hostname: self.hostname.0.clone(),
+                ..posthaste_dispatch::Settings::default()
+            }),
+            admin: posthaste_admin::Settings {
+                events: self.log.events.clone(),
+                message_size: usize::try_from(self.limits.message_size).unwrap_or(usize::MAX),
+            },
+        }
+    }
+
+    fn reception(&self) -> posthaste_reception::Settings {
+        posthaste_reception::Settings {
+            listeners: self.listeners.clone(),
+            relay_networks: self.relay_networks.clone(),
+            own_domains: self.domains.iter().map(|domain| domain.0.clone()).collect(),
+            limits: self.limits,
+            ..posthaste_reception::Settings::new(self.hostname.0.clone())
+        }
+    }
+
+    fn dns(&self, machine: &Machine) -> posthaste_dns::Settings {
+        let servers = match &self.resolver.servers {
+            Servers::System => posthaste_dns::system_servers(&machine.resolv_conf),
+            Servers::These(servers) => servers.clone(),
+        };
+        posthaste_dns::Settings {
+            servers,
+            try_limit: self.resolver.try_limit,
+            total_limit: self.resolver.total_limit,
+            cache_entries: self.resolver.cache_entries,
+            ..posthaste_dns::Settings::default()
+        }
+    }
+
+    fn attempts(&self, machine: &Machine) -> posthaste_delivery::Settings {
+        let mut own_addresses = self.delivery.own_addresses.clone();
+        own_addresses.extend(&machine.addresses);
+        own_addresses.extend(self.listeners.iter().map(|l| l.address.ip()));
+        own_addresses.retain(|ip| !ip.is_unspecified());
+        own_addresses.sort_unstable();
+        own_addresses.dedup();
+        posthaste_delivery::Settings {
+            hostname: self.hostname.0.clone(),
+            own_addresses,
+            connect_limit: self.delivery.connect_limit,
+            attempt_limit: self.delivery.attempt_limit,
+            hosts_per_attempt: self.delivery.hosts_per_attempt,
+            ..posthaste_delivery::Settings::default()
+        }
+    }
+
+    fn queue(&self) -> posthaste_queue::Settings {
+        let special = |rule: &RouteRule| {
+            let own = rule.retry.is_some() || rule.expire_after.is_some();
+            own.then(|| (rule.name.clone(), self.route_retry(rule)))
+        };
+        let routes: BTreeMap<String, RouteRetry> = self.routes.iter().filter_map(special).collect();
+        posthaste_queue::Settings {
+            schedule: self.scaled(&self.retry),
+            routes,
+            limits: self.delivery.limits,
+            drain: self.delivery.drain,
+            seed: seed(&self.hostname.0),
+        }
+    }
+
+    fn route_retry(&self, rule: &RouteRule) -> RouteRetry {
+        RouteRetry {
+            schedule: rule.retry.as_ref().map(|own| self.scaled(own)),
+            expire_after: rule.expire_after.map(|after| self.faster(after)),
+        }
+    }
+
+    fn scaled(&self, schedule: &Schedule) -> Schedule {
+        let step = |step: Step| Step { every: self.faster(step.every), ..step };
+        Schedule {
+            glitch: step(schedule.glitch),
+            transient: step(schedule.transient),
+            later: schedule.later.iter().map(|distance| self.faster(*distance)).collect(),
+            jitter: schedule.jitter,
+            expire_after: self.faster(schedule.expire_after),
+        }
+    }
+
+    /// A duration of the retry, notice and expiry clocks.
+    fn faster(&self, duration: Duration) -> Duration {
+        duration.div_f64(self.clock_scale)
+    }
+}
+
+fn route(rule: &RouteRule) -> Route {
+    let action = match &rule.via {
+        Via::Mx => Action::Mx { port: rule.port },
+        Via::Hosts(hosts) => {
+            Action::SmartHosts { hosts: hosts.iter().map(|hop| hop.with_port(rule.port)).collect() }
+        }
+    };
+    Route {
+        name: rule.name.clone(),
+        to: rule.to.clone(),
+        action,
+        sources: rule.source.clone(),
+        allow_private: rule.allow_private,
+        eight_bit: rule.eight_bit,
+        families: rule.families,
+    }
+}
+
+/// A number from a name (FNV-1a): the same at every start, another on every machine.
+fn seed(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::file::{Surroundings, read};
+    use super::*;
+    use posthaste_mail::Host;
+
+    fn lowered(text: &str) -> Lowered {
+        let around = Surroundings {
+            allow_clock_scale: true,
+            machine_name: "machine.example".into(),
+            folder: "/data".into(),
+        };
+        let (config, _) = read("p.toml", text, &around).unwrap_or_else(|e| panic!("{e}"));
+        config.lower(&Machine {
+            resolv_conf: "nameserver 192.0.2.53\n".into(),
+            addresses: vec!["127.0.0.1".parse().unwrap(), "192.0.2.9".parse().unwrap()],
+        })
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_agents() {
+        let lowered = lowered("");
+        assert_eq!(lowered.queue.schedule, Schedule::default());
+        assert_eq!(lowered.queue.limits, posthaste_queue::settings::Limits::default());
+        assert_eq!(*lowered.routes, Table::default());
+        assert_eq!(lowered.reception.limits, posthaste_reception::Limits::default());
+        assert_eq!(lowered.dns.servers, ["192.0.2.53:53".parse().unwrap()]);
+        assert_eq!(lowered.delivery.hostname, "machine.example");
+        assert_eq!(lowered.delivery.own_addresses.len(), 2);
+    }
+
+    #[test]
+    fn a_route_keeps_its_own_retries_and_ports() {
+        let lowered = lowered(
+            "[[route]]\nto = [\"b.example\"]\nvia = [\"10.0.0.5\", \"10.0.0.6:587\"]\nport = 2525\n\
+             expire_after = \"1h\"\nretry.jitter = 0\n",
+        );
+        let (_, route) = lowered.routes.find(Host::Name("b.example")).unwrap();
+        assert_eq!(route.destination(Host::Name("b.example")), "10.0.0.5:2525,10.0.0.6:587");
+        assert_eq!(lowered.queue.expire_after("b.example"), Duration::from_secs(3600));
+        assert_eq!(lowered.queue.schedule_for("b.example").jitter, 0);
+        assert_eq!(lowered.queue.schedule_for("default").jitter, 20);
+        assert_eq!(lowered.queue.expire_after("default"), Schedule::default().expire_after);
+    }
+
+    #[test]
+    fn a_scaled_clock_makes_retries_and_expiry_faster_and_nothing_else() {
+        let lowered = lowered("clock_scale = 60\n");
+        assert_eq!(lowered.queue.schedule.glitch.every, Duration::from_secs(1));
+        assert_eq!(lowered.queue.schedule.later[0], Duration::from_secs(10));
+        assert_eq!(lowered.queue.schedule.expire_after, Duration::from_secs(7200));
+        assert_eq!(lowered.delivery.connect_limit, Duration::from_secs(20));
+    }
+}

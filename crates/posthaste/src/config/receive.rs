@@ -1,0 +1,107 @@
+//! `[[listener]]` and `[limits]`: where mail comes in, and how much of it.
+
+use super::read::{Preset, Section};
+use super::setting::{Size, Word};
+use posthaste_reception::{Limits, Listener, ListenerKind};
+use posthaste_smtp::server::BareNewline;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// Where a relay listens without configuration.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2525);
+const MAX_LISTENERS: usize = 64;
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// The listeners in order; without any, one for this machine.
+pub(super) fn listeners(top: &Section<'_, '_>) -> Vec<Listener> {
+    let mut sections = top.list("listener");
+    if sections.is_empty() {
+        sections.push(top.absent("listener", 1));
+    }
+    if sections.len() > MAX_LISTENERS {
+        top.complain("listener", format!("there are more than {MAX_LISTENERS} listeners"));
+    }
+    let mut seen: Vec<Listener> = Vec::new();
+    for (index, section) in sections.into_iter().enumerate() {
+        let listener = listener(&section, index);
+        if seen.iter().any(|l| l.address == listener.address && l.address.port() != 0) {
+            let what = format!("two listeners have the address {}", listener.address);
+            section.complain("address", what);
+        }
+        if seen.iter().any(|l| l.name == listener.name) {
+            section.complain("name", format!("two listeners have the name \"{}\"", listener.name));
+        }
+        seen.push(listener);
+        section.finish();
+    }
+    seen
+}
+
+fn listener(section: &Section<'_, '_>, index: usize) -> Listener {
+    let kind = section.take("kind", ListenerKind::Relay);
+    let word = match kind {
+        ListenerKind::Relay => "relay",
+        ListenerKind::Inbound => "mx",
+    };
+    let name = if index == 0 { word.to_owned() } else { format!("{word}-{}", index + 1) };
+    if index > 0 && !section.has("address") {
+        let what = "`listener.address` is missing; write address = \"127.0.0.1:2525\"";
+        section.complain("address", what);
+    }
+    let why = "normalize for relay networks, reject for strangers";
+    Listener {
+        name: section.take("name", Preset::because(name, "its kind")),
+        address: section.take("address", DEFAULT_LISTEN),
+        kind,
+        bare_newline: section.take_optional("bare_newline", why),
+    }
+}
+
+/// The limits of receiving.
+pub(super) fn limits(section: Section<'_, '_>) -> Limits {
+    let base = Limits::default();
+    let count = |key, preset: usize| {
+        let preset = u64::try_from(preset).unwrap_or(u64::MAX);
+        usize::try_from(section.take_in(key, preset, 1..=1_000_000)).unwrap_or(usize::MAX)
+    };
+    let size =
+        |key, preset: u64, most: u64| section.take_in(key, Size(preset), Size(1000)..=Size(most)).0;
+    let time = |key, preset: Duration| section.take_in(key, preset, SECOND..=24 * HOUR);
+    let limits = Limits {
+        message_size: size("message_size", base.message_size, 10_000_000_000),
+        recipients: section.take_in("recipients", base.recipients, 100..=100_000),
+        sessions: count("sessions", base.sessions),
+        sessions_per_client: count("sessions_per_client", base.sessions_per_client),
+        sessions_per_relay_client: count(
+            "sessions_per_relay_client",
+            base.sessions_per_relay_client,
+        ),
+        commands: section.take_in("commands", base.commands, 100..=100_000_000),
+        errors: section.take_in("errors", base.errors, 1..=10_000),
+        command_timeout: time("command_timeout", base.command_timeout),
+        data_timeout: time("data_timeout", base.data_timeout),
+        message_timeout: time("message_timeout", base.message_timeout),
+        receive_budget: memory(&section, base.receive_budget),
+        hops: section.take_in("hops", base.hops, 10..=1000),
+        own_hops: section.take_in("own_hops", base.own_hops, 1..=100),
+        ..base
+    };
+    section.finish();
+    limits
+}
+
+fn memory(section: &Section<'_, '_>, preset: usize) -> usize {
+    let preset = Size(u64::try_from(preset).unwrap_or(u64::MAX));
+    let memory = section.take_in("receive_memory", preset, Size(1 << 20)..=Size(1 << 40));
+    usize::try_from(memory.0).unwrap_or(usize::MAX)
+}
+
+impl Word for ListenerKind {
+    const WORDS: &'static [(&'static str, Self)] = &[("relay", Self::Relay), ("mx", Self::Inbound)];
+}
+
+impl Word for BareNewline {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("reject", Self::Reject), ("normalize", Self::Normalize)];
+}
