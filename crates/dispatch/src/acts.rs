@@ -32,8 +32,7 @@ impl Dispatch {
         match what {
             Retry::Messages(ids) => {
                 for &id in ids {
-                    let now = inner.world.wall();
-                    let changed = inner.scheduler().retry_message(now, id, None);
+                    let changed = inner.retry_message(id);
                     count += inner.store_act(changed).await;
                 }
             }
@@ -55,6 +54,21 @@ impl Dispatch {
 }
 
 impl Inner {
+    /// Due now; and where it waits for the trial of a destination, that is due as well.
+    fn retry_message(&self, id: QueueId) -> Vec<Changed> {
+        let now = self.world.wall();
+        let mut scheduler = self.scheduler();
+        let Some(view) = scheduler.message(now, id) else { return Vec::new() };
+        let mut destinations: Vec<_> = view.recipients.iter().map(|r| r.destination).collect();
+        destinations.sort_unstable();
+        destinations.dedup();
+        for destination in destinations {
+            let none = scheduler.retry_destination(now, destination, 0);
+            debug_assert!(none.is_empty(), "only the trial was asked for");
+        }
+        scheduler.retry_message(now, id, None)
+    }
+
     /// Stores new states, message by message; answers how many recipients.
     async fn store_act(&self, changed: Vec<Changed>) -> u64 {
         let mut waiting: Vec<Pending> = Vec::new();

@@ -74,7 +74,10 @@ impl Serving {
             let pulled = self.inner.scheduler().pull(now, &self.ticket, limit);
             match pulled {
                 Pulled::Work(work) => {
-                    if self.work(&work).await == Then::Stop {
+                    self.inner.counters.taken(work.recipients.len());
+                    let then = self.work(&work).await;
+                    self.inner.counters.given_back(work.recipients.len());
+                    if then == Then::Stop {
                         return;
                     }
                 }

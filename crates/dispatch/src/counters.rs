@@ -15,6 +15,7 @@ pub struct Counters {
     notices: AtomicU64,
     connections: AtomicU64,
     unreached: AtomicU64,
+    in_flight: AtomicU64,
 }
 
 /// What the counters say. Recipients, but for `accepted` and `notices` (messages), `connections` and
@@ -39,6 +40,8 @@ pub struct Numbers {
     pub connections: u64,
     /// Connections that did not come about.
     pub unreached: u64,
+    /// Recipients in an attempt right now.
+    pub in_flight: u64,
 }
 
 impl Counters {
@@ -69,6 +72,14 @@ impl Counters {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn taken(&self, recipients: usize) {
+        self.in_flight.fetch_add(recipients as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn given_back(&self, recipients: usize) {
+        self.in_flight.fetch_sub(recipients as u64, Ordering::Relaxed);
+    }
+
     /// The numbers now.
     #[must_use]
     pub fn read(&self) -> Numbers {
@@ -83,6 +94,7 @@ impl Counters {
             notices: of(&self.notices),
             connections: of(&self.connections),
             unreached: of(&self.unreached),
+            in_flight: of(&self.in_flight),
         }
     }
 }

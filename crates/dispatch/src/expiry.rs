@@ -2,12 +2,11 @@
 
 use crate::content::InHand;
 use crate::notice::Failure;
-use crate::outages::fault_of;
 use crate::settle::change;
 use crate::{Inner, destination, lock};
 use futures_util::future::select;
-use posthaste_evidence::{Fault, Outcome, RecipientResult};
-use posthaste_mail::{Envelope, Timestamp};
+use posthaste_evidence::Fault;
+use posthaste_mail::Timestamp;
 use posthaste_queue::{Changed, Forgotten};
 use posthaste_spool::{Content, LedgerKey, Settlement};
 use std::sync::Arc;
@@ -64,13 +63,14 @@ impl Inner {
         let Some(first) = changed.first() else { return };
         let now = self.world.wall();
         let Ok(Some(in_hand)) = self.in_hand(first.message).await else { return };
+        let history = self.spool.history(first.message).await.unwrap_or_default();
         let mut failures = Vec::with_capacity(changed.len());
         for change in changed {
             self.counters.expired();
             failures.push(Failure {
                 recipient: change.recipient,
                 fault: Fault::Expired,
-                last: self.last_attempt(&in_hand.envelope, change.recipient).await,
+                last: self.last_tried(&in_hand.envelope, change.recipient, &history),
                 attempts: change.transition.state.attempts,
             });
         }
@@ -97,38 +97,6 @@ impl Inner {
         };
         let done = self.scheduler().message(now, in_hand.envelope.id).is_none();
         drop(self.submit(&in_hand.envelope, settlement, done));
-    }
-
-    /// What really stood in the way of a recipient last: its own last attempt, or what its destination last
-    /// came to, whichever is later.
-    async fn last_attempt(
-        &self,
-        envelope: &Envelope,
-        recipient: u32,
-    ) -> Option<(Timestamp, Option<String>, RecipientResult)> {
-        let history = self.spool.history(envelope.id).await.unwrap_or_default();
-        let own = history.attempts.iter().rev().find_map(|attempt| {
-            let result = attempt.results.iter().find(|r| r.recipient == recipient)?;
-            let connection = history.connections.iter().find(|c| Some(c.id) == attempt.connection);
-            Some((attempt.at, connection.and_then(|c| c.host.clone()), result.clone()))
-        });
-        let mailbox = &envelope.recipients.get(recipient as usize)?.mailbox;
-        let to = destination::of(&self.routes(), mailbox);
-        let key = destination::ledger_key(&to.name, &to.route);
-        let theirs = lock(&self.outages).failures(&key).last().and_then(|connection| {
-            let fault = fault_of(connection)?;
-            let reply = match &fault {
-                Fault::Reply { reply, .. } => Some(reply.clone()),
-                _ => None,
-            };
-            let outcome = Outcome::Deferred;
-            let result = RecipientResult { recipient, outcome, reply, fault: Some(fault) };
-            Some((connection.at, connection.host.clone(), result))
-        });
-        match (own, theirs) {
-            (Some(own), Some(theirs)) => Some(if theirs.0 > own.0 { theirs } else { own }),
-            (own, theirs) => own.or(theirs),
-        }
     }
 
     /// An envelope without its content, for acts that do not need it.

@@ -12,6 +12,7 @@ mod destination;
 mod expiry;
 mod fresh;
 mod hosts;
+mod last;
 mod notice;
 mod outages;
 mod recovery;
@@ -23,6 +24,7 @@ mod watcher;
 pub use acts::Retry;
 pub use counters::{Counters, Numbers};
 pub use desk::{Explained, MessageStatus};
+pub use last::LastTried;
 pub use recovery::{Recovered, RecoveryFault};
 pub use settings::Settings;
 

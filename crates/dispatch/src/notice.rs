@@ -1,8 +1,9 @@
 //! Failure notices: composed here from what is known, spooled by the settlement that causes them.
 
 use crate::Inner;
+use crate::last::LastTried;
 use bytes::Bytes;
-use posthaste_evidence::{Fault, RecipientResult};
+use posthaste_evidence::Fault;
 use posthaste_mail::{
     Body, BodyType, Envelope, QueueId, Recipient, Source, SourceKind, Summary, Timestamp,
 };
@@ -18,8 +19,8 @@ pub(crate) struct Failure {
     pub(crate) recipient: u32,
     /// What ended it.
     pub(crate) fault: Fault,
-    /// Its last real attempt: when, with which host, what came of it.
-    pub(crate) last: Option<(Timestamp, Option<String>, RecipientResult)>,
+    /// Its last real attempt.
+    pub(crate) last: Option<LastTried>,
     /// Attempts in all.
     pub(crate) attempts: u32,
 }
@@ -67,10 +68,10 @@ impl Inner {
 }
 
 fn report<'a>(envelope: &'a Envelope, failure: &'a Failure) -> Option<Report<'a>> {
-    let last = failure.last.as_ref().map(|(at, host, result)| LastAttempt {
-        at: *at,
-        host: host.as_deref(),
-        result,
+    let last = failure.last.as_ref().map(|last| LastAttempt {
+        at: last.at,
+        host: last.host.as_deref(),
+        result: &last.result,
     });
     let recipient = envelope.recipients.get(failure.recipient as usize)?;
     Some(Report { recipient, fault: &failure.fault, last, attempts: failure.attempts })

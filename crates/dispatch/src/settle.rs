@@ -2,6 +2,7 @@
 //! ledger entries, in one commit.
 
 use crate::content::InHand;
+use crate::last::LastTried;
 use crate::notice::Failure;
 use crate::{Inner, lock};
 use posthaste_evidence::{
@@ -146,7 +147,12 @@ fn failures(changed: &[Changed], told: &Told) -> Vec<Failure> {
         Failure {
             recipient: c.recipient,
             fault: if expired { Fault::Expired } else { own },
-            last: result.map(|r| (told.at, told.host.clone(), r.clone())),
+            last: result.map(|r| LastTried {
+                at: told.at,
+                host: told.host.clone(),
+                peer: None,
+                result: r.clone(),
+            }),
             attempts: c.transition.state.attempts,
         }
     };
