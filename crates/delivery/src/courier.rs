@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Makes attempts.
 pub struct Courier {
     pub(crate) world: World,
-    pub(crate) resolver: Arc<Resolver>,
+    resolver: Mutex<Arc<Resolver>>,
     settings: Mutex<Arc<Settings>>,
     families: Mutex<Families>,
 }
@@ -19,12 +19,24 @@ impl Courier {
     /// A courier that has made no attempt yet.
     #[must_use]
     pub fn new(world: World, resolver: Arc<Resolver>, settings: Arc<Settings>) -> Self {
-        Self { world, resolver, settings: Mutex::new(settings), families: Mutex::default() }
+        let (resolver, settings) = (Mutex::new(resolver), Mutex::new(settings));
+        Self { world, resolver, settings, families: Mutex::default() }
     }
 
     /// Takes new settings; attempts under way keep theirs.
     pub fn set_settings(&self, settings: Arc<Settings>) {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+
+    /// Asks other servers from now on; look-ups under way go on with the old ones.
+    pub fn set_resolver(&self, resolver: Arc<Resolver>) {
+        *self.resolver.lock().unwrap_or_else(PoisonError::into_inner) = resolver;
+    }
+
+    /// The resolver for an attempt that begins now.
+    #[must_use]
+    pub fn resolver(&self) -> Arc<Resolver> {
+        Arc::clone(&self.resolver.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The settings for an attempt that begins now.

@@ -25,6 +25,7 @@ pub use acts::Retry;
 pub use counters::{Counters, Numbers};
 pub use desk::{Explained, MessageStatus};
 pub use last::LastTried;
+pub use outages::fault_of;
 pub use recovery::{Recovered, RecoveryFault};
 pub use settings::Settings;
 
@@ -47,6 +48,20 @@ use tokio::sync::Notify;
 #[derive(Clone)]
 pub struct Dispatch {
     pub(crate) inner: Arc<Inner>,
+}
+
+/// New settings of all that moves mail out.
+pub struct Reload {
+    /// The dispatcher's own.
+    pub settings: Arc<Settings>,
+    /// Those of attempts.
+    pub delivery: Arc<posthaste_delivery::Settings>,
+    /// The operator's rules.
+    pub routes: Arc<Table>,
+    /// Limits and schedules.
+    pub queue: posthaste_queue::Settings,
+    /// Another resolver; `None` when its settings have not changed.
+    pub resolver: Option<Arc<posthaste_dns::Resolver>>,
 }
 
 /// What all parts of the agent share. No lock here is held across a wait, and never two at once but in the
@@ -112,20 +127,23 @@ impl Dispatch {
         Self { inner }
     }
 
-    /// Takes new settings, routes and limits; attempts under way keep theirs.
-    pub fn reload(
-        &self,
-        settings: Arc<Settings>,
-        delivery: Arc<posthaste_delivery::Settings>,
-        routes: Arc<Table>,
-        queue: posthaste_queue::Settings,
-    ) {
+    /// Takes new settings; attempts under way keep theirs.
+    pub fn reload(&self, fresh: Reload) {
         let inner = &self.inner;
-        *lock(&inner.settings) = settings;
-        *lock(&inner.routes) = routes;
-        inner.courier.set_settings(delivery);
-        inner.scheduler().set_settings(inner.world.wall(), queue);
+        *lock(&inner.settings) = fresh.settings;
+        *lock(&inner.routes) = fresh.routes;
+        inner.courier.set_settings(fresh.delivery);
+        if let Some(resolver) = fresh.resolver {
+            inner.courier.set_resolver(resolver);
+        }
+        inner.scheduler().set_settings(inner.world.wall(), fresh.queue);
         inner.kick();
+    }
+
+    /// The resolver in use.
+    #[must_use]
+    pub fn resolver(&self) -> Arc<posthaste_dns::Resolver> {
+        self.inner.courier.resolver()
     }
 
     /// Ready when the store has failed for good: the process must end and start again from the disk.

@@ -60,7 +60,8 @@ impl Outages {
 }
 
 /// The fault that a failed connection's record tells: its last blocking observation.
-pub(crate) fn fault_of(connection: &Connection) -> Option<Fault> {
+#[must_use]
+pub fn fault_of(connection: &Connection) -> Option<Fault> {
     let blocking = connection.observations.iter().rev();
     blocking
         .filter(|o| o.effect == Effect::Blocking)

@@ -1,0 +1,274 @@
+//! The running daemon as the operators' interface sees it: `admin::Desk` over dispatcher, store and reception.
+//!
+//! Not here: how anything is shown (`posthaste_admin`), decisions about mail (`dispatch`).
+
+use super::{Daemon, reload};
+use posthaste_admin::desk::{
+    Desk, DeskFault, Destination, LastError, Message, Numbers, Readiness, ReloadFault, Reloaded,
+    RouteAnswer, RouteHop, Standing, Submission, SubmitFault,
+};
+use posthaste_dispatch::{LastTried, Retry};
+use posthaste_evidence::{Attempt, Connection, Fault, Outcome, RecipientResult};
+use posthaste_io::Task;
+use posthaste_mail::{Mailbox, QueueId, Recipient, ReversePath, Timestamp};
+use posthaste_queue::{DestinationStatus, DestinationView};
+use posthaste_reception::SubmitError;
+use posthaste_route::{Action, Ourselves, endpoints};
+use posthaste_spool::{History, Live, Refused};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Destinations read at once when counting.
+const SLICE: usize = 500;
+
+impl Desk for Daemon {
+    fn now(&self) -> Timestamp {
+        self.world.wall()
+    }
+
+    fn readiness(&self) -> Readiness {
+        Readiness {
+            listening: self.state.listening.load(Ordering::SeqCst),
+            recovered: self.state.recovered.load(Ordering::SeqCst),
+            stopping: self.state.stopping.load(Ordering::SeqCst),
+        }
+    }
+
+    fn numbers(&self) -> Task<'_, Numbers> {
+        Box::pin(async move { self.count().await })
+    }
+
+    fn destinations(
+        &self,
+        after: Option<(String, String)>,
+        limit: usize,
+    ) -> Task<'_, Vec<Destination>> {
+        let after = after.as_ref().map(|(name, route)| (name.as_str(), route.as_str()));
+        let views = self.dispatch.destinations(after, limit);
+        let last = |view: &DestinationView| self.dispatch.last_fault(&view.name, &view.route);
+        let with = |view| Destination { last_error: last(&view).and_then(last_error), view };
+        let all = views.into_iter().map(with).collect();
+        Box::pin(std::future::ready(all))
+    }
+
+    fn messages(&self, after: QueueId, limit: usize) -> Task<'_, Result<Vec<Message>, DeskFault>> {
+        Box::pin(async move {
+            let page = self.spool.live(after, limit).await.map_err(fault)?;
+            let mut messages = Vec::with_capacity(page.items.len());
+            for live in page.items {
+                let history = self.spool.history(live.envelope.id).await.unwrap_or_default();
+                messages.push(self.describe(live, &history));
+            }
+            Ok(messages)
+        })
+    }
+
+    fn message(&self, id: QueueId) -> Task<'_, Result<Option<(Message, History)>, DeskFault>> {
+        Box::pin(async move {
+            let Some(live) = self.spool.find(id).await.map_err(fault)? else { return Ok(None) };
+            let mut history = self.spool.history(id).await.map_err(fault)?;
+            self.add_outages(&live, &mut history);
+            Ok(Some((self.describe(live, &history), history)))
+        })
+    }
+
+    fn retry(&self, ids: Vec<QueueId>) -> Task<'_, Result<u64, DeskFault>> {
+        Box::pin(async move { Ok(self.dispatch.retry(&Retry::Messages(ids)).await) })
+    }
+
+    fn submit(&self, submission: Submission) -> Task<'_, Result<QueueId, SubmitFault>> {
+        Box::pin(async move {
+            let recipient = |mailbox| Recipient { mailbox, orcpt: None, notify: None };
+            let submission = posthaste_reception::Submission {
+                reverse_path: submission.from,
+                recipients: submission.to.into_iter().map(recipient).collect(),
+                message: submission.content.to_vec(),
+                listener: "local".into(),
+                user: submission.user,
+            };
+            self.reception.submit(submission).await.map_err(submit_fault)
+        })
+    }
+
+    fn route(&self, _from: ReversePath, to: Mailbox) -> Task<'_, RouteAnswer> {
+        Box::pin(async move { self.explain(&to).await })
+    }
+
+    fn reload(&self) -> Task<'_, Result<Reloaded, ReloadFault>> {
+        Box::pin(async move { reload::reload(self).await })
+    }
+
+    fn stop(&self) {
+        self.state.stopping.store(true, Ordering::SeqCst);
+        self.state.stop.notify_one();
+    }
+}
+
+impl Daemon {
+    async fn count(&self) -> Numbers {
+        let counted = self.dispatch.counters();
+        let mut numbers = Numbers {
+            started: self.state.started,
+            hostname: self.hostname(),
+            connections: self.dispatch.load().1 as u64,
+            sessions: self.reception.open_sessions() as u64,
+            in_flight: counted.in_flight,
+            accepted: counted.accepted,
+            delivered: counted.delivered,
+            deferred: counted.deferred + counted.indeterminate,
+            failed: counted.failed + counted.expired,
+            events_dropped: self.world.journal.dropped(),
+            store: self.spool.health(),
+            messages: self.dispatch.load().0 as u64,
+            ..Numbers::default()
+        };
+        let mut after: Option<(String, String)> = None;
+        loop {
+            let key = after.as_ref().map(|(name, route)| (name.as_str(), route.as_str()));
+            let slice = self.dispatch.destinations(key, SLICE);
+            for view in &slice {
+                add(&mut numbers, view);
+            }
+            match slice.last() {
+                Some(last) if slice.len() == SLICE => {
+                    after = Some((last.name.clone(), last.route.clone()));
+                }
+                _ => return numbers,
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn describe(&self, live: Live, history: &History) -> Message {
+        let envelope = Arc::new(live.envelope);
+        let standing = |(number, state): (u32, &posthaste_queue::RecipientState)| {
+            let mailbox = &envelope.recipients[number as usize].mailbox;
+            let destination = self.dispatch.destination_of(mailbox);
+            let last = self.dispatch.last_tried(&envelope, number, history);
+            Standing {
+                state: *state,
+                waiting: self.dispatch.waiting(envelope.id, number),
+                expires: self.dispatch.expires(envelope.received, &destination.1),
+                destination: state.life.is_live().then_some(destination),
+                last_error: last.and_then(last_error),
+            }
+        };
+        let recipients = (0u32..).zip(&live.states).map(standing).collect();
+        Message { envelope, recipients }
+    }
+
+    /// A destination that is down has its attempts in common: they belong to the story of each of its messages.
+    fn add_outages(&self, live: &Live, history: &mut History) {
+        let mut concerned: BTreeMap<(String, String), Vec<u32>> = BTreeMap::new();
+        for ((number, recipient), state) in
+            (0u32..).zip(&live.envelope.recipients).zip(&live.states)
+        {
+            if state.life.is_live() {
+                let destination = self.dispatch.destination_of(&recipient.mailbox);
+                concerned.entry(destination).or_default().push(number);
+            }
+        }
+        for ((name, route), numbers) in concerned {
+            for connection in self.dispatch.failures(&name, &route) {
+                if connection.at >= live.envelope.received {
+                    history.attempts.push(shared_attempt(live.envelope.id, &connection, &numbers));
+                    history.connections.push(connection);
+                }
+            }
+        }
+        history.attempts.sort_by_key(|attempt| attempt.at);
+    }
+
+    async fn explain(&self, to: &Mailbox) -> RouteAnswer {
+        let explained = self.dispatch.explain_route(to);
+        let Some(route) = explained.route else {
+            return RouteAnswer { fault: Some(Fault::NoRoute), ..RouteAnswer::default() };
+        };
+        let settings = self.settings();
+        let ourselves = Ourselves::new(
+            [settings.delivery.hostname.as_str()],
+            settings.delivery.own_addresses.iter().copied(),
+        );
+        let found = posthaste_delivery::lookup::find_hops(
+            &self.world,
+            &self.dispatch.resolver(),
+            to.host(),
+            &route,
+            &ourselves,
+        )
+        .await;
+        let by_mx = matches!(route.action, Action::Mx { .. });
+        let (hops, fault) = match found.hops {
+            Ok(hops) => (hops, None),
+            Err(fault) => (Vec::new(), Some(fault)),
+        };
+        let hop = |endpoint: posthaste_route::Endpoint| {
+            let hop = &hops[endpoint.hop];
+            let preference = by_mx.then_some(hop.preference);
+            RouteHop { host: hop.host.clone(), preference, address: endpoint.address }
+        };
+        RouteAnswer {
+            via: if by_mx { "mx".into() } else { explained.destination.clone() },
+            hops: endpoints(&hops).into_iter().map(hop).collect(),
+            fault,
+            observations: found.observations,
+            expire_after: settings.queue.expire_after(&route.name),
+            route: Some(route.name),
+            destination: Some(explained.destination),
+            standing: explained.queue,
+            concurrency: None,
+        }
+    }
+}
+
+/// A destination's attempt as one of its messages saw it.
+fn shared_attempt(message: QueueId, connection: &Connection, numbers: &[u32]) -> Attempt {
+    let last = posthaste_dispatch::fault_of(connection);
+    let result = |&recipient: &u32| RecipientResult {
+        recipient,
+        outcome: Outcome::Deferred,
+        reply: match &last {
+            Some(Fault::Reply { reply, .. }) => Some(reply.clone()),
+            _ => None,
+        },
+        fault: last.clone(),
+    };
+    Attempt {
+        message,
+        at: connection.at,
+        took: connection.took,
+        connection: Some(connection.id),
+        results: numbers.iter().map(result).collect(),
+        observations: Vec::new(),
+    }
+}
+
+fn add(numbers: &mut Numbers, view: &DestinationView) {
+    numbers.recipients += u64::from(view.recipients);
+    numbers.held += u64::from(view.held);
+    numbers.destinations += u64::from(view.recipients > 0);
+    let down = view.down.is_some() && view.status != DestinationStatus::Idle;
+    numbers.destinations_down += u64::from(down);
+    numbers.oldest = match (numbers.oldest, view.oldest) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    };
+}
+
+fn last_error(last: LastTried) -> Option<LastError> {
+    let fault = last.result.fault?;
+    Some(LastError { at: last.at, fault, host: last.host, peer: last.peer })
+}
+
+fn fault(read: posthaste_spool::ReadFault) -> DeskFault {
+    DeskFault(read.to_string())
+}
+
+fn submit_fault(error: SubmitError) -> SubmitFault {
+    let text = error.to_string();
+    match error {
+        SubmitError::Store(Refused::Full | Refused::Unhealthy) | SubmitError::StoreLate => SubmitFault::Later(text),
+        _ => SubmitFault::Never(text),
+    }
+}

@@ -1,0 +1,207 @@
+//! The daemon: wires the agents to the real world, starts them in the right order, stops them in the right order.
+//!
+//! Order of the start: the store (nothing else makes sense without it), the event log, the listeners' sockets (a
+//! port in use is told at once), the operators' interface, recovery, and only then is mail accepted. Not here: what the agents do.
+
+mod desk;
+mod machine;
+mod reload;
+mod store;
+
+use crate::config::{AdminAddress, Loaded, Lowered};
+use anyhow::{Context as _, Result};
+use posthaste_admin::{Admin, Desk, http};
+use posthaste_delivery::Courier;
+use posthaste_dispatch::Dispatch;
+use posthaste_dns::Resolver;
+use posthaste_io::{Journal, Listener, World};
+use posthaste_io_tokio::FileJournal;
+use posthaste_mail::Timestamp;
+use posthaste_queue::Scheduler;
+use posthaste_reception::Reception;
+use posthaste_spool::Spool;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: u32 = 1024;
+/// How long sessions and attempts under way may take to end at a stop; 10 s in all are promised.
+const STOP_GRACE: Duration = Duration::from_secs(7);
+/// The store has failed: start again from the disk (EX_IOERR of sysexits).
+const STORE_FAILED: u8 = 74;
+
+/// The running daemon. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct Daemon {
+    world: World,
+    spool: Arc<dyn Spool>,
+    dispatch: Dispatch,
+    reception: Reception,
+    lowered: Arc<Mutex<Arc<Lowered>>>,
+    /// The file the settings came from, and whether it may scale the clock.
+    file: Option<PathBuf>,
+    allow_clock_scale: bool,
+    state: Arc<State>,
+}
+
+/// How far the daemon has come.
+struct State {
+    started: Timestamp,
+    listening: AtomicBool,
+    recovered: AtomicBool,
+    stopping: AtomicBool,
+    stop: Notify,
+}
+
+/// Runs the daemon to its end.
+pub(crate) async fn run(loaded: Loaded, allow_clock_scale: bool) -> Result<ExitCode> {
+    let lowered = Arc::new(loaded.config.lower(&machine::look()));
+    let data = &loaded.config.data;
+    machine::make_private(data)?;
+    let spool = store::open(data)?;
+    let journal = FileJournal::open(&loaded.config.log.events, spool.last_commit())?;
+    let journal = Arc::new(journal);
+    let world = posthaste_io_tokio::world(Arc::clone(&journal) as Arc<dyn Journal>);
+    let daemon = wire(world, spool, lowered, loaded.file.clone(), allow_clock_scale);
+    let sockets = daemon.bind().await?;
+    daemon.open_desk(&loaded).await?;
+    let found = daemon.dispatch.recover().await?;
+    tracing::info!(
+        messages = found.messages,
+        in_doubt = found.in_doubt,
+        poison = found.poison,
+        down = found.down,
+        "the spool is read"
+    );
+    daemon.state.recovered.store(true, Ordering::SeqCst);
+    daemon.accept(sockets);
+    let code = daemon.wait().await?;
+    daemon.end(&journal).await;
+    Ok(code)
+}
+
+fn wire(
+    world: World,
+    spool: Arc<dyn Spool>,
+    lowered: Arc<Lowered>,
+    file: Option<PathBuf>,
+    allow_clock_scale: bool,
+) -> Daemon {
+    let resolver = Arc::new(Resolver::new(world.clone(), lowered.dns.clone()));
+    let courier = Courier::new(world.clone(), resolver, Arc::clone(&lowered.delivery));
+    let dispatch = Dispatch::new(
+        Arc::clone(&spool),
+        courier,
+        Arc::clone(&lowered.routes),
+        Scheduler::new(lowered.queue.clone()),
+        Arc::clone(&lowered.dispatch),
+    );
+    let reception =
+        Reception::new(world.clone(), Arc::clone(&spool), lowered.reception.clone());
+    let state = State {
+        started: world.wall(),
+        listening: AtomicBool::new(false),
+        recovered: AtomicBool::new(false),
+        stopping: AtomicBool::new(false),
+        stop: Notify::new(),
+    };
+    Daemon {
+        world,
+        spool,
+        dispatch,
+        reception,
+        lowered: Arc::new(Mutex::new(lowered)),
+        file,
+        allow_clock_scale,
+        state: Arc::new(state),
+    }
+}
+
+impl Daemon {
+    /// The settings in force.
+    fn settings(&self) -> Arc<Lowered> {
+        Arc::clone(&self.lowered.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn hostname(&self) -> String {
+        self.settings().reception.hostname.clone()
+    }
+
+    async fn bind(&self) -> Result<Vec<(String, Box<dyn Listener>)>> {
+        let mut bound = Vec::new();
+        for listener in &self.settings().reception.listeners {
+            let socket = self.world.net.listen(listener.address, BACKLOG).await;
+            let socket = socket.with_context(|| format!("cannot listen on {}", listener.address))?;
+            tracing::info!(listener = listener.name, address = %socket.local(), "listening");
+            bound.push((listener.name.clone(), socket));
+        }
+        Ok(bound)
+    }
+
+    fn accept(&self, sockets: Vec<(String, Box<dyn Listener>)>) {
+        for (name, socket) in sockets {
+            let reception = self.reception.clone();
+            tokio::spawn(async move { reception.serve(socket, &name).await });
+        }
+        self.state.listening.store(true, Ordering::SeqCst);
+    }
+
+    async fn open_desk(&self, loaded: &Loaded) -> Result<()> {
+        let desk: Arc<dyn Desk> = Arc::new(self.clone());
+        let admin = Admin::new(desk, self.settings().admin.clone());
+        let socket = &loaded.config.admin.socket;
+        let unix = http::bind_unix(socket)?;
+        tokio::spawn(http::serve_unix(unix, Arc::clone(&admin), std::future::pending()));
+        if let AdminAddress::At(address) = loaded.config.admin.address {
+            let tcp = tokio::net::TcpListener::bind(address).await;
+            let tcp = tcp.with_context(|| format!("cannot listen on {address} for operators"))?;
+            tokio::spawn(http::serve_tcp(tcp, admin, std::future::pending()));
+        }
+        Ok(())
+    }
+
+    /// Waits for a signal, the operator's `stop`, or the end of the store.
+    async fn wait(&self) -> Result<ExitCode> {
+        let (mut terminate, mut interrupt, mut hang_up) =
+            (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?, listen_for(SignalKind::hangup())?);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.dispatch.failed() => {
+                    tracing::error!("the store has failed; the process ends and must be started again");
+                    return Ok(ExitCode::from(STORE_FAILED));
+                }
+                () = self.state.stop.notified() => return Ok(ExitCode::SUCCESS),
+                _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
+                _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
+                _ = hang_up.recv() => match reload::reload(self).await {
+                    Ok(_) => tracing::info!("settings reread"),
+                    Err(fault) => tracing::error!("the old settings hold: {fault}"),
+                },
+            }
+        }
+    }
+
+    /// Ends what is under way, or leaves it in doubt where it does not end in time; then makes all durable.
+    async fn end(&self, journal: &FileJournal) {
+        self.state.stopping.store(true, Ordering::SeqCst);
+        tracing::info!("stopping");
+        let (cut_off, ()) =
+            tokio::join!(self.reception.drain(STOP_GRACE), self.dispatch.stop(STOP_GRACE));
+        if cut_off > 0 {
+            tracing::warn!(cut_off, "sessions did not end in time");
+        }
+        self.spool.close().await;
+        journal.finish();
+        tracing::info!("stopped");
+    }
+}
+
+fn listen_for(kind: SignalKind) -> Result<Signal> {
+    signal(kind).context("cannot listen for signals")
+}
