@@ -54,5 +54,5 @@ fn needs_utf8(envelope: &Envelope) -> bool {
     let ascii = |text: &str| text.is_ascii();
     let reverse = envelope.reverse_path.mailbox().is_none_or(|m| ascii(m.as_str()));
     let forward = envelope.recipients.iter().all(|r| ascii(r.mailbox.as_str()));
-    !(reverse && forward) || envelope.facts.eight_bit
+    !(reverse && forward) || envelope.facts.eight_bit_header
 }

@@ -23,6 +23,8 @@ pub struct ContentFacts {
     pub received: u32,
     /// Any octet above 127.
     pub eight_bit: bool,
+    /// Any octet above 127 in the header section: needs SMTPUTF8 (RFC 6531 section 3.4, RFC 6532).
+    pub eight_bit_header: bool,
     /// The longest line without its CRLF, octets.
     pub longest_line: u64,
     /// A line starts with a dot: sending must stuff (RFC 5321 section 4.5.2).

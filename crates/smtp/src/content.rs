@@ -91,6 +91,7 @@ impl ContentScan {
             let line_end = memchr(b'\n', &octets[start..]).map(|lf| start + lf + 1);
             let end = line_end.unwrap_or(octets.len());
             let segment = &octets[start..end];
+            self.facts.eight_bit_header = self.facts.eight_bit_header || !segment.is_ascii();
             self.match_field(segment);
             if line_end.is_some() {
                 self.in_header = self.line_length(segment) > 0;
@@ -184,6 +185,7 @@ mod tests {
             (b".A: b\r\n\r\ndot\r\n", 9, 0, 5, true, false),
             (b"A: b\r\n\r\nx.\r\ny.z\r\n", 8, 0, 4, false, false),
             (b"A: \xc3\xa4\r\n\r\n", 9, 0, 5, false, true),
+            (b"A: b\r\n\r\n\xc3\xa4\r\n", 8, 0, 4, false, true),
             (b"A: b\n\nbare\n", 6, 0, 4, false, false),
             (b"A: b\r\n\r\nunfinished\r", 8, 0, 10, false, false),
         ];
@@ -193,6 +195,7 @@ mod tests {
                 header_end: *header_end,
                 received: *received,
                 eight_bit: *eight_bit,
+                eight_bit_header: content.starts_with(b"A: \xc3"),
                 longest_line: *longest_line,
                 dotted: *dotted,
                 crc: crc32c::crc32c(content),

@@ -39,6 +39,7 @@ const EIGHT_BIT: u32 = 4;
 const LONGEST_LINE: u32 = 5;
 const DOTTED: u32 = 6;
 const CRC: u32 = 7;
+const EIGHT_BIT_HEADER: u32 = 8;
 
 impl Record for Envelope {
     fn write(&self, w: &mut Writer) {
@@ -158,6 +159,7 @@ fn write_facts(w: &mut Writer, facts: &ContentFacts) {
     w.number(HEADER_END, facts.header_end);
     w.number(RECEIVED_FIELDS, u64::from(facts.received));
     w.flag(EIGHT_BIT, facts.eight_bit);
+    w.flag(EIGHT_BIT_HEADER, facts.eight_bit_header);
     w.number(LONGEST_LINE, facts.longest_line);
     w.flag(DOTTED, facts.dotted);
     w.number(CRC, u64::from(facts.crc));
@@ -171,6 +173,7 @@ fn read_facts(fields: Fields<'_>) -> Result<ContentFacts, Damaged> {
             HEADER_END => facts.header_end = value.number()?,
             RECEIVED_FIELDS => facts.received = value.small()?,
             EIGHT_BIT => facts.eight_bit = value.flag()?,
+            EIGHT_BIT_HEADER => facts.eight_bit_header = value.flag()?,
             LONGEST_LINE => facts.longest_line = value.number()?,
             DOTTED => facts.dotted = value.flag()?,
             CRC => facts.crc = value.small()?,

@@ -163,11 +163,12 @@ fn recipient() -> impl Strategy<Value = Recipient> {
 }
 
 fn facts() -> impl Strategy<Value = ContentFacts> {
-    (any::<[u64; 3]>(), any::<[bool; 2]>(), any::<[u32; 2]>()).prop_map(|(n, b, m)| ContentFacts {
+    (any::<[u64; 3]>(), any::<[bool; 3]>(), any::<[u32; 2]>()).prop_map(|(n, b, m)| ContentFacts {
         size: n[0],
         header_end: n[1],
         received: m[0],
         eight_bit: b[0],
+        eight_bit_header: b[2],
         longest_line: n[2],
         dotted: b[1],
         crc: m[1],
