@@ -117,6 +117,11 @@ impl Destination {
         self.key.split_once(BETWEEN).expect("every key is written by write_key")
     }
 
+    /// No route matches it.
+    pub(crate) fn has_no_route(&self) -> bool {
+        self.key.ends_with(BETWEEN)
+    }
+
     pub(crate) fn mail(&self) -> &Mail {
         self.mail.as_deref().unwrap_or(&NO_MAIL)
     }
@@ -155,7 +160,7 @@ impl Destination {
         self.mail().waiting.first().map(|(due, _)| *due)
     }
 
-    /// Mail is due.
+    /// Mail is due (for mail without a route that means nothing).
     pub(crate) fn has_due(&self, now: Timestamp) -> bool {
         self.first_due().is_some_and(|due| due <= now)
     }

@@ -20,6 +20,8 @@ pub(crate) struct Host {
     pub(crate) waiting: BTreeSet<(u64, DestinationId)>,
     /// It answers again: those that wait are let go at a bounded rate.
     pub(crate) draining: Option<Draining>,
+    /// Where it stands on the agenda: for its trial, or to let the next destination go.
+    pub(crate) appointment: Option<Timestamp>,
     /// Where it stands in the list of what may be forgotten.
     pub(crate) idle_since: Option<Timestamp>,
 }

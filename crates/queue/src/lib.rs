@@ -17,7 +17,7 @@ pub use life::{DestinationState, Life, RecipientState, Transition, TransitionKin
 pub use schedule::{RouteRetry, Schedule, Step};
 pub use scheduler::{
     Changed, ConnectTicket, DestinationId, DestinationStatus, DestinationView, Down, Forgotten,
-    HostUse, InsertError, Item, MessageView, Next, Pulled, RecipientView, Recovered, Scheduler,
-    TicketId, Tried, Waiting, Work,
+    HostUse, InsertError, Item, MessageView, NO_ROUTE, Next, Pulled, RecipientView, Recovered,
+    Scheduler, TicketId, Tried, Waiting, Work,
 };
 pub use settings::{Drain, Limits, Settings};

@@ -78,6 +78,20 @@ impl Message {
         &mut self.recipients[range]
     }
 
+    /// Gives waiting recipients, by number, other destinations; answers how many changed theirs.
+    pub(crate) fn reroute(&mut self, to: &[(u32, DestinationId)]) -> usize {
+        let mut moved = 0;
+        for recipient in self.recipients.iter_mut().filter(|r| r.mark == Mark::Waiting) {
+            let Some((_, to)) = to.iter().find(|(number, _)| *number == recipient.number) else {
+                continue;
+            };
+            moved += usize::from(recipient.destination != *to);
+            recipient.destination = *to;
+        }
+        self.recipients.sort_unstable_by_key(|r| (r.destination, r.number));
+        moved
+    }
+
     /// Drops those that have ended.
     pub(crate) fn sweep(&mut self) {
         self.recipients.retain(|r| r.life.is_live());

@@ -127,6 +127,7 @@ impl Scheduler {
         for host in hosts {
             if let Some(outage) = self.hosts.get_mut(&host).and_then(|h| h.outage.as_mut()) {
                 outage.state.next_trial = outage.state.next_trial.min(now);
+                self.appoint(host, Some(now));
             }
         }
         self.refresh(now, id);

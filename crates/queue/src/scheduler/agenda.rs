@@ -38,7 +38,10 @@ impl Scheduler {
             self.ramp = None;
             return None;
         };
-        if self.is_full() || self.ramp.is_some_and(|ramp| !ramp.is_open(now)) {
+        if self.is_full() {
+            return self.thin_out();
+        }
+        if self.ramp.is_some_and(|ramp| !ramp.is_open(now)) {
             return None;
         }
         if let Some(ramp) = &mut self.ramp {
@@ -58,8 +61,10 @@ impl Scheduler {
         }
         let line = if !self.wake_line.is_empty() {
             Some(now)
-        } else if self.connect_line.is_empty() || self.is_full() {
+        } else if self.connect_line.is_empty() {
             None
+        } else if self.is_full() {
+            (!self.idle_connections.is_empty()).then_some(now)
         } else {
             Some(self.ramp.map_or(now, |ramp| ramp.next))
         };
@@ -96,7 +101,9 @@ impl Scheduler {
     }
 
     fn need(&self, now: Timestamp, destination: &Destination) -> Need {
-        let Some(first) = destination.first_due() else { return Need::Event };
+        let Some(first) = destination.first_due().filter(|_| !destination.has_no_route()) else {
+            return Need::Event;
+        };
         let Some(active) = destination.active() else {
             return if first <= now { Need::Connect } else { Need::Time(first) };
         };
@@ -136,8 +143,22 @@ impl Scheduler {
         while let Some((at, host)) = self.host_agenda.first().copied().filter(|(at, _)| *at <= now)
         {
             self.host_agenda.remove(&(at, host));
-            self.let_one_go(now, host);
+            self.keep_appointment(now, host);
         }
+    }
+
+    /// All connections are in use and somebody waits for one: an idle one is to pull, and will be told to end.
+    fn thin_out(&mut self) -> Option<Next> {
+        let ticket = self.idle_connections.first().copied()?;
+        self.set_hungry(ticket);
+        Some(Next::Wake(ticket))
+    }
+
+    /// An idle connection would keep others waiting.
+    pub(super) fn is_crowded(&self, connection: &Connection) -> bool {
+        let host = connection.host.and_then(|host| self.hosts.get(&host));
+        self.is_full() && !self.connect_line.is_empty()
+            || host.is_some_and(|host| !host.waiting.is_empty())
     }
 
     fn wake_one(&mut self, now: Timestamp, id: DestinationId) -> TicketId {

@@ -170,6 +170,7 @@ impl Scheduler {
             Phase::Hungry => active.hungry -= 1,
             Phase::Idle => {
                 active.idle.remove(&ticket);
+                self.idle_connections.remove(&ticket);
             }
             Phase::Busy => {}
         }
@@ -177,6 +178,7 @@ impl Scheduler {
             Phase::Hungry => active.hungry += 1,
             Phase::Idle => {
                 active.idle.insert(ticket);
+                self.idle_connections.insert(ticket);
             }
             Phase::Busy => {}
         }
@@ -226,9 +228,7 @@ impl Scheduler {
         let own = before.is_some_and(|o| o.own) || hosts_until.is_none();
         let mut state = self.next_state(now, id, before.as_ref());
         if let Some(until) = hosts_until {
-            // Its own trial and that of its host are one; unless somebody else is making that just now.
-            let with_host = if own { state.next_trial.max(until) } else { until };
-            state.next_trial = if until > now { with_host } else { state.next_trial };
+            state.next_trial = after_hosts(now, until, state.next_trial);
         }
         self.set_outage(id, Outage { state, own, trial: None });
         if hosts_until.is_some() {
@@ -240,7 +240,7 @@ impl Scheduler {
     fn wait_for_down_hosts(&mut self, now: Timestamp, id: DestinationId, until: Timestamp) {
         let before = self.destinations.get(&id).and_then(|d| d.outage().copied());
         let next = self.next_state(now, id, before.as_ref());
-        let next_trial = next.next_trial.max(until);
+        let next_trial = after_hosts(now, until, next.next_trial);
         let outage = match before {
             // What it did itself is not made worse by its hosts.
             Some(o) if o.own => {
@@ -321,4 +321,10 @@ impl Scheduler {
         }
         self.refresh(now, id);
     }
+}
+
+/// When a destination whose hosts rest until a time looks again by itself, should DNS then name other hosts: a
+/// step of its own after their trial, for which one destination is called. Else all would come together.
+fn after_hosts(now: Timestamp, until: Timestamp, own: Timestamp) -> Timestamp {
+    until.max(now).plus(own.since(now))
 }

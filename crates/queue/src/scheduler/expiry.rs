@@ -10,8 +10,9 @@ use std::net::SocketAddr;
 const QUIET_BATCH: usize = 16;
 
 impl Scheduler {
-    /// Recipients of one message whose time is over and that are not in flight: they have left the queue; or
-    /// acts of the operator that waited for the end of an attempt which was then not made. Ask until `None`.
+    /// Recipients of one message whose time is over and that are not in flight: they have left the queue. Or
+    /// acts of the operator (on any messages) that waited for the end of an attempt which then was not made.
+    /// Ask until `None`.
     ///
     /// Held recipients expire too; those parked as poison wait for the operator.
     pub fn expired(&mut self, now: Timestamp) -> Option<Vec<Changed>> {
@@ -146,12 +147,10 @@ impl Scheduler {
     }
 
     fn drop_host(&mut self, address: SocketAddr) {
+        self.appoint(address, None);
         let Some(host) = self.hosts.remove(&address) else { return };
         if let Some(since) = host.idle_since {
             self.idle_hosts.remove(&(since, address));
-        }
-        if let Some(draining) = host.draining {
-            self.host_agenda.remove(&(draining.next, address));
         }
     }
 }

@@ -8,6 +8,10 @@ use crate::schedule::key_of_name;
 use posthaste_evidence::FaultClass;
 use posthaste_mail::Timestamp;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long the release of waiting destinations pauses while the host has all its connections.
+const BUSY_LOOK: Duration = Duration::from_millis(100);
 
 impl Scheduler {
     /// Where a host stands for a new connection.
@@ -71,11 +75,12 @@ impl Scheduler {
             state.since = if state.failures == 1 { now } else { state.since };
             state.next_trial = schedule.due(now, FaultClass::Destination, state.failures, seed);
             entry.outage = Some(HostOutage { state, trial: None });
-            if let Some(draining) = entry.draining.take() {
-                self.host_agenda.remove(&(draining.next, host));
-            }
+            entry.draining = None;
             state
         });
+        if let Some(state) = state {
+            self.appoint(host, Some(state.next_trial));
+        }
         self.host_give(now, ticket, host);
         self.note_idle_host(now, host);
         state
@@ -113,7 +118,7 @@ impl Scheduler {
             active.last_success = Some(now);
         }
         if was_down {
-            self.let_all_go(now, host);
+            self.begin_release(now, host);
         }
         self.note_idle_host(now, host);
         self.refresh(now, id);
@@ -136,27 +141,33 @@ impl Scheduler {
             outage.trial = None;
         }
         if entry.outage.is_none() && entry.draining.is_none() {
-            let free = self.host_limit().saturating_sub(self.hosts[&host].connections);
-            for _ in 0..free {
-                if !self.let_first_go(now, host) {
-                    break;
-                }
-            }
+            self.let_first_go(now, host);
         }
         self.note_idle_host(now, host);
     }
 
-    /// The host's turn on the agenda: lets one destination go.
-    pub(super) fn let_one_go(&mut self, now: Timestamp, host: SocketAddr) {
+    /// The host's time on the agenda has come.
+    pub(super) fn keep_appointment(&mut self, now: Timestamp, host: SocketAddr) {
         let Some(entry) = self.hosts.get_mut(&host) else { return };
-        let Some(mut draining) = entry.draining.take() else { return };
-        self.let_first_go(now, host);
-        if let Some(entry) = self.hosts.get_mut(&host).filter(|h| !h.waiting.is_empty()) {
-            draining.take(now, &self.settings.drain);
-            self.host_agenda.insert((draining.next, host));
-            entry.draining = Some(draining);
+        entry.appointment = None;
+        if let Some(outage) = &entry.outage {
+            if outage.trial.is_none() {
+                self.call_trial(now, host);
+            }
+        } else if let Some(draining) = entry.draining.take() {
+            self.release_one(now, host, draining);
         }
-        self.note_idle_host(now, host);
+    }
+
+    /// Puts a host on the agenda, or takes it off.
+    pub(super) fn appoint(&mut self, host: SocketAddr, at: Option<Timestamp>) {
+        let Some(entry) = self.hosts.get_mut(&host) else { return };
+        if let Some(before) = std::mem::replace(&mut entry.appointment, at) {
+            self.host_agenda.remove(&(before, host));
+        }
+        if let Some(at) = at {
+            self.host_agenda.insert((at, host));
+        }
     }
 
     /// The destination no longer waits for hosts.
@@ -176,27 +187,67 @@ impl Scheduler {
         }
     }
 
-    /// It answers again: those that wait are let go at the bounded rate.
-    fn let_all_go(&mut self, now: Timestamp, host: SocketAddr) {
-        let Some(entry) = self.hosts.get_mut(&host) else { return };
-        if !entry.waiting.is_empty() {
-            entry.draining = Some(Draining::new(now));
-            self.host_agenda.insert((now, host));
+    /// Of the destinations that wait for a host that is down, the one with the oldest mail makes the trial.
+    fn call_trial(&mut self, now: Timestamp, host: SocketAddr) {
+        let waiting = self.hosts.get(&host).into_iter().flat_map(|h| &h.waiting);
+        let oldest = waiting
+            .filter_map(|(_, id)| {
+                let destination = self.destinations.get(id)?;
+                destination.outage().filter(|o| o.trial.is_none())?;
+                Some((destination.first_due().filter(|due| *due <= now)?, *id))
+            })
+            .min();
+        let Some((_, id)) = oldest else { return };
+        self.try_soon(now, id);
+        self.refresh(now, id);
+    }
+
+    /// A destination that is down may make its trial now.
+    fn try_soon(&mut self, now: Timestamp, id: DestinationId) {
+        if let Some(outage) = self.destinations.get_mut(&id).and_then(|d| d.outage_mut()) {
+            outage.state.next_trial = outage.state.next_trial.min(now);
         }
     }
 
-    fn let_first_go(&mut self, now: Timestamp, host: SocketAddr) -> bool {
+    /// It answers again: those that wait are let go at the bounded rate.
+    fn begin_release(&mut self, now: Timestamp, host: SocketAddr) {
+        let waits = self.hosts.get_mut(&host).filter(|h| !h.waiting.is_empty());
+        let at = waits.map(|entry| {
+            entry.draining = Some(Draining::new(now));
+            now
+        });
+        self.appoint(host, at);
+    }
+
+    fn release_one(&mut self, now: Timestamp, host: SocketAddr, mut draining: Draining) {
+        let busy = self.host_usable(now, host) == HostUse::Busy;
+        if !busy {
+            self.let_first_go(now, host);
+        }
+        if let Some(entry) = self.hosts.get_mut(&host).filter(|h| !h.waiting.is_empty()) {
+            draining.take(now, &self.settings.drain);
+            if busy {
+                // Who is let go now would only find it busy.
+                draining.next = draining.next.max(now.plus(BUSY_LOOK));
+            }
+            entry.draining = Some(draining);
+            self.appoint(host, Some(draining.next));
+        }
+        self.note_idle_host(now, host);
+    }
+
+    fn let_first_go(&mut self, now: Timestamp, host: SocketAddr) {
         let first = self.hosts.get(&host).and_then(|h| h.waiting.first().copied());
-        let Some((_, id)) = first else { return false };
-        let waits_for_trial =
+        let Some((_, id)) = first else { return };
+        let down_itself =
             self.destinations.get(&id).and_then(|d| d.outage()).is_some_and(|o| o.own);
-        if waits_for_trial {
+        if down_itself {
             self.stop_waiting(now, id);
+            self.try_soon(now, id);
         } else {
             self.recover(now, id);
         }
         self.refresh(now, id);
-        true
     }
 
     fn untake(&mut self, ticket: TicketId, host: SocketAddr) -> bool {

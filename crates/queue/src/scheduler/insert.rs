@@ -6,7 +6,7 @@ use crate::feedback::Window;
 use crate::host::HostOutage;
 use crate::life::DestinationState;
 use crate::message::{Message, Recipient};
-use posthaste_mail::Timestamp;
+use posthaste_mail::{QueueId, Timestamp};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -19,8 +19,7 @@ impl Scheduler {
             self.touch(now, id);
             return id;
         }
-        let id = DestinationId(self.next_destination);
-        self.next_destination += 1;
+        let id = self.fresh_destination_id();
         let key: Arc<str> = key.into();
         let route = self.route(route);
         let window = Window::new(&self.settings.limits);
@@ -65,6 +64,28 @@ impl Scheduler {
         Ok(())
     }
 
+    /// Recipients of a message go elsewhere, after a reload of the routes: number and new destination. States
+    /// stay as they are. Those in flight stay where they are. Answers how many moved.
+    ///
+    /// # Errors
+    /// [`InsertError::UnknownDestination`]; nobody is moved then.
+    pub fn reroute(
+        &mut self,
+        now: Timestamp,
+        id: QueueId,
+        recipients: &[(u32, DestinationId)],
+    ) -> Result<usize, InsertError> {
+        if recipients.iter().any(|(_, to)| !self.destinations.contains_key(to)) {
+            return Err(InsertError::UnknownDestination);
+        }
+        let Some(message) = self.messages.get(&id) else { return Ok(0) };
+        let mut involved = message.destinations();
+        involved.extend(recipients.iter().map(|(_, to)| *to));
+        involved.sort_unstable();
+        involved.dedup();
+        Ok(self.change_at(now, id, &involved, |message| message.reroute(recipients)).unwrap_or(0))
+    }
+
     /// A destination was down when the process ended.
     pub fn restore_down(
         &mut self,
@@ -84,7 +105,19 @@ impl Scheduler {
     /// A next-hop host was down when the process ended.
     pub fn restore_host(&mut self, now: Timestamp, host: SocketAddr, state: DestinationState) {
         self.hosts.entry(host).or_default().outage = Some(HostOutage { state, trial: None });
+        self.appoint(host, Some(state.next_trial));
         self.note_idle_host(now, host);
+    }
+
+    /// Ids come round after four thousand million; those in use are passed over.
+    fn fresh_destination_id(&mut self) -> DestinationId {
+        loop {
+            let id = DestinationId(self.next_destination);
+            self.next_destination = self.next_destination.wrapping_add(1);
+            if !self.destinations.contains_key(&id) {
+                return id;
+            }
+        }
     }
 
     /// The number of a route. Routes are few (they are configured), so that a scan is the fastest search.

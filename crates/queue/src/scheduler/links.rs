@@ -16,16 +16,33 @@ impl Scheduler {
         destination: DestinationId,
         change: impl FnOnce(&mut Message) -> T,
     ) -> Option<T> {
-        self.unlink(id, destination);
+        self.change_at(now, id, &[destination], change)
+    }
+
+    /// Changes the recipients of a message at some destinations.
+    pub(super) fn change_at<T>(
+        &mut self,
+        now: Timestamp,
+        id: QueueId,
+        destinations: &[DestinationId],
+        change: impl FnOnce(&mut Message) -> T,
+    ) -> Option<T> {
+        for destination in destinations {
+            self.unlink(id, *destination);
+        }
         let message = self.messages.get_mut(&id)?;
         let answer = change(message);
         message.sweep();
         let ended = message.is_empty();
-        self.link(id, destination);
+        for destination in destinations {
+            self.link(id, *destination);
+        }
         if ended {
             self.messages.remove(&id);
         }
-        self.refresh(now, destination);
+        for destination in destinations {
+            self.refresh(now, *destination);
+        }
         Some(answer)
     }
 

@@ -4,7 +4,7 @@
 //! no addresses, no bodies and no subjects: only queue ids, recipient numbers, destinations and states. It
 //! runs ahead of the store: what it answers as ended has left it, and the caller makes that durable.
 //!
-//! How to drive it: ask `next` until `None`, `expired` until `None`, `forget` until `None`; then sleep until
+//! How to drive it: ask `expired` until `None`, `next` until `None`, `forget` until `None`; then sleep until
 //! `next_wakeup` or the next report (every method that takes `&mut self` is one).
 //!
 //! The life of a connection is that of its ticket: `pull` (before or after connecting), `host_take` before a
@@ -53,6 +53,8 @@ pub struct Scheduler {
     names: BTreeMap<Arc<str>, DestinationId>,
     routes: Vec<Route>,
     connections: BTreeMap<TicketId, Connection>,
+    /// Those that had nothing to do.
+    idle_connections: BTreeSet<TicketId>,
     hosts: BTreeMap<SocketAddr, Host>,
     /// Destinations to look at again, by time.
     agenda: BTreeSet<(Timestamp, DestinationId)>,
@@ -60,7 +62,7 @@ pub struct Scheduler {
     wake_line: BTreeSet<(u64, DestinationId)>,
     /// Destinations that deserve one more connection.
     connect_line: BTreeSet<(u64, DestinationId)>,
-    /// Hosts that let waiting destinations go, by time.
+    /// Hosts that are to get their trial, or to let a waiting destination go, by time.
     host_agenda: BTreeSet<(Timestamp, SocketAddr)>,
     /// What may be forgotten, by the time it fell idle.
     idle: BTreeSet<(Timestamp, DestinationId)>,
@@ -73,6 +75,10 @@ pub struct Scheduler {
     next_ticket: u64,
     next_turn: u64,
 }
+
+/// The route of mail that no route matches: it gets no connection, waits with `WaitReason::NoRoute`, and expires
+/// with the common lifetime, unless [`Scheduler::reroute`] finds it one after a reload.
+pub const NO_ROUTE: &str = "";
 
 /// What the destinations of one route share.
 #[derive(Debug)]
@@ -95,6 +101,7 @@ impl Scheduler {
             names: BTreeMap::new(),
             routes: Vec::new(),
             connections: BTreeMap::new(),
+            idle_connections: BTreeSet::new(),
             hosts: BTreeMap::new(),
             agenda: BTreeSet::new(),
             wake_line: BTreeSet::new(),

@@ -25,6 +25,7 @@ impl Scheduler {
             Ok(message) => {
                 Pulled::Work(self.take(now, ticket, destination, message, max_recipients))
             }
+            Err(_) if self.is_crowded(connection) => Pulled::Enough,
             Err(nothing) => {
                 self.set_phase(ticket.id, Phase::Idle);
                 self.refresh(now, destination);

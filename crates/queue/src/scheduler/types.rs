@@ -30,7 +30,7 @@ pub struct ConnectTicket {
 pub enum Next {
     /// Open a connection.
     Connect(ConnectTicket),
-    /// This connection said that it had nothing to do; now there is: pull again.
+    /// This connection was answered [`Pulled::Empty`] or [`Pulled::Later`]: it is to pull again now.
     Wake(TicketId),
 }
 
@@ -67,7 +67,7 @@ pub enum Pulled {
     Empty,
     /// There is mail, but it is released at a bounded rate: [`Next::Wake`] tells at about this time.
     Later(Timestamp),
-    /// The connection has served its number of messages or its time: end it.
+    /// The connection has served its number of messages or its time, or is needed elsewhere: end it.
     Enough,
 }
 

@@ -5,8 +5,8 @@ use super::{
     DestinationId, DestinationStatus, DestinationView, MessageView, RecipientView, Scheduler,
     Waiting,
 };
-use crate::destination::{Active, Destination, write_key};
-use crate::life::{self, Life};
+use crate::destination::{Active, Destination, Outage, write_key};
+use crate::life::{self, DestinationState, Life};
 use crate::message::{Message, Recipient};
 use posthaste_evidence::WaitReason;
 use posthaste_mail::{QueueId, Timestamp};
@@ -52,9 +52,12 @@ impl Scheduler {
             recipients: destination.mail().recipients,
             held: destination.mail().held,
             oldest: destination.mail().oldest,
-            next_attempt: next_attempt(now, destination),
+            next_attempt: self.next_attempt(now, destination),
             connections: destination.connections(),
-            down: destination.outage().map(|o| o.state),
+            down: destination.outage().map(|o| DestinationState {
+                next_trial: self.next_trial(destination.active(), o),
+                ..o.state
+            }),
         })
     }
 
@@ -124,13 +127,14 @@ impl Scheduler {
         id: DestinationId,
     ) -> (WaitReason, Option<Timestamp>) {
         let destination = self.destinations.get(&id);
+        if destination.is_some_and(|d| d.has_no_route()) {
+            return (WaitReason::NoRoute, None);
+        }
         let active = destination.and_then(|d| d.active());
         if let Some(outage) = active.and_then(|a| a.outage.as_ref())
             && (due <= now || due <= outage.state.next_trial)
         {
-            let reason =
-                if outage.own { WaitReason::DestinationDown } else { WaitReason::NextHopDown };
-            return (reason, Some(outage.state.next_trial.max(due)));
+            return self.down_reason(now, due, active, outage);
         }
         if due > now {
             return (WaitReason::Retry, Some(due));
@@ -148,6 +152,47 @@ impl Scheduler {
         } else {
             (WaitReason::InLine, None)
         }
+    }
+}
+
+impl Scheduler {
+    fn down_reason(
+        &self,
+        now: Timestamp,
+        due: Timestamp,
+        active: Option<&Active>,
+        outage: &Outage,
+    ) -> (WaitReason, Option<Timestamp>) {
+        let until = |at: Timestamp| outage.trial.is_none().then(|| at.max(due).max(now));
+        if outage.own {
+            return (WaitReason::DestinationDown, until(outage.state.next_trial));
+        }
+        let hosts = active.and_then(|a| a.hop_wait.as_ref()).map_or(&[][..], |w| &w.hosts);
+        let released = hosts.iter().find_map(|host| self.hosts.get(host)?.draining);
+        let until = until(self.next_trial(active, outage));
+        match released {
+            Some(draining) => (WaitReason::Draining, Some(draining.next.max(now))),
+            None => (WaitReason::NextHopDown, until),
+        }
+    }
+}
+
+impl Scheduler {
+    fn next_attempt(&self, now: Timestamp, destination: &Destination) -> Option<Timestamp> {
+        let due = destination.first_due().filter(|_| !destination.has_no_route())?;
+        let not_before = destination.active().and_then(|active| match &active.outage {
+            Some(outage) => Some(self.next_trial(Some(active), outage)),
+            None => active.rest.or(closed_until(active.draining, now)),
+        });
+        Some(due.max(now).max(not_before.unwrap_or(due)))
+    }
+
+    /// When a destination that is down is tried: by itself, or when one of its hosts gets its trial.
+    fn next_trial(&self, active: Option<&Active>, outage: &Outage) -> Timestamp {
+        let hosts = active.and_then(|a| a.hop_wait.as_ref()).map_or(&[][..], |w| &w.hosts);
+        let of_host = |host| Some(self.hosts.get(host)?.outage.as_ref()?.state.next_trial);
+        let trials = hosts.iter().filter_map(of_host).filter(|_| !outage.own);
+        trials.chain([outage.state.next_trial]).min().unwrap_or(outage.state.next_trial)
     }
 }
 
@@ -172,13 +217,4 @@ fn status(now: Timestamp, destination: &Destination) -> DestinationStatus {
     } else {
         DestinationStatus::Ready
     }
-}
-
-fn next_attempt(now: Timestamp, destination: &Destination) -> Option<Timestamp> {
-    let due = destination.first_due()?;
-    let not_before = destination.active().and_then(|active| match &active.outage {
-        Some(outage) => Some(outage.state.next_trial),
-        None => active.rest.or(closed_until(active.draining, now)),
-    });
-    Some(due.max(now).max(not_before.unwrap_or(due)))
 }

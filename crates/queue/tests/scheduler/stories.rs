@@ -4,8 +4,8 @@ use crate::world::{End, START, World, host};
 use posthaste_evidence::WaitReason;
 use posthaste_mail::{QueueId, Timestamp};
 use posthaste_queue::{
-    DestinationId, DestinationState, DestinationStatus, Drain, Life, Limits, RecipientState,
-    RouteRetry, Schedule, Settings, Waiting,
+    DestinationId, DestinationState, DestinationStatus, Drain, Life, Limits, NO_ROUTE,
+    RecipientState, RouteRetry, Schedule, Settings, Waiting,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -204,7 +204,10 @@ fn a_dead_next_hop_shared_by_many_destinations_costs_one_trial_per_step() {
     assert!(world.host_ledger.is_empty());
     let back = world.deliveries[0].0;
     let rates = per_second(world.deliveries.iter().map(|d| d.0), back);
-    assert!(rates[0] <= 100 && rates.iter().all(|r| *r <= 1000), "{rates:?}");
+    assert!(rates[0] <= 60 && rates.iter().all(|r| *r <= 400), "{rates:?}");
+    let looks = world.dials.iter().map(|d| d.0).filter(|at| *at < back.minus(SECOND));
+    let looks = per_second(looks, START.plus(MINUTE));
+    assert!(looks.iter().all(|n| *n <= 30), "not all at once: {:?}", looks.iter().max());
 }
 
 #[test]
@@ -598,4 +601,38 @@ fn listings_come_in_slices() {
     assert_eq!(messages.len(), 2);
     assert_eq!(world.scheduler.messages(world.now, messages[1].id, 2).len(), 1);
     assert_eq!(messages[0].recipients[1].number, 1);
+}
+
+#[test]
+fn mail_without_a_route_waits_for_one_and_expires_without() {
+    let mut world = World::running();
+    let lost = world.scheduler.destination(world.now, "nowhere.example", NO_ROUTE);
+    let (finds, never) = (world.mail(lost, 2), world.mail(lost, 1));
+    world.run_for(HOUR);
+    world.check();
+    assert_eq!(because(&world, finds), (WaitReason::NoRoute, None));
+    let found = world.site("nowhere.example", &[host(1)]);
+    assert_eq!(world.scheduler.reroute(world.now, finds, &[(0, found), (7, found)]), Ok(1));
+    world.live.get_mut(&(finds, 0)).expect("it waits").0 = found;
+    world.run_for(10 * SECOND);
+    world.check();
+    assert_eq!(world.ends.get(&(finds, 0)), Some(&End::Delivered));
+    world.run_for(5 * DAY);
+    assert_eq!(world.ends.get(&(finds, 1)), Some(&End::Expired));
+    assert_eq!(world.ends.get(&(never, 0)), Some(&End::Expired));
+}
+
+#[test]
+fn idle_connections_give_way_when_all_are_in_use() {
+    let mut world = World::running();
+    world.pace.keep = HOUR;
+    let limits = Limits { connections: 3, ..Limits::default() };
+    world.scheduler.set_settings(world.now, Settings { limits, ..Settings::default() });
+    for n in 0..12 {
+        let site = world.site(&format!("d{n}.example"), &[host(n)]);
+        world.mail(site, 1);
+        world.run_for(SECOND);
+    }
+    assert_eq!(world.deliveries.len(), 12);
+    assert_eq!(world.scheduler.connections(), 3);
 }

@@ -210,7 +210,11 @@ impl World {
 
     /// What the dispatcher does between two sleeps.
     pub(crate) fn drive(&mut self) {
+        self.book_expired();
+        let mut steps = 0;
         while let Some(next) = self.scheduler.next(self.now) {
+            steps += 1;
+            assert!(steps < MAX_STEPS_AT_ONCE, "it runs in circles at {}", self.now);
             match next {
                 Next::Connect(ticket) => self.connect(ticket),
                 Next::Wake(id) => {
@@ -219,9 +223,7 @@ impl World {
                 }
             }
         }
-        while let Some(changed) = self.scheduler.expired(self.now) {
-            self.book(&changed);
-        }
+        self.book_expired();
         while let Some(forgotten) = self.scheduler.forget(self.now) {
             match forgotten {
                 Forgotten::Destination { name, .. } => drop(self.ledger.remove(&name)),
@@ -231,6 +233,12 @@ impl World {
         self.drives += 1;
         if self.check_every > 0 && self.drives.is_multiple_of(self.check_every) {
             self.check();
+        }
+    }
+
+    fn book_expired(&mut self) {
+        while let Some(changed) = self.scheduler.expired(self.now) {
+            self.book(&changed);
         }
     }
 
