@@ -1,5 +1,34 @@
-//! Posthaste: one binary, the daemon and the operator's verbs
+//! Posthaste: one binary, the daemon and the operator's verbs.
+//!
+//! `cli` reads the command line, `verbs` has one file for each verb, `client` asks a running daemon, `config` is the
+//! configuration file, `daemon` wires the agents and runs them.
+
+mod cli;
+mod client;
 mod config;
-fn main() {
-    let _ = config::load(None, false);
+mod failure;
+mod out;
+mod place;
+mod table;
+mod verbs;
+
+use std::process::ExitCode;
+
+/// Large bodies move between threads; the system's allocator is slow at that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = match cli::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    let out = out::Out::new(cli.json);
+    match verbs::run(cli, &out) {
+        Ok(code) => code,
+        Err(failure) => {
+            out.failure(&failure);
+            failure.exit.into()
+        }
+    }
 }

@@ -17,8 +17,9 @@ mod show;
 mod tests;
 
 pub(crate) use complain::Complaints;
-pub(crate) use file::{Config, Level, LogFormat};
+pub(crate) use file::{Config, Level, Log as LogSettings, LogFormat};
 pub(crate) use kinds::AdminAddress;
+pub(crate) use lower::{Lowered, Machine};
 
 use file::{MAX_FILE, Surroundings};
 use posthaste_mail::address::check_domain_name;

@@ -1,0 +1,229 @@
+//! The command line: every verb and its options.
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+use posthaste_admin::units::parse_duration;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// An SMTP mail transport that explains itself.
+#[derive(Parser, Debug)]
+#[command(name = "posthaste", version, max_term_width = 100, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// Print JSON and nothing else on standard output
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// Where the daemon is.
+#[derive(Args, Debug)]
+pub(crate) struct Global {
+    /// The configuration file [env: POSTHASTE_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// The daemon's control socket [env: POSTHASTE_SOCKET] [default: posthaste-data/control.sock, then
+    /// /run/posthaste/control.sock]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) socket: Option<PathBuf>,
+    /// Let `clock_scale` make retry and expiry clocks faster: for tests
+    #[arg(long, global = true, hide = true)]
+    pub(crate) allow_clock_scale: bool,
+}
+
+/// What to do.
+#[derive(Subcommand, Debug)]
+pub(crate) enum Verb {
+    /// Tell whether the daemon is ready: all listeners bound, recovery done
+    Ping {
+        /// Wait for it, at most this long
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        wait: Option<Duration>,
+    },
+    /// What is going on, in ten lines
+    Status,
+    /// Let the daemon reread its settings
+    Reload,
+    /// Let the daemon finish what is under way and end
+    Stop {
+        /// Wait for its end, at most this long
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "30s")]
+        wait: Duration,
+    },
+    /// Check or show the settings
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Hand in a message; prints its id
+    Send(SendArgs),
+    /// Destinations with mail, one message, or messages
+    Queue(QueueArgs),
+    /// How mail to an address would be sent, and why not now
+    Route {
+        /// Whom to
+        address: String,
+        /// Whom from
+        #[arg(long, value_name = "ADDRESS")]
+        from: Option<String>,
+    },
+    /// What became of a message, also after it has left
+    Track {
+        /// An id, or a filter such as: to = a@b.example and age < 2d
+        #[arg(required = true, value_name = "ID|FILTER")]
+        question: Vec<String>,
+        /// The most messages
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
+    },
+}
+
+/// What to do with the settings.
+#[derive(Subcommand, Debug)]
+pub(crate) enum ConfigVerb {
+    /// Find every error, with file:line:column and a suggestion
+    Check {
+        /// The file, instead of --config
+        file: Option<PathBuf>,
+    },
+    /// Show the effective settings and where each came from
+    Show {
+        /// The file, instead of --config
+        file: Option<PathBuf>,
+    },
+}
+
+/// What to send.
+#[derive(Args, Debug)]
+pub(crate) struct SendArgs {
+    /// The message, header and body; `-` or nothing for standard input
+    pub(crate) file: Option<PathBuf>,
+    /// The reverse-path, where notices go; <> for none
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) from: String,
+    /// A recipient; may be given several times
+    #[arg(long, required = true, value_name = "ADDRESS")]
+    pub(crate) to: Vec<String>,
+}
+
+/// What of the queue.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct QueueArgs {
+    #[command(subcommand)]
+    pub(crate) verb: Option<QueueVerb>,
+    /// Which destinations, such as: status = retry and age > 1h
+    #[arg(value_name = "FILTER")]
+    pub(crate) filter: Vec<String>,
+    /// The most destinations
+    #[arg(long, default_value_t = 1000)]
+    pub(crate) limit: usize,
+    /// List the reasons for which a recipient waits
+    #[arg(long)]
+    pub(crate) wait_reasons: bool,
+}
+
+/// What of the queue, more closely.
+#[derive(Subcommand, Debug)]
+pub(crate) enum QueueVerb {
+    /// One message with every attempt
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Messages
+    Messages {
+        /// Which, such as: domain = example.org and age > 1h
+        #[arg(value_name = "FILTER")]
+        filter: Vec<String>,
+        /// The most messages
+        #[arg(long, default_value_t = 1000)]
+        limit: usize,
+        /// Go on after this id
+        #[arg(long, value_name = "ID")]
+        after: Option<String>,
+    },
+    /// Try messages again now
+    Retry(RetryArgs),
+}
+
+/// Which messages to try again.
+#[derive(Args, Debug)]
+pub(crate) struct RetryArgs {
+    #[command(flatten)]
+    pub(crate) which: Which,
+    /// Only count
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Exactly one of these.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Which {
+    /// One message
+    pub(crate) id: Option<String>,
+    /// Those that fit
+    #[arg(long = "where", value_name = "FILTER")]
+    pub(crate) filter: Option<String>,
+    /// All
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+/// Reads the command line. `Err` is the exit status once help, version or an error has been printed.
+pub(crate) fn parse() -> Result<Cli, ExitCode> {
+    Cli::try_parse().map_err(|error| {
+        let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+        let json = std::env::args().any(|argument| argument == "--json");
+        if !asked && json {
+            let text = error.render().to_string();
+            let message = text.trim().strip_prefix("error: ").unwrap_or(text.trim()).to_owned();
+            crate::out::Out::new(true).failure(&crate::failure::Failure::usage(message));
+        } else {
+            // Standard output or error that has gone away is no failure of ours.
+            let _ = error.print();
+        }
+        if asked { ExitCode::SUCCESS } else { crate::failure::Exit::Usage.into() }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn filters_may_be_written_without_quotes() {
+        let cli = Cli::try_parse_from(["posthaste", "queue", "status", "=", "retry"]).unwrap();
+        let Verb::Queue(QueueArgs { filter, verb: None, .. }) = cli.verb else { panic!("a queue") };
+        assert_eq!(filter.join(" "), "status = retry");
+        let cli = Cli::try_parse_from(["posthaste", "queue", "messages", "age > 1h"]).unwrap();
+        let Verb::Queue(QueueArgs { verb: Some(QueueVerb::Messages { filter, .. }), .. }) =
+            cli.verb
+        else {
+            panic!("messages")
+        };
+        assert_eq!(filter, ["age > 1h"]);
+    }
+
+    #[test]
+    fn a_retry_says_exactly_which() {
+        let parse = |args: &[&str]| {
+            let start = ["posthaste", "queue", "retry"];
+            Cli::try_parse_from(start.iter().chain(args)).is_ok()
+        };
+        assert!(parse(&["0000000000001"]));
+        assert!(parse(&["--all", "--dry-run"]));
+        assert!(parse(&["--where", "age > 1h"]));
+        assert!(!parse(&[]));
+        assert!(!parse(&["--all", "0000000000001"]));
+    }
+}

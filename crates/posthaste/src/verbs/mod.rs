@@ -1,0 +1,69 @@
+//! The operator's verbs: one file for each.
+
+mod config;
+mod ping;
+mod queue;
+mod reload;
+mod route;
+mod send;
+mod status;
+mod stop;
+mod track;
+
+use crate::cli::{Cli, Global, Verb};
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::out::Out;
+use crate::place;
+use jiff::Timestamp;
+use serde_json::Value;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+/// Does what the command line says. Answers the exit status.
+pub(crate) fn run(cli: Cli, out: &Out) -> Result<ExitCode, Failure> {
+    let global = &cli.global;
+    match cli.verb {
+        Verb::Ping { wait } => ping::run(global, wait, out),
+        Verb::Status => status::run(&daemon(global)?, out),
+        Verb::Reload => reload::run(&daemon(global)?, out),
+        Verb::Stop { wait } => stop::run(&daemon(global)?, wait, out),
+        Verb::Config(verb) => config::run(global, verb, out),
+        Verb::Send(args) => send::run(&daemon(global)?, &args, out),
+        Verb::Queue(args) => queue::run(global, args, out),
+        Verb::Route { address, from } => {
+            route::run(&daemon(global)?, &address, from.as_deref(), out)
+        }
+        Verb::Track { question, limit } => {
+            track::run(&daemon(global)?, &question.join(" "), limit, out)
+        }
+    }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+fn daemon(global: &Global) -> Result<Client, Failure> {
+    Client::new(place::socket(global)?)
+}
+
+/// The wall clock, for ages in tables.
+fn now() -> Timestamp {
+    Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// A field as text: strings as they are, a dash for what is absent.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// An error object on one line: code, enhanced status and text, as a server's reply is read.
+fn last_error(error: &Value) -> String {
+    let words = error["text"].as_str().unwrap_or_default();
+    match error["code"].as_u64() {
+        Some(code) => format!("{code} {} {words}", text(&error["enhanced"])),
+        None => words.to_owned(),
+    }
+}

@@ -1,0 +1,97 @@
+//! `queue show ID`: one message with every attempt.
+
+use crate::client::{Client, Target};
+use crate::failure::Failure;
+use crate::out::Out;
+use crate::table::{Table, relative};
+use crate::verbs::{last_error, now, text};
+use posthaste_admin::units::print_rough_size;
+use posthaste_mail::QueueId;
+use serde_json::Value;
+
+pub(super) fn run(client: &Client, id: &str, out: &Out) -> Result<(), Failure> {
+    let id: QueueId = id.parse().map_err(|e| Failure::usage(format!("`{id}`: {e}")))?;
+    let message = client.get(&Target::new(&format!("/v1/messages/{id}")))?;
+    if out.is_json() {
+        out.object(&message);
+        return Ok(());
+    }
+    head(&message, out);
+    recipients(&message, out);
+    for attempt in message["attempts"].as_array().into_iter().flatten() {
+        show_attempt(attempt, out);
+    }
+    Ok(())
+}
+
+fn head(message: &Value, out: &Out) {
+    let now = now();
+    let source = &message["source"];
+    let size = print_rough_size(message["size"].as_u64().unwrap_or(0));
+    let received = relative(message["received"].as_str(), now);
+    let expires = relative(message["expires"].as_str(), now);
+    out.line(&format!("message    {}, {size}", text(&message["id"])));
+    out.line(&format!("received   {} ({received})", text(&message["received"])));
+    out.line(&format!("expires    {} ({expires})", text(&message["expires"])));
+    out.line(&format!("from       <{}>", text(&message["reverse_path"])));
+    out.line(&format!("From       {}", text(&message["header_from"])));
+    out.line(&format!("Subject    {}", text(&message["subject"])));
+    out.line(&format!("Message-ID {}", text(&message["message_id"])));
+    out.line(&format!(
+        "source     {} over {}, {} ({})",
+        text(&source["kind"]),
+        text(&source["listener"]),
+        text(&source["ip"]),
+        text(&source["helo"])
+    ));
+}
+
+fn recipients(message: &Value, out: &Out) {
+    let now = now();
+    let mut table =
+        Table::new(&["TO", "STATUS", "WAITS FOR", "NEXT", "TRIES", "DESTINATION", "LAST ERROR"]);
+    for recipient in message["recipients"].as_array().into_iter().flatten() {
+        table.row(vec![
+            text(&recipient["address"]),
+            text(&recipient["status"]),
+            text(&recipient["wait_reason"]),
+            relative(recipient["next_attempt"].as_str(), now),
+            text(&recipient["attempts"]),
+            text(&recipient["destination"]),
+            last_error(&recipient["last_error"]),
+        ]);
+    }
+    out.line("");
+    table.print(out, "no recipients");
+}
+
+fn show_attempt(attempt: &Value, out: &Out) {
+    out.line("");
+    out.line(&format!(
+        "attempt    {}  {}  {} ({}) from {}, {} ms",
+        text(&attempt["at"]),
+        text(&attempt["outcome"]),
+        text(&attempt["host"]),
+        text(&attempt["ip"]),
+        text(&attempt["source_ip"]),
+        text(&attempt["took_ms"])
+    ));
+    for result in attempt["recipients"].as_array().into_iter().flatten() {
+        let reason = result["reason"].as_str().unwrap_or_default();
+        let reply = result["reply"]["text"].as_str().unwrap_or_default();
+        let words = if reason.is_empty() { reply } else { reason };
+        out.line(&format!("  {} {}  {words}", text(&result["address"]), text(&result["outcome"])));
+    }
+    let mut table = Table::new(&["  STAGE", "MS", "ABOUT", "OUTCOME", "EFFECT", "DETAIL"]);
+    for step in attempt["observations"].as_array().into_iter().flatten() {
+        table.row(vec![
+            format!("  {}", text(&step["stage"])),
+            text(&step["took_ms"]),
+            text(&step["subject"]),
+            text(&step["outcome"]),
+            text(&step["effect"]),
+            step["raw"].as_str().unwrap_or_default().to_owned(),
+        ]);
+    }
+    table.print(out, "  nothing was seen");
+}

@@ -1,0 +1,76 @@
+//! `route ADDRESS [--from]`: which rule, which hops, which limits, and why not now.
+
+use super::{last_error, now, text};
+use crate::client::{Client, Target};
+use crate::failure::Failure;
+use crate::out::Out;
+use crate::table::{Table, relative};
+use posthaste_admin::units::print_rough;
+use serde_json::Value;
+use std::time::Duration;
+
+pub(super) fn run(
+    client: &Client,
+    address: &str,
+    from: Option<&str>,
+    out: &Out,
+) -> Result<(), Failure> {
+    let target = Target::new("/v1/route").with("address", address).with_some("from", from);
+    let route = client.get(&target)?;
+    if out.is_json() {
+        out.object(&route);
+        return Ok(());
+    }
+    show(&route, out);
+    Ok(())
+}
+
+fn show(route: &Value, out: &Out) {
+    let expire = Duration::from_secs(route["expire_after"].as_u64().unwrap_or(0));
+    out.line(&format!("route        {}, via {}", text(&route["route"]), text(&route["via"])));
+    out.line(&format!("destination  {}", text(&route["destination"])));
+    out.line(&format!("tried for    {}", print_rough(expire)));
+    if let Some(most) = route["concurrency"].as_u64() {
+        out.line(&format!("at most      {most} connections now"));
+    }
+    if let Some(reason) = route["reason"].as_str() {
+        out.line(&format!("not sent     {} {reason}", text(&route["enhanced"])));
+    }
+    standing(&route["standing"], out);
+    let mut hops = Table::new(&["HOP", "PREFERENCE", "ADDRESS", "PORT"]);
+    for hop in route["hops"].as_array().into_iter().flatten() {
+        let cells = ["host", "preference", "ip", "port"].map(|name| text(&hop[name]));
+        hops.row(cells.to_vec());
+    }
+    out.line("");
+    hops.print(out, "no next hop");
+    let mut seen = Table::new(&["SEEN", "ABOUT", "OUTCOME", "DETAIL"]);
+    for step in route["observations"].as_array().into_iter().flatten() {
+        let cells = ["stage", "subject", "outcome", "raw"].map(|name| text(&step[name]));
+        seen.row(cells.to_vec());
+    }
+    out.line("");
+    seen.print(out, "nothing was asked");
+}
+
+/// Why not now.
+fn standing(standing: &Value, out: &Out) {
+    if standing.is_null() {
+        out.line("now          nothing is queued for it");
+        return;
+    }
+    let mut line = format!(
+        "now          {}, {} messages, {} connections",
+        text(&standing["status"]),
+        text(&standing["messages"]),
+        text(&standing["connections"])
+    );
+    if let Some(since) = standing["down_since"].as_str() {
+        let next = relative(standing["next_attempt"].as_str(), now());
+        line = format!("{line}; down since {since}, tried again {next}");
+    }
+    out.line(&line);
+    if !standing["last_error"].is_null() {
+        out.line(&format!("last error   {}", last_error(&standing["last_error"])));
+    }
+}

@@ -1,0 +1,98 @@
+//! `track ID|FILTER`: what became of a message, also after it has left.
+
+use super::text;
+use crate::client::{Client, Target};
+use crate::failure::{Exit, Failure};
+use crate::out::Out;
+use crate::table::Table;
+use posthaste_mail::QueueId;
+use serde_json::Value;
+
+pub(super) fn run(client: &Client, question: &str, limit: u16, out: &Out) -> Result<(), Failure> {
+    let by_id = question.parse::<QueueId>().is_ok();
+    let name = if by_id { "id" } else { "filter" };
+    let target = Target::new("/v1/track").with(name, question).with("limit", &limit.to_string());
+    let answer = client.get(&target)?;
+    let messages = answer["messages"].as_array().cloned().unwrap_or_default();
+    if messages.is_empty() && by_id {
+        let message = format!("{question} is not in the event log");
+        return Err(Failure::new(Exit::NotFound, "not-found", message));
+    }
+    if out.is_json() {
+        out.object(&answer);
+        return Ok(());
+    }
+    if by_id {
+        messages.iter().for_each(|message| story(message, out));
+    } else {
+        list(&messages, out);
+    }
+    if answer["complete"] == false {
+        let reached = text(&answer["searched_to"]);
+        out.remark(&format!("the search ended at {reached}: the log before it was not read"));
+    }
+    Ok(())
+}
+
+fn list(messages: &[Value], out: &Out) {
+    let mut table = Table::new(&["RECEIVED", "ID", "FROM", "TO", "STATUS", "HOST", "LAST ERROR"]);
+    for message in messages {
+        for recipient in message["recipients"].as_array().into_iter().flatten() {
+            table.row(vec![
+                text(&message["received"]),
+                text(&message["id"]),
+                path(&message["reverse_path"]),
+                text(&recipient["address"]),
+                text(&recipient["status"]),
+                text(&recipient["host"]),
+                recipient["last_error"].as_str().unwrap_or_default().to_owned(),
+            ]);
+        }
+    }
+    table.print(out, "no message fits");
+}
+
+fn story(message: &Value, out: &Out) {
+    out.line(&format!(
+        "{}  from {}  size {}  over {}",
+        text(&message["id"]),
+        path(&message["reverse_path"]),
+        text(&message["size"]),
+        text(&message["listener"])
+    ));
+    let mut table = Table::new(&["WHEN", "WHAT", "TO", "HOST", "REPLY OR FAULT"]);
+    for event in message["events"].as_array().into_iter().flatten() {
+        let to = match &event["to"] {
+            Value::Array(all) => all.iter().map(text).collect::<Vec<_>>().join(", "),
+            other => text(other),
+        };
+        table.row(vec![
+            text(&event["at"]),
+            text(&event["event"]),
+            to,
+            text(&event["host"]),
+            words(event),
+        ]);
+    }
+    table.print(out, "no events");
+}
+
+fn words(event: &Value) -> String {
+    let reply = &event["reply"];
+    if reply["code"].is_u64() {
+        let parts = [&reply["code"], &reply["enhanced"], &reply["text"]];
+        let given = parts.into_iter().filter(|part| !part.is_null());
+        return given.map(text).collect::<Vec<_>>().join(" ");
+    }
+    let fault = &event["fault"];
+    let parts = [&fault["kind"], &fault["name"], &fault["detail"]];
+    let given = parts.into_iter().filter_map(Value::as_str);
+    given.collect::<Vec<_>>().join(" ").replace('_', " ")
+}
+
+fn path(reverse_path: &Value) -> String {
+    match reverse_path.as_str() {
+        Some("") => "<>".to_owned(),
+        _ => text(reverse_path),
+    }
+}
