@@ -1,5 +1,6 @@
 //! The scheduler, driven as the dispatcher drives it, through time that only its own answers move.
 
+mod acts;
 mod model;
 mod stories;
 mod world;
