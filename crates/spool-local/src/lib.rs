@@ -1,1 +1,31 @@
-//! The store of one machine: a segment log with group commit
+//! The store of one machine: a segment log with group commit.
+//!
+//! [`Log`] is the log itself: synchronous, one owner, no thread, no clock. [`LocalSpool`] is the store that
+//! others see; a driver moves requests into the log: a thread in the real world, a task in the simulator.
+
+mod batch;
+mod bodies;
+mod driver;
+mod encode;
+mod entry;
+mod files;
+mod gc;
+mod inbox;
+mod index;
+mod layout;
+mod local;
+mod log;
+mod open;
+mod place;
+mod pump;
+mod scan;
+mod shared;
+mod telling;
+
+pub use driver::Timing;
+pub use inbox::INBOX_OCTETS;
+pub use local::LocalSpool;
+#[doc(hidden)]
+pub use log::Sabotage;
+pub use log::{Answer, Failed, Group, Log, Request, Settings};
+pub use open::{OpenError, Report};

@@ -1,0 +1,371 @@
+//! Garbage collection: what is still needed of a segment is copied to the end of the log, then the segment
+//! is made free. Copies are durable before its header is, and its header before anything forgets it.
+
+use crate::batch::Batch;
+use crate::encode::connection_here;
+use crate::entry::{End, Head, Mail, Remembered, Update};
+use crate::files::{Preparing, Spare, segment_name, write_header};
+use crate::index::{At, Segment, Slot};
+use crate::layout::{SegmentHeader, Use, entries};
+use crate::log::{Failed, Log, Sabotage, failed, is_full};
+use crate::scan::{self, Group};
+use crate::shared::{PieceFault, Shared};
+use posthaste_io::Disk;
+use posthaste_mail::QueueId;
+use posthaste_spool::{KEPT_ATTEMPTS, LedgerKey, Started};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// Free segments kept beyond the spares, for the next burst; more are given back to the disk.
+const KEPT_FREE: usize = 2;
+/// Segments' worth of garbage that is not worth the work (the slack of spool rule 2).
+const SLACK: u64 = 4;
+/// Octets that a group of copies grows to before it is written.
+const COPY_GROUP: u64 = 1 << 20;
+
+/// A collection under way.
+pub(crate) struct Pass {
+    segment: u32,
+    groups: Vec<Group>,
+    group: usize,
+    entry: usize,
+    /// Messages whose every record has been copied.
+    done: BTreeSet<QueueId>,
+    copied: u64,
+}
+
+/// How far one step came.
+enum Step {
+    More,
+    Finished,
+    /// No room, or something cannot be read: given up.
+    Abandoned,
+}
+
+impl<D: Disk> Log<D> {
+    /// Does some work that nobody waits for: prewrites spare segments, collects garbage; about `budget` octets
+    /// of it. True when there is more to do.
+    ///
+    /// # Errors
+    /// [`Failed`] when the disk does; the process must end.
+    pub fn gc_step(&mut self, budget: u64) -> Result<bool, Failed> {
+        if self.failed.is_some() {
+            return Ok(false);
+        }
+        let done = self.step(budget);
+        self.note_failure(done)
+    }
+
+    fn step(&mut self, budget: u64) -> Result<bool, Failed> {
+        let preparing = self.prepare(budget)?;
+        let Some(mut pass) = self.pass.take().or_else(|| self.next_pass()) else {
+            return Ok(preparing);
+        };
+        match self.copy_some(&mut pass, budget)? {
+            Step::More => self.pass = Some(pass),
+            Step::Finished => self.finish_pass(&pass)?,
+            Step::Abandoned => self.rest_until = self.next_sequence,
+        }
+        Ok(true)
+    }
+
+    /// Collects until nothing is worth collecting; for tests and for a quiet hour.
+    ///
+    /// # Errors
+    /// [`Failed`] when the disk does.
+    pub fn gc_all(&mut self) -> Result<(), Failed> {
+        const ROUNDS: u32 = 100_000;
+        for _ in 0..ROUNDS {
+            if !self.gc_step(COPY_GROUP)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the pool as large as it should be. True while one is being prewritten.
+    fn prepare(&mut self, budget: u64) -> Result<bool, Failed> {
+        while self.pool.len() > self.settings.spares + KEPT_FREE {
+            let spare = self.pool.pop().expect("it is not empty");
+            // Free and known as free: whether the name is gone after a crash does not matter.
+            let _ = self.shared.disk.lock().remove(&segment_name(spare.number));
+        }
+        if self.preparing.is_none() {
+            if self.pool.len() >= self.settings.spares {
+                return Ok(false);
+            }
+            let size = self.usual_size();
+            let disk = self.shared.disk.lock();
+            if disk.free_space().unwrap_or(0) < 2 * size {
+                return Ok(false);
+            }
+            self.preparing = Preparing::begin(&*disk, self.next_file, size).ok();
+            self.next_file += 1;
+        }
+        let Some(mut preparing) = self.preparing.take() else { return Ok(false) };
+        let disk = self.shared.disk.lock();
+        match preparing.advance(budget) {
+            Ok(false) => self.preparing = Some(preparing),
+            Ok(true) => self.pool.push(preparing.finish(&*disk).map_err(|e| failed(&e))?),
+            Err(error) if is_full(&error) => preparing.abandon(&*disk),
+            Err(error) => return Err(failed(&error)),
+        }
+        drop(disk);
+        Ok(self.preparing.is_some() || self.pool.len() < self.settings.spares)
+    }
+
+    fn next_pass(&mut self) -> Option<Pass> {
+        let short = !self.has_room(self.usual_size());
+        let index = self.shared.index.lock();
+        let safe = self.shared.vital.events_safe.load(Ordering::Relaxed);
+        let (taken, live) = (index.taken_octets(), index.live_octets());
+        let hold = !short && taken.saturating_sub(live) <= self.settings.events_hold;
+        let held = |s: &Segment<D::File>| hold && s.last_news.max(s.needed_until) > safe;
+        let candidates = || index.segments.values().filter(|s| s.sealed && !s.damaged && !held(s));
+        let empty = candidates().find(|s| s.live == 0);
+        let worth_it = self.next_sequence > self.rest_until
+            && (short || taken > live + live / 2 + SLACK * self.usual_size());
+        let sparse = || candidates().min_by_key(|s| s.live * 1024 / s.header.size);
+        let victim = empty.or_else(|| if worth_it { sparse() } else { None })?;
+        let (file, header, used) = (Arc::clone(&victim.file), victim.header, victim.used);
+        drop(index);
+        Some(Pass {
+            segment: header.sequence,
+            groups: scan::known(&*file, &header, used),
+            group: 0,
+            entry: 0,
+            done: BTreeSet::new(),
+            copied: 0,
+        })
+    }
+
+    fn copy_some(&mut self, pass: &mut Pass, budget: u64) -> Result<Step, Failed> {
+        let mut batch = self.begin()?;
+        let step = self.copy_until(pass, &mut batch, budget.min(COPY_GROUP))?;
+        if !batch.is_empty() {
+            pass.copied += batch.length();
+            self.flush(&mut batch)?;
+        }
+        self.spare_batch = Some(batch);
+        Ok(step)
+    }
+
+    fn copy_until(
+        &mut self,
+        pass: &mut Pass,
+        batch: &mut Batch,
+        budget: u64,
+    ) -> Result<Step, Failed> {
+        while batch.length() < budget {
+            let Some(group) = pass.groups.get(pass.group) else { return Ok(Step::Finished) };
+            let list = entries(&group.directory, group.offset).unwrap_or_default();
+            let Some(raw) = list.get(pass.entry) else {
+                (pass.group, pass.entry) = (pass.group + 1, 0);
+                continue;
+            };
+            let at = At {
+                segment: pass.segment,
+                offset: raw.offset,
+                pieces: raw.pieces,
+                commit: group.number,
+            };
+            // What this version cannot read it must not throw away.
+            let Ok(Some(head)) = Head::decode(raw.kind, raw.head) else {
+                return Ok(Step::Abandoned);
+            };
+            let mark = batch.mark();
+            let copy = Copy { shared: &self.shared, at, sabotage: self.settings.sabotage };
+            if copy.entry(batch, &head, &mut pass.done).is_err() {
+                batch.return_to(&mark);
+                return Ok(Step::Abandoned);
+            }
+            if batch.fits() {
+                pass.entry += 1;
+                continue;
+            }
+            let needs = batch.needs_alone();
+            batch.return_to(&mark);
+            pass.done.remove(&id_of(&head));
+            if batch.is_empty() {
+                if !self.roll(needs)? {
+                    return Ok(Step::Abandoned);
+                }
+                batch.restart(self.target());
+            } else {
+                return Ok(Step::More);
+            }
+        }
+        Ok(Step::More)
+    }
+
+    /// The segment holds nothing that is needed: its new header says so, and only when that is durable is it
+    /// gone (spool rule 2).
+    fn finish_pass(&mut self, pass: &Pass) -> Result<(), Failed> {
+        let found = {
+            let index = self.shared.index.lock();
+            index.segments.get(&pass.segment).map(|s| (Arc::clone(&s.file), s.number, s.header))
+        };
+        let Some((file, number, old)) = found else { return Ok(()) };
+        let header = SegmentHeader { use_: Use::Free, generation: old.generation + 1, ..old };
+        write_header(&*file, &header).map_err(|e| failed(&e))?;
+        let gone = self.shared.index.lock().gone(pass.segment);
+        let safe = self.shared.vital.events_safe.load(Ordering::Relaxed);
+        if gone.is_some_and(|segment| segment.last_news.max(segment.needed_until) > safe) {
+            self.shared.vital.events_given_up.fetch_add(1, Ordering::Relaxed);
+        }
+        if pass.copied > header.size * 9 / 10 {
+            self.rest_until = self.next_sequence;
+        }
+        if header.size == self.usual_size() {
+            self.pool.push(Spare { file, number, header });
+        } else {
+            let _ = self.shared.disk.lock().remove(&segment_name(number));
+        }
+        self.ask_for_room();
+        Ok(())
+    }
+}
+
+fn id_of(head: &Head) -> QueueId {
+    match head {
+        Head::Mail(mail) => mail.id,
+        Head::Update(update) => update.id,
+        _ => QueueId::MIN,
+    }
+}
+
+/// Copies one entry of a segment, if it is still needed.
+struct Copy<'a, D: Disk> {
+    shared: &'a Shared<D>,
+    at: At,
+    sabotage: Option<Sabotage>,
+}
+
+impl<D: Disk> Copy<'_, D> {
+    fn entry(
+        &self,
+        batch: &mut Batch,
+        head: &Head,
+        done: &mut BTreeSet<QueueId>,
+    ) -> Result<(), PieceFault> {
+        match head {
+            Head::Mail(mail) => self.mail(batch, mail.id, done),
+            Head::Update(update) => self.update(batch, update.id, done),
+            Head::End(end) => {
+                self.end(batch, end);
+                Ok(())
+            }
+            Head::Started(started) => {
+                self.started(batch, started, done);
+                Ok(())
+            }
+            // Copied with the attempts that name it.
+            Head::Connection(_) => Ok(()),
+            Head::Ledger { key, .. } => self.ledger(batch, key),
+        }
+    }
+
+    fn slot(&self, id: QueueId) -> Option<Slot> {
+        self.shared.index.lock().messages.get(&id).cloned()
+    }
+
+    fn mail(
+        &self,
+        batch: &mut Batch,
+        id: QueueId,
+        done: &mut BTreeSet<QueueId>,
+    ) -> Result<(), PieceFault> {
+        let Some(slot) = self.slot(id).filter(|slot| slot.envelope == self.at.piece()) else {
+            return Ok(());
+        };
+        if !done.insert(id) {
+            return Ok(());
+        }
+        let [envelope, body] = self.shared.pieces(slot.envelope, slot.body)?;
+        let first = batch.piece_of(&[envelope]);
+        let second = if slot.body > 0 { batch.piece_of(&[body]) } else { 0 };
+        let spilled = self.shared.index.lock().spilled.get(&id).copied();
+        let head = Mail { id, states: slot.states.clone(), spilled, moved: true };
+        batch.entry(Head::Mail(head), [first, second]);
+        self.gather(batch, id, &slot)
+    }
+
+    fn update(
+        &self,
+        batch: &mut Batch,
+        id: QueueId,
+        done: &mut BTreeSet<QueueId>,
+    ) -> Result<(), PieceFault> {
+        let Some(slot) = self.slot(id).filter(Slot::has_update) else { return Ok(()) };
+        if !done.insert(id) {
+            return Ok(());
+        }
+        self.gather(batch, id, &slot)
+    }
+
+    /// Writes what is remembered of a message in one place: states, transactions, attempts.
+    fn gather(&self, batch: &mut Batch, id: QueueId, slot: &Slot) -> Result<(), PieceFault> {
+        let in_hand = self.shared.index.lock().in_hand.get(&id).map(|h| h.started.clone());
+        if !slot.has_update() && in_hand.is_none() {
+            return Ok(());
+        }
+        let memory = self.shared.memory(id, slot)?;
+        let mut connections = Vec::new();
+        for (connection, place) in memory.connections {
+            let here = connection_here(self.shared, batch, connection, Some(place));
+            connections.extend(here.map(|here| (connection, here)));
+        }
+        debug_assert!(memory.attempts.len() <= KEPT_ATTEMPTS);
+        let remembered =
+            Remembered { settled: None, gathered: memory.attempts, before: None, connections };
+        let piece = batch.piece(|w| remembered.encode(w));
+        let states = slot.states.clone();
+        let update = Update { id, states, in_hand, chain: piece, moved: true };
+        batch.entry(Head::Update(update), [piece, 0]);
+        Ok(())
+    }
+
+    /// A tombstone stays while any other segment may still hold the message (spool rule 2).
+    fn end(&self, batch: &mut Batch, end: &End) {
+        if self.sabotage == Some(Sabotage::NoTombstoneRule) {
+            return;
+        }
+        let index = self.shared.index.lock();
+        let threat = |segment: u32| segment != self.at.segment && index.is_there(segment);
+        let copies: Vec<u32> = end.copies.iter().copied().filter(|s| threat(*s)).collect();
+        let needed = threat(end.envelope.segment) || !copies.is_empty();
+        drop(index);
+        if needed {
+            let end = End { id: end.id, envelope: end.envelope, copies, moved: true };
+            batch.entry(Head::End(end), [0, 0]);
+        }
+    }
+
+    fn started(&self, batch: &mut Batch, started: &Started, done: &mut BTreeSet<QueueId>) {
+        let id = started.message;
+        let index = self.shared.index.lock();
+        let here = index.in_hand.get(&id).filter(|h| h.segment == self.at.segment);
+        let still = here.filter(|_| index.messages.contains_key(&id)).map(|h| h.started.clone());
+        drop(index);
+        if let Some(still) = still.filter(|_| !done.contains(&id)) {
+            batch.entry(Head::Started(still), [0, 0]);
+        }
+    }
+
+    fn ledger(&self, batch: &mut Batch, key: &LedgerKey) -> Result<(), PieceFault> {
+        let Some(slot) = self.shared.index.lock().ledger.get(key).cloned() else { return Ok(()) };
+        match slot.value {
+            Some(place) if place == self.at.piece() => {
+                let piece = self.shared.piece(place)?;
+                let piece = batch.piece_of(&[piece]);
+                batch.entry(Head::Ledger { key: key.clone(), forgotten: false }, [piece, 0]);
+            }
+            None if slot.segment == self.at.segment && slot.threatened() => {
+                batch.entry(Head::Ledger { key: key.clone(), forgotten: true }, [0, 0]);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,358 @@
+//! The start: reads what is there, decides what is torn and what is damaged, and takes a fresh segment, so that
+//! nothing is ever appended to what the last run may have left half done (spool rule 3).
+
+use crate::batch::Batch;
+use crate::entry::Head;
+use crate::files::{Named, Spare, body_name, named, read_header, segment_name, write_header};
+use crate::index::{At, Segment};
+use crate::layout::{GROUP_IN_INDEX, HEADER, SegmentHeader, Use, align, entries};
+use crate::log::{Failed, Log, Room, Settings, failed, index_of, is_full, narrow, write_index};
+use crate::scan::{self, Found, Group};
+use crate::shared::Shared;
+use posthaste_io::{Disk, OpenMode};
+use posthaste_mail::QueueId;
+use posthaste_spool::store::Quarantined;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// What the start found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// Live messages.
+    pub messages: u64,
+    /// Segments with records.
+    pub segments: u64,
+    /// Segments that had no index and were read group by group.
+    pub scanned: u64,
+    /// A commit was begun and not finished: it was never acknowledged, and is dropped.
+    pub torn: bool,
+    /// Files removed that no record names.
+    pub orphans: u64,
+    /// What cannot be read.
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// The store cannot be opened. It is never replaced by an empty one.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The disk does not answer. The operator must look at it.
+    #[error("the spool cannot be read: {0}")]
+    Unreadable(io::Error),
+    /// No room for a fresh segment. The operator must make room.
+    #[error("the disk has no room for one more segment of the spool")]
+    Full,
+    /// Written where nothing may be written, or failed while the start wrote.
+    #[error("the spool cannot be written: {0}")]
+    Unwritable(Failed),
+}
+
+/// A segment with records and what was found in it.
+struct Held {
+    sequence: u32,
+    found: Found,
+}
+
+impl<D: Disk> Log<D> {
+    /// Opens the store in a folder, empty or not.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing was lost by the attempt.
+    pub fn open(disk: D, settings: Settings) -> Result<(Self, Report), OpenError> {
+        let mut log = Self {
+            shared: Arc::new(Shared::new(disk)),
+            settings,
+            active: None,
+            pool: Vec::new(),
+            preparing: None,
+            next_sequence: 1,
+            next_file: 1,
+            next_commit: 1,
+            epoch: 0,
+            pass: None,
+            rest_until: 0,
+            room: Room::default(),
+            failed: None,
+            zeros: vec![0; crate::layout::BLOCK as usize],
+            spare_batch: None,
+        };
+        let report = log.start()?;
+        Ok((log, report))
+    }
+
+    fn start(&mut self) -> Result<Report, OpenError> {
+        let files = self.shared.disk.lock().list().map_err(OpenError::Unreadable)?;
+        let taken = self.read_headers(&files)?;
+        let held = self.replay(taken);
+        let mut report = Report {
+            segments: held.len() as u64,
+            scanned: held.iter().filter(|h| !h.found.indexed).count() as u64,
+            torn: held.last().is_some_and(|h| h.found.torn),
+            ..Report::default()
+        };
+        self.check_bodies(&files);
+        self.epoch += 1;
+        if self.settings.read_only {
+            self.failed = Some(Failed::ReadOnly);
+        } else {
+            self.take_over(&held, report.torn)?;
+            report.orphans = self.remove_orphans(&files);
+            self.fill_pool();
+        }
+        self.finish_index();
+        let index = self.shared.index.lock();
+        report.messages = index.messages.len() as u64;
+        report.quarantined.clone_from(&index.quarantined);
+        Ok(report)
+    }
+
+    /// Opens every segment; answers those with records, by sequence number.
+    fn read_headers(
+        &mut self,
+        files: &[(String, u64)],
+    ) -> Result<BTreeMap<u32, Taken<D::File>>, OpenError> {
+        let mut taken = BTreeMap::new();
+        let mode = if self.settings.read_only { OpenMode::Read } else { OpenMode::Write };
+        for (name, length) in files {
+            let Named::Segment(number) = named(name) else { continue };
+            self.next_file = self.next_file.max(number + 1);
+            let file = self.shared.disk.lock().open(name, mode).map_err(OpenError::Unreadable)?;
+            let header = read_header(&file).map_err(OpenError::Unreadable)?;
+            let Some(header) = header else {
+                self.list_file(number, *length, "neither header of the segment can be read");
+                continue;
+            };
+            self.next_sequence = self.next_sequence.max(header.sequence + 1);
+            self.epoch = self.epoch.max(header.epoch);
+            let file = Arc::new(file);
+            match header.use_ {
+                Use::Taken => {
+                    taken.insert(header.sequence, Taken { file, number, header, length: *length });
+                }
+                Use::Free => self.keep_spare(Spare { file, number, header }, *length),
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Keeps a free segment of the usual size; another one is only in the way.
+    fn keep_spare(&mut self, spare: Spare<D::File>, length: u64) {
+        if self.settings.read_only {
+            return;
+        }
+        // A crash may have left one copy of the header behind: a later fault must not bring it back.
+        let usable = spare.header.size == self.usual_size() && length == spare.header.size;
+        if usable && write_header(&*spare.file, &spare.header).is_ok() {
+            self.pool.push(spare);
+        } else {
+            let _ = self.shared.disk.lock().remove(&segment_name(spare.number));
+        }
+    }
+
+    fn list_file(&self, number: u32, size: u64, what: &'static str) {
+        let place = segment_name(number);
+        self.shared.index.lock().list_damage(Quarantined { place, size, what });
+    }
+
+    /// Takes in all records in the order in which they were written.
+    fn replay(&mut self, taken: BTreeMap<u32, Taken<D::File>>) -> Vec<Held> {
+        let mut held = Vec::new();
+        for (sequence, Taken { file, number, header, length }) in taken {
+            let found = scan::segment(&*file, &header);
+            let mut segment = Segment::taken(file, number, header);
+            (segment.sealed, segment.indexed) = (true, found.indexed);
+            segment.used = found.end;
+            let mut index = self.shared.index.lock();
+            index.segments.insert(sequence, segment);
+            if length < header.size {
+                index.quarantine(sequence, narrow(length), header.size - length, "the file is cut");
+            }
+            for (offset, size) in &found.damage {
+                index.quarantine(sequence, *offset, u64::from(*size), "a commit is damaged");
+            }
+            drop(index);
+            for group in &found.groups {
+                self.replay_group(sequence, group);
+            }
+            held.push(Held { sequence, found });
+        }
+        held
+    }
+
+    fn replay_group(&mut self, segment: u32, group: &Group) {
+        let mut index = self.shared.index.lock();
+        index.last_id = index.last_id.max(group.last_id);
+        index.last_commit = index.last_commit.max(group.number);
+        let Some(list) = entries(&group.directory, group.offset) else {
+            index.quarantine(
+                segment,
+                group.offset,
+                u64::from(group.length),
+                "a directory is damaged",
+            );
+            return;
+        };
+        for raw in list {
+            let at = At { segment, offset: raw.offset, pieces: raw.pieces, commit: group.number };
+            match Head::decode(raw.kind, raw.head) {
+                Ok(Some(head)) => index.apply(head, at),
+                Ok(None) => {}
+                Err(_) => index.quarantine(segment, raw.offset, 0, "an entry is damaged"),
+            }
+        }
+    }
+
+    /// A fresh segment, in it again what may never have become durable; then the old ones are sealed.
+    fn take_over(&mut self, held: &[Held], torn: bool) -> Result<(), OpenError> {
+        let last_commit = self.shared.index.lock().last_commit;
+        let unsynced = held.iter().rev().find(|h| !h.found.groups.is_empty());
+        let unsynced = unsynced.filter(|h| !h.found.indexed);
+        let again = unsynced.and_then(|h| h.found.groups.last().map(|group| (h.sequence, group)));
+        let needs = again.map_or(0, |(_, group)| needs_of(group));
+        let spare = match self.fresh(needs) {
+            Err(error) if is_full(&error) => return Err(OpenError::Full),
+            spare => spare.map_err(|e| OpenError::Unwritable(failed(&e)))?,
+        };
+        self.activate(spare).map_err(|e| OpenError::Unwritable(failed(&e)))?;
+        self.next_commit = last_commit + 1;
+        if let Some((segment, group)) = again {
+            self.next_commit = group.number;
+            self.write_again(segment, group).map_err(OpenError::Unwritable)?;
+        }
+        // A torn commit may have been seen by nobody, but its number is not used again.
+        self.next_commit = (last_commit + 1 + u64::from(torn)).max(self.next_commit);
+        self.seal_old(held).map_err(|e| OpenError::Unwritable(failed(&e)))
+    }
+
+    fn write_again(&mut self, segment: u32, group: &Group) -> Result<(), Failed> {
+        let list = entries(&group.directory, group.offset).unwrap_or_default();
+        let mut batch = Batch::new(self.target());
+        for raw in list {
+            let Ok(Some(head)) = Head::decode(raw.kind, raw.head) else { continue };
+            let place = crate::place::Place { segment, offset: raw.offset, length: raw.pieces[0] };
+            let mut pieces = [0; 2];
+            if raw.pieces[0] > 0 {
+                let read = self.shared.pieces(place, raw.pieces[1]);
+                let octets =
+                    read.map_err(|_| Failed::Disk("a commit changed while it was read".into()))?;
+                for (piece, length) in octets.into_iter().zip(raw.pieces).filter(|(_, l)| *l > 0) {
+                    let at = usize::from(pieces[0] > 0);
+                    pieces[at] = batch.piece_of(&[piece]);
+                    debug_assert_eq!(pieces[at], length);
+                }
+            }
+            batch.raw_entry(head, raw.head, pieces);
+        }
+        self.flush(&mut batch)
+    }
+
+    /// Gives the segments of the last run their index, so that they need not be read group by group again.
+    fn seal_old(&self, held: &[Held]) -> io::Result<()> {
+        for Held { sequence, found } in held {
+            if found.indexed || !found.damage.is_empty() {
+                continue;
+            }
+            let octets = index_of(&found.groups);
+            let mut index = self.shared.index.lock();
+            let Some(segment) = index.segments.get_mut(sequence) else { continue };
+            let room = segment.header.size.saturating_sub(u64::from(found.end));
+            if segment.damaged || room < octets.len() as u64 + u64::from(HEADER) {
+                continue;
+            }
+            segment.indexed = true;
+            let (file, header) = (Arc::clone(&segment.file), segment.header);
+            drop(index);
+            write_index(&*file, &header, &octets)?;
+        }
+        Ok(())
+    }
+
+    /// Lists live messages whose content's file is not what it should be.
+    fn check_bodies(&self, files: &[(String, u64)]) {
+        let mut index = self.shared.index.lock();
+        let bad: Vec<_> = index
+            .spilled
+            .iter()
+            .filter(|(id, size)| {
+                let name = body_name(**id);
+                let at = files.binary_search_by(|(file, _)| file.cmp(&name));
+                at.map_or(true, |at| files[at].1 != **size)
+            })
+            .map(|(id, size)| (body_name(*id), *size))
+            .collect();
+        for (place, size) in bad {
+            let what = "the content of a message is missing or cut";
+            index.list_damage(Quarantined { place, size, what });
+        }
+    }
+
+    /// Only after what the last run left is durable again: a file may belong to a message that has yet to end.
+    fn remove_orphans(&self, files: &[(String, u64)]) -> u64 {
+        let mut removed = 0;
+        for (name, _) in files {
+            let orphan = match named(name) {
+                Named::Unfinished => true,
+                Named::Body(id) => !self.shared.index.lock().spilled.contains_key(&id),
+                Named::Segment(_) | Named::Stranger => false,
+            };
+            if orphan && self.shared.disk.lock().remove(name).is_ok() {
+                removed += 1;
+            }
+        }
+        removed
+    }
+
+    fn fill_pool(&mut self) {
+        while self.pool.len() < self.settings.spares {
+            let size = self.usual_size();
+            let room = self.shared.disk.lock().free_space().unwrap_or(0);
+            if room < 2 * size {
+                break;
+            }
+            let number = self.next_file;
+            self.next_file += 1;
+            let disk = self.shared.disk.lock();
+            let spare = crate::files::Preparing::begin(&*disk, number, size)
+                .and_then(|preparing| preparing.finish(&*disk));
+            match spare {
+                Ok(spare) => self.pool.push(spare),
+                Err(_) => {
+                    crate::files::discard_unfinished(&*disk, number);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn finish_index(&mut self) {
+        let mut index = self.shared.index.lock();
+        let live: Vec<QueueId> =
+            index.in_hand.keys().filter(|id| index.messages.contains_key(id)).copied().collect();
+        index.in_hand.retain(|id, _| live.binary_search(id).is_ok());
+        index.was_in_hand = index.in_hand.clone();
+        // Ids given after the last commit are not known: skip what a second of them could have been.
+        let second = 1_000 << 22;
+        self.shared.last_id.store(index.last_id.saturating_add(second), Ordering::Relaxed);
+        self.shared.epoch.store(self.epoch, Ordering::Relaxed);
+        let writable = !self.settings.read_only;
+        self.shared.vital.accepting.store(writable, Ordering::Relaxed);
+        self.shared.vital.read_only.store(!writable, Ordering::Relaxed);
+        drop(index);
+        self.ask_for_room();
+    }
+}
+
+/// A segment with records, not yet read.
+struct Taken<F> {
+    file: Arc<F>,
+    number: u32,
+    header: SegmentHeader,
+    length: u64,
+}
+
+/// The segment that a group needs when it is written again.
+fn needs_of(group: &Group) -> u64 {
+    let index = group.directory.len() as u64 + u64::from(GROUP_IN_INDEX) + u64::from(HEADER);
+    u64::from(crate::layout::FIRST_GROUP) + align(u64::from(group.length)) + align(index)
+}
