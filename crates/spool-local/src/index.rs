@@ -119,6 +119,13 @@ impl Slot {
     }
 }
 
+impl LedgerSlot {
+    /// An older entry in another segment could come back.
+    pub(crate) fn threatened(&self) -> bool {
+        self.older.iter().any(|older| *older != self.segment)
+    }
+}
+
 impl<F> Index<F> {
     pub(crate) const fn new() -> Self {
         Self {
@@ -140,10 +147,9 @@ impl<F> Index<F> {
     /// Takes in one entry, in the order of the log.
     pub(crate) fn apply(&mut self, head: Head, at: At) {
         self.last_commit = self.last_commit.max(at.commit);
-        if head.is_news() {
-            if let Some(segment) = self.segments.get_mut(&at.segment) {
-                segment.last_news = segment.last_news.max(at.commit);
-            }
+        let segment = self.segments.get_mut(&at.segment);
+        if let Some(segment) = segment.filter(|_| head.is_news()) {
+            segment.last_news = segment.last_news.max(at.commit);
         }
         match head {
             Head::Mail(mail) => self.apply_mail(mail, at),
@@ -256,9 +262,7 @@ impl<F> Index<F> {
 
     /// A forgotten key needs no memory once nothing older can come back.
     fn forget_if_gone(&mut self, key: &LedgerKey) {
-        let done = |slot: &LedgerSlot| {
-            slot.value.is_none() && slot.older.iter().all(|older| *older == slot.segment)
-        };
+        let done = |slot: &LedgerSlot| slot.value.is_none() && !slot.threatened();
         if self.ledger.get(key).is_some_and(done) {
             self.ledger.remove(key);
         }

@@ -120,10 +120,9 @@ impl<D: Disk> Pump<D> {
     }
 
     fn tell_failure(&mut self) {
-        if !std::mem::replace(&mut self.told_failure, true) {
-            if let Some(watcher) = self.watcher() {
-                watcher.failed();
-            }
+        let first = !std::mem::replace(&mut self.told_failure, true);
+        if let Some(watcher) = self.watcher().filter(|_| first) {
+            watcher.failed();
         }
     }
 }
