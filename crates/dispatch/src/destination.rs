@@ -5,7 +5,7 @@ use posthaste_route::{Action, Route, Table};
 use posthaste_spool::LedgerKey;
 
 /// The route of recipients that no rule matches; nothing is sent over it.
-pub(crate) const NO_ROUTE: &str = "unreachable";
+pub(crate) use posthaste_queue::NO_ROUTE;
 
 /// A destination by its names.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -7,6 +7,7 @@ use crate::{Inner, destination, lock};
 use futures_util::future::select;
 use posthaste_evidence::Fault;
 use posthaste_mail::Timestamp;
+use posthaste_queue::life::TransitionKind;
 use posthaste_queue::{Changed, Forgotten};
 use posthaste_spool::{Content, LedgerKey, Settlement};
 use std::sync::Arc;
@@ -58,14 +59,20 @@ pub(crate) async fn tidy(inner: Arc<Inner>) {
 }
 
 impl Inner {
-    /// Recipients of one message whose time is over: their ends and their notice, in one commit.
+    /// Recipients of one message that the scheduler has let go: their time is over, or the operator's act
+    /// waited for this. Their ends and their notice, in one commit.
     async fn expire(&self, changed: &[Changed]) {
         let Some(first) = changed.first() else { return };
         let now = self.world.wall();
-        let Ok(Some(in_hand)) = self.in_hand(first.message).await else { return };
+        let in_hand = match self.in_hand(first.message).await {
+            Ok(Some(in_hand)) => Some(in_hand),
+            // A content that cannot be read does not keep a message alive: its notice goes without.
+            Ok(None) | Err(_) => self.envelope_only(first.message).await,
+        };
+        let Some(in_hand) = in_hand else { return };
         let history = self.spool.history(first.message).await.unwrap_or_default();
         let mut failures = Vec::with_capacity(changed.len());
-        for change in changed {
+        for change in changed.iter().filter(|c| c.transition.kind == TransitionKind::Expired) {
             self.counters.expired();
             failures.push(Failure {
                 recipient: change.recipient,

@@ -158,7 +158,9 @@ impl Scheduler {
     pub(super) fn is_crowded(&self, connection: &Connection) -> bool {
         let host = connection.host.and_then(|host| self.hosts.get(&host));
         self.is_full() && !self.connect_line.is_empty()
-            || host.is_some_and(|host| !host.waiting.is_empty())
+            || host.is_some_and(|host| {
+                host.waiting.iter().any(|(_, other)| *other != connection.destination)
+            })
     }
 
     fn wake_one(&mut self, now: Timestamp, id: DestinationId) -> TicketId {
