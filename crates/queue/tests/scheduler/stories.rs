@@ -525,3 +525,20 @@ fn idle_connections_give_way_when_all_are_in_use() {
     assert_eq!(world.deliveries.len(), 12);
     assert_eq!(world.scheduler.connections(), 3);
 }
+
+#[test]
+fn a_destination_that_waits_for_its_own_host_keeps_its_idle_connections() {
+    let mut world = World::running();
+    world.pace.keep = HOUR;
+    let limits = Limits { host: 2, ..Limits::default() };
+    world.scheduler.set_settings(world.now, Settings { limits, ..Settings::default() });
+    let site = world.site("busy.example", &[host(1)]);
+    for _ in 0..30 {
+        for _ in 0..3 {
+            world.mail(site, 1);
+        }
+        world.run_for(10 * SECOND);
+    }
+    assert_eq!(world.deliveries.len(), 90);
+    assert!(world.host_dials.len() <= 4, "{} connections for one host", world.host_dials.len());
+}
