@@ -1,0 +1,236 @@
+//! With a daemon: a fake desk behind a real control socket.
+
+use crate::command::{Ran, fed, posthaste, with_variable};
+use crate::desk::FakeDesk;
+use posthaste_admin::http::{bind_unix, serve_unix};
+use posthaste_admin::{Admin, Settings};
+use posthaste_mail::QueueId;
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+
+const LOG: &str = r#"{"v":1,"at":"2026-11-21T06:00:00.000Z","commit":1,"id":"0000000000009","event":"received","from":"ann@sender.example","to":["bob@b.example"],"size":12,"listener":"relay"}
+{"v":1,"at":"2026-11-21T06:00:02.000Z","commit":2,"id":"0000000000009","event":"failed","to":"bob@b.example","host":"mx.b.example","address":"192.0.2.1:25","reply":{"code":550,"enhanced":"5.1.1","text":"no such user"}}
+"#;
+
+/// A daemon with 3 messages, as far as the verbs can tell.
+struct Fake {
+    desk: Arc<FakeDesk>,
+    folder: TempDir,
+    runtime: Runtime,
+    end: Mutex<Option<oneshot::Sender<()>>>,
+}
+
+impl Fake {
+    fn start(desk: FakeDesk) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("posthaste-data");
+        std::fs::create_dir_all(&data).unwrap();
+        std::fs::write(data.join("events.jsonl"), LOG).unwrap();
+        let desk = Arc::new(desk);
+        let settings = Settings { events: data.clone(), message_size: 100_000 };
+        let admin = Admin::new(Arc::clone(&desk) as _, settings);
+        let runtime = Runtime::new().unwrap();
+        let (end, ended) = oneshot::channel();
+        runtime.block_on(async {
+            let unix = bind_unix(&data.join("control.sock")).unwrap();
+            tokio::spawn(serve_unix(unix, admin, async move { drop(ended.await) }));
+        });
+        Self { desk, folder, runtime, end: Mutex::new(Some(end)) }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        posthaste(self.folder.path(), arguments)
+    }
+}
+
+fn three() -> Fake {
+    Fake::start(FakeDesk::with_messages(3))
+}
+
+fn id(number: u64) -> String {
+    QueueId::from_u64(number).to_string()
+}
+
+#[test]
+fn ping_is_0_only_when_ready() {
+    let fake = three();
+    let ran = fake.run(&["ping"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "ready\n"));
+    assert_eq!(fake.run(&["ping", "--json"]).json()["ready"], true);
+    let starting = Fake::start(FakeDesk { not_ready: true, ..FakeDesk::default() });
+    let ran = starting.run(&["ping", "--wait", "100ms"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("still reading its spool"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_daemon_is_found_by_every_way() {
+    let fake = three();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let data = fake.folder.path().join("posthaste-data");
+    let socket = data.join("control.sock").display().to_string();
+    let settings = fake.folder.path().join("p.toml");
+    std::fs::write(&settings, "").unwrap();
+    let settings = settings.display().to_string();
+    assert_eq!(posthaste(elsewhere.path(), &["--socket", &socket, "ping"]).code, 0);
+    assert_eq!(posthaste(elsewhere.path(), &["ping", "--config", &settings]).code, 0);
+    let by_variable =
+        |name, value: &str| with_variable(elsewhere.path(), &["ping"], name, value).code;
+    assert_eq!(by_variable("POSTHASTE_SOCKET", &socket), 0);
+    assert_eq!(by_variable("POSTHASTE_CONFIG", &settings), 0);
+    assert_eq!(by_variable("POSTHASTE_SOCKET", ""), 3);
+}
+
+#[test]
+fn the_queue_is_a_table_or_json() {
+    let fake = three();
+    let ran = fake.run(&["queue"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    assert!(lines[0].starts_with("DESTINATION  ROUTE    STATUS  MESSAGES  OLDEST"), "{}", lines[0]);
+    assert!(lines[1].starts_with("a.example    default  retry   2         "), "{}", lines[1]);
+    assert!(lines[1].ends_with("no connection: refused"), "{}", lines[1]);
+    assert!(!ran.stdout.contains('\u{1b}'), "no colour");
+    let json = fake.run(&["queue", "--json", "destination", "like", "*.test"]).json();
+    assert_eq!(json["destinations"][0]["name"], "c.test");
+    assert_eq!(fake.run(&["queue", "route = none"]).stdout, "no destination fits\n");
+}
+
+#[test]
+fn messages_are_listed_filtered_and_cut() {
+    let fake = Fake::start(FakeDesk::with_messages(1200));
+    let all = fake.run(&["queue", "messages", "--json", "--limit", "5000"]).json();
+    assert_eq!(all["messages"].as_array().unwrap().len(), 1200);
+    assert_eq!(all["next"], serde_json::Value::Null);
+    let cut = fake.run(&["queue", "messages", "--json", "--limit", "700"]).json();
+    assert_eq!(cut["messages"].as_array().unwrap().len(), 700);
+    let next = cut["next"].as_str().unwrap();
+    let rest = fake.run(&["queue", "messages", "--json", "--after", next]).json();
+    assert_eq!(rest["messages"].as_array().unwrap().len(), 500);
+    let ran = fake.run(&["queue", "messages", "subject = \"Invoice 7\""]);
+    assert_eq!(ran.stdout.lines().count(), 2, "{}", ran.stdout);
+    assert!(ran.stdout.contains(&id(7)) && ran.stdout.contains("450 4.2.0 greylisted"));
+    assert_eq!(fake.run(&["queue", "messages", "held = yes"]).stdout, "no message fits\n");
+}
+
+#[test]
+fn a_wrong_filter_is_2_and_points_at_its_column() {
+    let ran = three().run(&["queue", "messages", "age > 5 fortnights"]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.starts_with("column 7: unknown unit `fortnights`"), "{}", ran.stderr);
+    let ran = three().run(&["--json", "queue", "retry", "--where", "form = x"]);
+    assert_eq!((ran.code, &ran.error()["at"]), (2, &"column 1".into()));
+}
+
+#[test]
+fn one_message_is_shown_with_every_attempt() {
+    let fake = three();
+    let ran = fake.run(&["queue", "show", &id(1).to_lowercase()]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for words in ["Invoice 1", "dns-mx", "MX e.example asked of 127.0.0.1:53", "blocking"] {
+        assert!(ran.stdout.contains(words), "{words} is not in\n{}", ran.stdout);
+    }
+    let json = fake.run(&["queue", "show", &id(1), "--json"]).json();
+    assert_eq!(json["attempts"][0]["observations"].as_array().unwrap().len(), 3);
+    assert_eq!(fake.run(&["queue", "show", &id(99)]).code, 4);
+    assert_eq!(fake.run(&["queue", "show", "nonsense"]).code, 2);
+}
+
+#[test]
+fn retry_counts_or_acts() {
+    let fake = three();
+    let ran = fake.run(&["queue", "retry", "--all", "--dry-run"]);
+    assert_eq!(ran.stdout, "would try 3 recipients of 3 messages now\n");
+    assert!(fake.desk.retried.lock().unwrap().is_empty());
+    let ran = fake.run(&["queue", "retry", &id(2)]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "1 recipients of 1 messages are due now\n"));
+    assert_eq!(*fake.desk.retried.lock().unwrap(), [QueueId::from_u64(2)]);
+    let json = fake.run(&["queue", "retry", "--where", "size > 1kB", "--json"]).json();
+    assert_eq!((&json["messages"], &json["recipients"]), (&3.into(), &3.into()));
+    assert_eq!(fake.run(&["queue", "retry", &id(99)]).code, 4);
+}
+
+#[test]
+fn a_message_is_sent_from_a_file_or_standard_input() {
+    let fake = three();
+    let message = "Subject: x\n\nhello\n";
+    let arguments =
+        ["send", "--from", "ann@sender.example", "--to", "bob@b.example", "--to", "eve@e.example"];
+    let ran = fed(fake.folder.path(), &arguments, message);
+    assert_eq!((ran.code, ran.stdout), (0, format!("{}\n", id(42))));
+    std::fs::write(fake.folder.path().join("m.eml"), message).unwrap();
+    let ran = fake.run(&["send", "m.eml", "--from", "<>", "--to", "bob@b.example", "--json"]);
+    assert_eq!(ran.json()["id"], id(42));
+    let submitted = fake.desk.submitted.lock().unwrap();
+    assert_eq!((submitted[0].to.len(), &submitted[0].content[..]), (2, message.as_bytes()));
+    assert!(submitted[1].from.is_null());
+    drop(submitted);
+    let ran = fake.run(&["send", "absent.eml", "--from", "<>", "--to", "bob@b.example"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.starts_with("cannot read absent.eml: "), "{}", ran.stderr);
+    let ran = fed(fake.folder.path(), &["send", "--from", "<>", "--to", "nobody"], message);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    let full = Fake::start(FakeDesk { full: true, ..FakeDesk::default() });
+    let ran = fed(full.folder.path(), &["send", "--from", "<>", "--to", "a@b.example"], message);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("the disk is full"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_route_is_explained() {
+    let fake = three();
+    let ran = fake.run(&["route", "eve@e.example"]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.stdout.contains("mx.e.example  10          192.0.2.1  25"), "{}", ran.stdout);
+    assert_eq!(fake.run(&["route", "eve"]).code, 2);
+    let json = fake.run(&["route", "eve@e.example", "--from", "<>", "--json"]).json();
+    assert_eq!(json["destination"], "e.example");
+}
+
+#[test]
+fn a_message_that_has_left_is_tracked() {
+    let fake = three();
+    let ran = fake.run(&["track", &id(9)]);
+    assert!(ran.stdout.contains("550 5.1.1 no such user"), "{ran:?}");
+    let ran = fake.run(&["track", "status = failed"]);
+    assert!(ran.stdout.contains("mx.b.example"), "{ran:?}");
+    let json = fake.run(&["track", "from", "=", "ann@sender.example", "--json"]).json();
+    assert_eq!(json["messages"][0]["recipients"][0]["status"], "failed");
+    assert_eq!(fake.run(&["track", &id(8)]).code, 4);
+    assert_eq!(fake.run(&["track", "from = nobody"]).stdout, "no message fits\n");
+}
+
+#[test]
+fn status_is_ten_lines_or_fewer() {
+    let ran = three().run(&["status"]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.stdout.lines().count() <= 10);
+    assert!(ran.stdout.contains("mail.example") && ran.stdout.contains("3 messages"));
+}
+
+#[test]
+fn reload_tells_what_waits_for_a_restart_or_what_is_wrong() {
+    let ran = three().run(&["reload"]);
+    assert_eq!(ran.stdout, "reloaded\n`data` has changed and holds after a restart\n");
+    let bad = Fake::start(FakeDesk { bad_config: true, ..FakeDesk::default() });
+    let ran = bad.run(&["reload"]);
+    assert_eq!((ran.code, ran.stderr.contains("p.toml:1:1")), (2, true), "{ran:?}");
+}
+
+#[test]
+fn stop_waits_for_the_end() {
+    let fake = three();
+    let ran = fake.run(&["stop", "--wait", "100ms"]);
+    assert_eq!(ran.code, 1, "the fake stays: {ran:?}");
+    assert!(*fake.desk.stopped.lock().unwrap());
+    let end = fake.end.lock().unwrap().take().unwrap();
+    let later = fake.runtime.spawn(async move {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        drop(end);
+    });
+    let ran = fake.run(&["stop"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "stopped\n"));
+    fake.runtime.block_on(later).unwrap();
+}
