@@ -35,3 +35,9 @@ pub fn world(journal: Arc<dyn Journal>) -> World {
         journal,
     }
 }
+
+/// 64 bits that nobody can guess, where no world is yet: the salt of a store.
+#[must_use]
+pub fn unpredictable() -> u64 {
+    posthaste_io::Random::next(&random::OsRandom::new())
+}

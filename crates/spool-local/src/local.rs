@@ -46,6 +46,12 @@ impl<D: Disk + 'static> LocalSpool<D> {
         self.shared.vital.events_given_up.load(Ordering::Relaxed)
     }
 
+    /// The number of the last commit, 0 before the first: what the event log of another spool is told by.
+    #[must_use]
+    pub fn last_commit(&self) -> u64 {
+        self.shared.index.lock().last_commit
+    }
+
     fn push(&self, job: Job) {
         self.inbox.push(job);
         self.drive.in_place();
