@@ -38,6 +38,11 @@ pub(crate) struct Global {
 /// What to do.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Verb {
+    /// Run the daemon
+    ///
+    /// Without a configuration file it listens on 127.0.0.1:2525, keeps its spool in ./posthaste-data, relays for this
+    /// machine only and delivers by MX.
+    Serve,
     /// Tell whether the daemon is ready: all listeners bound, recovery done
     Ping {
         /// Wait for it, at most this long

@@ -6,7 +6,9 @@
 mod cli;
 mod client;
 mod config;
+mod daemon;
 mod failure;
+mod logs;
 mod out;
 mod place;
 mod table;

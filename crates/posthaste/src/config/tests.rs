@@ -112,92 +112,92 @@ fn a_whole_file_is_read() {
     assert_eq!(config.admin.socket, PathBuf::from("/etc/posthaste/run/control.sock"));
 }
 
-#[test]
-fn every_error_has_its_place_and_says_what_to_do() {
-    for (text, expected) in [
-        ("hostnme = \"x\"", "p.toml:1:1: unknown setting `hostnme`; did you mean `hostname`?"),
-        (
-            "[[listener]]\nadress = \"127.0.0.1:25\"",
-            "p.toml:2:1: unknown setting `adress` in [[listener]]; did you mean `address`?",
-        ),
-        (
-            "[limits]\nzzz = 1",
-            "p.toml:2:1: unknown setting `zzz` in [limits]; known here: message_size, recipients, \
+/// A file, and everything that is said about it.
+const WRONG: &[(&str, &str)] = &[
+    ("hostnme = \"x\"", "p.toml:1:1: unknown setting `hostnme`; did you mean `hostname`?"),
+    (
+        "[[listener]]\nadress = \"127.0.0.1:25\"",
+        "p.toml:2:1: unknown setting `adress` in [[listener]]; did you mean `address`?",
+    ),
+    (
+        "[limits]\nzzz = 1",
+        "p.toml:2:1: unknown setting `zzz` in [limits]; known here: message_size, recipients, \
              sessions, sessions_per_client, sessions_per_relay_client, commands, errors, command_timeout, \
              data_timeout, message_timeout, receive_memory, hops, own_hops",
-        ),
-        (
-            "expire_after = 5",
-            "p.toml:1:16: `expire_after`: expected a duration such as \"30s\", \"5 min\" or \"2d\", \
+    ),
+    (
+        "expire_after = 5",
+        "p.toml:1:16: `expire_after`: expected a duration such as \"30s\", \"5 min\" or \"2d\", \
              found an integer",
-        ),
-        (
-            "expire_after = \"5 dayz\"",
-            "p.toml:1:16: `expire_after`: unknown unit `dayz`; units are us, ms, s, min, h and d; \
+    ),
+    (
+        "expire_after = \"5 dayz\"",
+        "p.toml:1:16: `expire_after`: unknown unit `dayz`; units are us, ms, s, min, h and d; \
              expected a duration such as \"30s\", \"5 min\" or \"2d\"",
-        ),
-        ("expire_after = \"1s\"", "p.toml:1:16: `expire_after` must be from \"1 min\" to \"30d\""),
-        (
-            "profile = \"exchnage\"",
-            "p.toml:1:11: `profile`: \"exchnage\" is not allowed; did you mean \"exchange\"?",
-        ),
-        (
-            "[[listener]]\nkind = \"both\"",
-            "p.toml:2:8: `listener.kind`: \"both\" is not allowed; allowed: \"relay\" or \"mx\"",
-        ),
-        (
-            "relay_networks = [\"10.0.0.0/8\", \"10.0.0.1/8\"]",
-            "p.toml:1:33: `relay_networks`: \"10.0.0.1/8\": the address has bits behind its prefix; the network is 10.0.0.0/8; \
+    ),
+    ("expire_after = \"1s\"", "p.toml:1:16: `expire_after` must be from \"1 min\" to \"30d\""),
+    (
+        "profile = \"exchnage\"",
+        "p.toml:1:11: `profile`: \"exchnage\" is not allowed; did you mean \"exchange\"?",
+    ),
+    (
+        "[[listener]]\nkind = \"both\"",
+        "p.toml:2:8: `listener.kind`: \"both\" is not allowed; allowed: \"relay\" or \"mx\"",
+    ),
+    (
+        "relay_networks = [\"10.0.0.0/8\", \"10.0.0.1/8\"]",
+        "p.toml:1:33: `relay_networks`: \"10.0.0.1/8\": the address has bits behind its prefix; the network is 10.0.0.0/8; \
              expected a network such as \"192.0.2.0/24\" or \"2001:db8::/32\"",
-        ),
-        (
-            "[admin]\naddress = \"0.0.0.0:2580\"",
-            "p.toml:2:11: `admin.address`: 0.0.0.0 is not a loopback address, and this interface has no \
+    ),
+    (
+        "[admin]\naddress = \"0.0.0.0:2580\"",
+        "p.toml:2:11: `admin.address`: 0.0.0.0 is not a loopback address, and this interface has no \
              passwords yet; expected a loopback address and port such as \"127.0.0.1:2580\", or \"off\"",
-        ),
-        (
-            "clock_scale = 60",
-            "p.toml:1:15: `clock_scale` is for tests; give --allow-clock-scale to use it",
-        ),
-        (
-            "[listener]\naddress = \"127.0.0.1:25\"",
-            "p.toml:1:1: there may be several `listener`; write [[listener]]",
-        ),
-        ("limits = 5", "p.toml:1:10: `limits` is a section, not an integer; write [limits]"),
-        (
-            "[[route]]\nto = [\"example.org\"]\nvia = \"10.0.0.5:25\"",
-            "p.toml:3:7: `route.via`: expected \"mx\" or a list of next hops such as \
+    ),
+    (
+        "clock_scale = 60",
+        "p.toml:1:15: `clock_scale` is for tests; give --allow-clock-scale to use it",
+    ),
+    (
+        "[listener]\naddress = \"127.0.0.1:25\"",
+        "p.toml:1:1: there may be several `listener`; write [[listener]]",
+    ),
+    ("limits = 5", "p.toml:1:10: `limits` is a section, not an integer; write [limits]"),
+    (
+        "[[route]]\nto = [\"example.org\"]\nvia = \"10.0.0.5:25\"",
+        "p.toml:3:7: `route.via`: expected \"mx\" or a list of next hops such as \
              [\"relay.example.org:25\"]; write \"mx\" or [\"10.0.0.5:25\"]",
-        ),
-        (
-            "[[route]]\nvia = \"mx\"",
-            "p.toml:1:1: `route.to` is missing; write to = [\"example.org\"]",
-        ),
-        (
-            "[[route]]\nto = [\"*\"]\n[[route]]\nto = [\"example.org\"]",
-            "p.toml:4:6: `example.org` never comes here: the route \"default\" above matches it first",
-        ),
-        (
-            "[[listener]]\naddress = \"127.0.0.1:25\"\n[[listener]]\naddress = \"127.0.0.1:25\"",
-            "p.toml:4:11: two listeners have the address 127.0.0.1:25",
-        ),
-        (
-            "[retry]\nglitch = { times = 4, evry = \"1 min\" }",
-            "p.toml:2:23: `retry.glitch`: unknown setting `evry`; expected a step such as \
+    ),
+    ("[[route]]\nvia = \"mx\"", "p.toml:1:1: `route.to` is missing; write to = [\"example.org\"]"),
+    (
+        "[[route]]\nto = [\"*\"]\n[[route]]\nto = [\"example.org\"]",
+        "p.toml:4:6: `example.org` never comes here: the route \"default\" above matches it first",
+    ),
+    (
+        "[[listener]]\naddress = \"127.0.0.1:25\"\n[[listener]]\naddress = \"127.0.0.1:25\"",
+        "p.toml:4:11: two listeners have the address 127.0.0.1:25",
+    ),
+    (
+        "[retry]\nglitch = { times = 4, evry = \"1 min\" }",
+        "p.toml:2:23: `retry.glitch`: unknown setting `evry`; expected a step such as \
              { times = 4, every = \"1 min\" }",
-        ),
-        (
-            "[delivery]\ndestination_start = 50",
-            "p.toml:2:21: `delivery.destination_start` must not be over `delivery.destination_max`",
-        ),
-        (
-            "[limits]\nmessage_size = -1",
-            "p.toml:2:16: `limits.message_size`: -1 is below zero; expected a \
+    ),
+    (
+        "[delivery]\ndestination_start = 50",
+        "p.toml:2:21: `delivery.destination_start` must not be over `delivery.destination_max`",
+    ),
+    (
+        "[limits]\nmessage_size = -1",
+        "p.toml:2:16: `limits.message_size`: -1 is below zero; expected a \
           size such as \"36MB\" or \"256KiB\"",
-        ),
-        ("data = \"", "p.toml:1:9: invalid basic string, expected `\"`"),
-    ] {
-        assert_eq!(complaints(text), expected, "{text}");
+    ),
+    ("data = \"", "p.toml:1:9: invalid basic string, expected `\"`"),
+];
+
+#[test]
+fn every_error_has_its_place_and_says_what_to_do() {
+    for (text, expected) in WRONG {
+        assert_eq!(complaints(text), *expected, "{text}");
     }
 }
 

@@ -268,7 +268,9 @@ fn fault(read: posthaste_spool::ReadFault) -> DeskFault {
 fn submit_fault(error: SubmitError) -> SubmitFault {
     let text = error.to_string();
     match error {
-        SubmitError::Store(Refused::Full | Refused::Unhealthy) | SubmitError::StoreLate => SubmitFault::Later(text),
+        SubmitError::Store(Refused::Full | Refused::Unhealthy) | SubmitError::StoreLate => {
+            SubmitFault::Later(text)
+        }
         _ => SubmitFault::Never(text),
     }
 }

@@ -40,9 +40,9 @@ fn addresses() -> Vec<IpAddr> {
 /// `|-- 192.0.2.1` followed by `/32 host LOCAL` in the kernel's routing trie.
 fn local_v4(trie: &str) -> impl Iterator<Item = IpAddr> + '_ {
     let lines = trie.lines().zip(trie.lines().skip(1));
-    lines.filter(|(_, next)| next.contains("/32 host LOCAL")).filter_map(|(line, _)| {
-        line.trim().strip_prefix("|-- ")?.trim().parse().ok()
-    })
+    lines
+        .filter(|(_, next)| next.contains("/32 host LOCAL"))
+        .filter_map(|(line, _)| line.trim().strip_prefix("|-- ")?.trim().parse().ok())
 }
 
 /// The first column of `/proc/net/if_inet6`: 32 hexadecimal digits.

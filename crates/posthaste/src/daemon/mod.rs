@@ -101,8 +101,7 @@ fn wire(
         Scheduler::new(lowered.queue.clone()),
         Arc::clone(&lowered.dispatch),
     );
-    let reception =
-        Reception::new(world.clone(), Arc::clone(&spool), lowered.reception.clone());
+    let reception = Reception::new(world.clone(), Arc::clone(&spool), lowered.reception.clone());
     let state = State {
         started: world.wall(),
         listening: AtomicBool::new(false),
@@ -136,7 +135,8 @@ impl Daemon {
         let mut bound = Vec::new();
         for listener in &self.settings().reception.listeners {
             let socket = self.world.net.listen(listener.address, BACKLOG).await;
-            let socket = socket.with_context(|| format!("cannot listen on {}", listener.address))?;
+            let socket =
+                socket.with_context(|| format!("cannot listen on {}", listener.address))?;
             tracing::info!(listener = listener.name, address = %socket.local(), "listening");
             bound.push((listener.name.clone(), socket));
         }
@@ -167,8 +167,11 @@ impl Daemon {
 
     /// Waits for a signal, the operator's `stop`, or the end of the store.
     async fn wait(&self) -> Result<ExitCode> {
-        let (mut terminate, mut interrupt, mut hang_up) =
-            (listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?, listen_for(SignalKind::hangup())?);
+        let (mut terminate, mut interrupt, mut hang_up) = (
+            listen_for(SignalKind::terminate())?,
+            listen_for(SignalKind::interrupt())?,
+            listen_for(SignalKind::hangup())?,
+        );
         loop {
             tokio::select! {
                 biased;

@@ -6,6 +6,7 @@ mod queue;
 mod reload;
 mod route;
 mod send;
+mod serve;
 mod status;
 mod stop;
 mod track;
@@ -24,6 +25,7 @@ use std::time::SystemTime;
 pub(crate) fn run(cli: Cli, out: &Out) -> Result<ExitCode, Failure> {
     let global = &cli.global;
     match cli.verb {
+        Verb::Serve => return serve::run(global),
         Verb::Ping { wait } => ping::run(global, wait, out),
         Verb::Status => status::run(&daemon(global)?, out),
         Verb::Reload => reload::run(&daemon(global)?, out),
