@@ -21,9 +21,9 @@ impl Out {
         self.json
     }
 
-    /// A line of text. A reader that has gone away (`| head`) is no failure.
+    /// A line of text, and only one. A reader that has gone away (`| head`) is no failure.
     pub(crate) fn line(&self, text: &str) {
-        let _ = writeln!(io::stdout().lock(), "{}", clean(text));
+        let _ = writeln!(io::stdout().lock(), "{}", clean(&text.replace('\n', " ")));
     }
 
     /// Text of several lines, ending in a line end, written as it is.

@@ -60,7 +60,7 @@ fn story(message: &Value, out: &Out) {
         text(&message["size"]),
         text(&message["listener"])
     ));
-    let mut table = Table::new(&["WHEN", "WHAT", "TO", "HOST", "REPLY OR FAULT"]);
+    let mut table = Table::new(&["WHEN", "WHAT", "TO", "HOST", "DETAIL"]);
     for event in message["events"].as_array().into_iter().flatten() {
         let to = match &event["to"] {
             Value::Array(all) => all.iter().map(text).collect::<Vec<_>>().join(", "),
@@ -77,7 +77,19 @@ fn story(message: &Value, out: &Out) {
     table.print(out, "no events");
 }
 
+/// What a line of the log says besides: the reply, the fault, when it is tried again, the notice, the act.
 fn words(event: &Value) -> String {
+    let mut parts = vec![said(event)];
+    for (name, label) in [("next", "tried again"), ("notice", "is"), ("act", "to")] {
+        if let Some(value) = event[name].as_str() {
+            parts.push(format!("{label} {value}"));
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("; ")
+}
+
+fn said(event: &Value) -> String {
     let reply = &event["reply"];
     if reply["code"].is_u64() {
         let parts = [&reply["code"], &reply["enhanced"], &reply["text"]];

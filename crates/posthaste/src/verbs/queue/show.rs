@@ -37,12 +37,13 @@ fn head(message: &Value, out: &Out) {
     out.line(&format!("From       {}", text(&message["header_from"])));
     out.line(&format!("Subject    {}", text(&message["subject"])));
     out.line(&format!("Message-ID {}", text(&message["message_id"])));
+    let client = ["ip", "helo", "user"].into_iter().filter_map(|name| source[name].as_str());
+    let client: Vec<&str> = client.filter(|word| !word.is_empty()).collect();
     out.line(&format!(
-        "source     {} over {}, {} ({})",
+        "source     {} over {}  {}",
         text(&source["kind"]),
         text(&source["listener"]),
-        text(&source["ip"]),
-        text(&source["helo"])
+        client.join(", ")
     ));
 }
 
