@@ -1,6 +1,6 @@
 //! Contents in files of their own: synced, renamed, the folder synced, and only then named by a commit.
 
-use crate::files::{body_name, unfinished_body_name};
+use crate::files::{body_name, create_anew, unfinished_body_name};
 use crate::log::{Failed, Log, failed, is_full};
 use crate::shared::Shared;
 use bytes::Bytes;
@@ -20,8 +20,7 @@ pub(crate) struct BodyFile<D: Disk> {
 
 impl<D: Disk> BodyFile<D> {
     pub(crate) fn create(shared: Arc<Shared<D>>, id: QueueId) -> io::Result<Self> {
-        let name = unfinished_body_name(id);
-        let file = shared.disk.lock().open(&name, OpenMode::Create)?;
+        let file = create_anew(&*shared.disk.lock(), &unfinished_body_name(id))?;
         Ok(Self { shared, id, file: Some(file), written: 0 })
     }
 

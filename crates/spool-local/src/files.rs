@@ -83,6 +83,17 @@ pub(crate) fn read_header(file: &impl DiskFile) -> io::Result<Option<SegmentHead
     Ok(best)
 }
 
+/// Creates an unfinished file, in the place of one that an earlier run may have left.
+pub(crate) fn create_anew<D: Disk>(disk: &D, name: &str) -> io::Result<D::File> {
+    match disk.open(name, OpenMode::Create) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            disk.remove(name)?;
+            disk.open(name, OpenMode::Create)
+        }
+        opened => opened,
+    }
+}
+
 /// A segment ready to be taken.
 pub(crate) struct Spare<F> {
     pub(crate) file: Arc<F>,
@@ -100,7 +111,7 @@ pub(crate) struct Preparing<F> {
 
 impl<F: DiskFile> Preparing<F> {
     pub(crate) fn begin<D: Disk<File = F>>(disk: &D, number: u32, size: u64) -> io::Result<Self> {
-        let file = disk.open(&unfinished_segment_name(number), OpenMode::Create)?;
+        let file = create_anew(disk, &unfinished_segment_name(number))?;
         Ok(Self { file, number, size, written: 0 })
     }
 

@@ -298,7 +298,8 @@ impl<D: Disk> Copy<'_, D> {
         done: &mut BTreeSet<QueueId>,
     ) -> Result<(), PieceFault> {
         let Some(slot) = self.slot(id).filter(Slot::has_update) else { return Ok(()) };
-        if !done.insert(id) {
+        // With its envelope here too, the entry of that moves both.
+        if slot.envelope.segment == self.at.segment || !done.insert(id) {
             return Ok(());
         }
         self.gather(batch, id, &slot)

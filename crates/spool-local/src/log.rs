@@ -439,6 +439,12 @@ impl<D: Disk> Log<D> {
         self.shared.index.lock().segments.values().map(|s| segment_name(s.number)).collect()
     }
 
+    /// How many segments have been taken since the store was made.
+    #[must_use]
+    pub fn segments_taken(&self) -> u64 {
+        u64::from(self.next_sequence) - 1
+    }
+
     /// A new id, greater than every one given before.
     #[must_use]
     pub fn mint(&self, now: posthaste_mail::Timestamp) -> QueueId {

@@ -96,7 +96,7 @@ impl<D: Disk> Log<D> {
         if self.settings.read_only {
             self.failed = Some(Failed::ReadOnly);
         } else {
-            self.take_over(&held, report.torn)?;
+            self.take_over(&held)?;
             report.orphans = self.remove_orphans(&files);
             self.fill_pool();
         }
@@ -204,7 +204,7 @@ impl<D: Disk> Log<D> {
     }
 
     /// A fresh segment, in it again what may never have become durable; then the old ones are sealed.
-    fn take_over(&mut self, held: &[Held], torn: bool) -> Result<(), OpenError> {
+    fn take_over(&mut self, held: &[Held]) -> Result<(), OpenError> {
         let last_commit = self.shared.index.lock().last_commit;
         let unsynced = held.iter().rev().find(|h| !h.found.groups.is_empty());
         let unsynced = unsynced.filter(|h| !h.found.indexed);
@@ -220,7 +220,8 @@ impl<D: Disk> Log<D> {
             self.next_commit = group.number;
             self.write_again(segment, group).map_err(OpenError::Unwritable)?;
         }
-        // A torn commit may have been seen by nobody, but its number is not used again.
+        // The number of a commit that may have been torn is not used again.
+        let torn = unsynced.is_some();
         self.next_commit = (last_commit + 1 + u64::from(torn)).max(self.next_commit);
         self.seal_old(held).map_err(|e| OpenError::Unwritable(failed(&e)))
     }

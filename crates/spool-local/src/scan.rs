@@ -97,7 +97,7 @@ pub(crate) fn by_groups(file: &impl DiskFile, header: &SegmentHeader) -> Found {
                     if unreadable.is_err() {
                         found.damage.push((at, BLOCK));
                     }
-                    found.torn = !is_zero(file, at);
+                    found.torn = was_begun(file, header, at);
                     return found;
                 };
                 found.damage.push((at, next - at));
@@ -198,8 +198,8 @@ fn later_group(file: &impl DiskFile, header: &SegmentHeader, bad: u32, last: u64
     None
 }
 
-fn is_zero(file: &impl DiskFile, at: u32) -> bool {
-    let mut block = [0; BLOCK as usize];
-    let read = file.read_at(u64::from(at), &mut block).unwrap_or(0);
-    block[..read].iter().all(|octet| *octet == 0)
+/// True when the header of a group of this segment is there; of a torn group it need not be.
+fn was_begun(file: &impl DiskFile, header: &SegmentHeader, at: u32) -> bool {
+    let octets = read(file, u64::from(at), HEADER as usize).unwrap_or_default();
+    octets.is_some_and(|octets| GroupHeader::decode(&octets, header.sequence).is_some())
 }

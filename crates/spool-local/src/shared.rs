@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use posthaste_evidence::{Attempt, Connection, ConnectionId};
 use posthaste_io::{Disk, DiskFile, OpenMode};
 use posthaste_mail::{Body, Envelope, QueueId};
+use posthaste_spool::store::Quarantined;
 use posthaste_spool::{
     Content, Health, History, KEPT_ATTEMPTS, LedgerEntry, LedgerKey, LedgerValue, Live, Page,
     ReadFault, Record, SpilledBody, Stored,
@@ -139,6 +140,12 @@ impl<D: Disk> Shared<D> {
             let Some(slot) = self.slot(id) else { return Ok(None) };
             match read(&slot) {
                 Err(PieceFault::Gone) if self.slot(id).as_ref() != Some(&slot) => {}
+                Err(PieceFault::Gone) => {
+                    let place = format!("message {id}");
+                    let damage = Quarantined { place, size: 0, what: "its record is nowhere" };
+                    self.index.lock().list_damage(damage);
+                    return Err(PieceFault::Damaged);
+                }
                 done => return done.map(Some),
             }
         }
