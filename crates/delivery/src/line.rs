@@ -4,7 +4,7 @@
 
 use crate::race::Candidate;
 use crate::settings::Settings;
-use crate::talk::{Heard, Talk, stage_of};
+use crate::talk::{Break, Heard, Talk, stage_of};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{Connection, Effect, Fault, Observation, Seen, Stage, Subject};
 use posthaste_io::{Instant, Stream, World};
@@ -38,12 +38,14 @@ pub(crate) struct Greeting {
     pub(crate) observations: Vec<Observation>,
 }
 
-/// Waits for the greeting and says EHLO, or HELO after EHLO was refused (RFC 5321 section 3.2).
+/// Waits for the greeting and says EHLO, or HELO after EHLO was refused (RFC 5321 section 3.2); not beyond
+/// the deadline of the whole attempt.
 pub(crate) async fn greet(
     world: &World,
     settings: &Settings,
     candidate: &Candidate,
     stream: Box<dyn Stream>,
+    deadline: Instant,
 ) -> Greeting {
     let session = Session::new(Arc::new(client::Settings {
         name: settings.hostname.clone(),
@@ -54,7 +56,7 @@ pub(crate) async fn greet(
     let mut log = Log { world, candidate, began: world.now(), observations: Vec::new() };
     let mut refusal = None;
     let result = loop {
-        match talk.next(world).await {
+        match next_before(world, &mut talk, deadline).await {
             Heard::Step(Step::Ready) => break Ok(()),
             Heard::Step(Step::Reply(stage, reply)) => {
                 refusal = (!reply.is_positive()).then(|| (stage, reply.shortened()));
@@ -79,6 +81,15 @@ pub(crate) async fn greet(
     };
     let result = result.map(|()| Greeted { talk });
     Greeting { result, observations: log.observations }
+}
+
+/// The next step, or the end of the attempt's time.
+async fn next_before(world: &World, talk: &mut Talk, deadline: Instant) -> Heard {
+    let left = deadline - world.now();
+    match posthaste_io::within(&*world.clock, left, talk.next(world)).await {
+        Some(heard) => heard,
+        None => Heard::Broken(talk.session.stage(), Break::TimedOut(left)),
+    }
 }
 
 fn refused(refusal: Option<(client::Stage, posthaste_mail::Reply)>) -> Fault {

@@ -12,7 +12,8 @@ use crate::race::{Candidate, Dialled, Race};
 use crate::settings::Settings;
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    ConnectFault, Connection, ConnectionId, Effect, Fault, Observation, Seen, Stage, Subject,
+    ConnectFault, Connection, ConnectionId, Effect, Fault, FaultClass, Observation, Seen, Stage,
+    Subject,
 };
 use posthaste_io::{Instant, Stream};
 use posthaste_mail::Host;
@@ -49,8 +50,10 @@ pub struct Unreached {
     pub connection: Connection,
     /// Why; permanent only when every host was asked and every one said so.
     pub fault: Fault,
-    /// Hosts that were dialled and are of no use now.
+    /// Hosts that were dialled and are of no use to anybody now.
     pub failed: Vec<SocketAddr>,
+    /// Hosts that answered well, but do not offer what this message needs.
+    pub unfit: Vec<SocketAddr>,
     /// Hosts that were not dialled, because they rest or are busy. When nothing was dialled at all, the
     /// fault says nothing new.
     pub blocked: Vec<SocketAddr>,
@@ -60,7 +63,13 @@ impl Unreached {
     /// Not one host was dialled, because all rest or are busy.
     #[must_use]
     pub const fn only_blocked(&self) -> bool {
-        self.failed.is_empty() && !self.blocked.is_empty()
+        self.failed.is_empty() && self.unfit.is_empty() && !self.blocked.is_empty()
+    }
+
+    /// Every message to this destination would have met the same; else it concerns this message alone.
+    #[must_use]
+    pub fn concerns_everybody(&self) -> bool {
+        self.unfit.is_empty() && self.fault.class() == FaultClass::Destination
     }
 }
 
@@ -73,6 +82,7 @@ pub(crate) struct Way<'a> {
     began: Instant,
     faults: Vec<Fault>,
     failed: Vec<SocketAddr>,
+    unfit: Vec<SocketAddr>,
     blocked: Vec<SocketAddr>,
 }
 
@@ -116,6 +126,7 @@ impl<'a> Way<'a> {
             began: courier.world.now(),
             faults: Vec::new(),
             failed: Vec::new(),
+            unfit: Vec::new(),
             blocked: Vec::new(),
         }
     }
@@ -125,7 +136,12 @@ impl<'a> Way<'a> {
         let courier = self.courier;
         let mut race =
             Race::new(&courier.world, self.hosts, candidates, self.settings.connect_limit);
-        while let Some(dialled) = race.next().await {
+        let deadline = self.began + self.settings.attempt_limit;
+        let clock = &*courier.world.clock;
+        // The outer `None`: the time of the attempt is over.
+        while let Some(Some(dialled)) =
+            posthaste_io::within(clock, deadline - courier.world.now(), race.next()).await
+        {
             match dialled {
                 Dialled::Skipped(candidate, turn) => self.skipped(&candidate, turn),
                 Dialled::Failed(candidate, began, fault) => {
@@ -133,7 +149,7 @@ impl<'a> Way<'a> {
                 }
                 Dialled::Stream(candidate, began, stream) => {
                     self.dialled(&candidate, began, &*stream);
-                    if let Some(line) = self.greet(&candidate, stream, target).await {
+                    if let Some(line) = self.greet(&candidate, stream, target, deadline).await {
                         drop(race);
                         return Reached::Line(Box::new(self.ready(candidate, line)));
                     }
@@ -206,9 +222,10 @@ impl<'a> Way<'a> {
         candidate: &Candidate,
         stream: Box<dyn Stream>,
         target: &Target<'_>,
+        deadline: Instant,
     ) -> Option<line::Greeted> {
         let world = &self.courier.world;
-        let greeted = line::greet(world, &self.settings, candidate, stream).await;
+        let greeted = line::greet(world, &self.settings, candidate, stream, deadline).await;
         self.connection.observations.extend(greeted.observations);
         let line = match greeted.result {
             Ok(line) => line,
@@ -224,7 +241,7 @@ impl<'a> Way<'a> {
         };
         self.chose(candidate, choice, Effect::Degrading);
         self.hosts.give(candidate.address);
-        self.failed.push(candidate.address);
+        self.unfit.push(candidate.address);
         self.faults.push(fault);
         line.quit(world, &self.settings).await;
         None
@@ -249,8 +266,8 @@ impl<'a> Way<'a> {
         }
         self.connection.observations.truncate(MAX_OBSERVATIONS);
         let fault = fault.unwrap_or_else(|| decisive(self.faults, &self.blocked));
-        let (connection, failed, blocked) = (self.connection, self.failed, self.blocked);
-        Reached::Nobody(Box::new(Unreached { connection, fault, failed, blocked }))
+        let Self { connection, failed, unfit, blocked, .. } = self;
+        Reached::Nobody(Box::new(Unreached { connection, fault, failed, unfit, blocked }))
     }
 
     fn chose(&mut self, candidate: &Candidate, choice: Choice, effect: Effect) {

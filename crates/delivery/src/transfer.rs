@@ -93,6 +93,16 @@ impl Line {
         Transfer { at, took, results, observations: log.observations, usable, stale }
     }
 
+    /// The time of the attempt is over in the middle of a transaction that began at `at`: what that means
+    /// for each recipient. The line is of no use any more.
+    pub fn cut_off(&mut self, parcel: &Parcel<'_>, at: Timestamp) -> Transfer {
+        let report = self.talk.session.lost();
+        let ending = Ending { report, broken: Some(Fault::AttemptTooLong), ..Ending::default() };
+        let took = self.world.wall().since(at);
+        let results = results(parcel, &ending);
+        Transfer { at, took, results, observations: Vec::new(), usable: false, stale: false }
+    }
+
     async fn converse(
         &mut self,
         parcel: &Parcel<'_>,

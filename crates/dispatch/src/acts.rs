@@ -1,11 +1,11 @@
 //! What an operator may do to the queue. Durable, and counted before it is done when asked for.
 
-use crate::settle::{Pending, change};
-use crate::{Dispatch, Inner};
+use crate::settle::change;
+use crate::{Dispatch, Inner, lock};
 use posthaste_mail::QueueId;
 use posthaste_queue::Changed;
 use posthaste_spool::Settlement;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 /// What to try now.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -69,26 +69,28 @@ impl Inner {
         scheduler.retry_message(now, id, None)
     }
 
-    /// Stores new states, message by message; answers how many recipients.
+    /// Stores new states in one commit; answers how many recipients. Handed to the store without a wait in
+    /// between: what an attempt makes of them then comes after it, in memory and in the store.
     async fn store_act(&self, changed: Vec<Changed>) -> u64 {
-        let mut waiting: Vec<Pending> = Vec::new();
-        for of_message in changed.chunk_by(|a, b| a.message == b.message) {
-            let Some(in_hand) = self.envelope_only(of_message[0].message).await else { continue };
-            let settlement = Settlement {
-                tenure: self.tenure,
-                at: self.world.wall(),
-                connections: Vec::new(),
-                attempts: Vec::new(),
-                changes: of_message.iter().map(change).collect(),
-                notices: Vec::new(),
-                ledger: Vec::new(),
-            };
-            waiting.push(self.submit(&Arc::clone(&in_hand.envelope), settlement, false));
+        if changed.is_empty() {
+            return 0;
         }
-        for pending in waiting {
-            if pending.await.is_err() {
-                self.fatal.notify_one();
-            }
+        let messages: BTreeSet<QueueId> = changed.iter().map(|c| c.message).collect();
+        {
+            let mut settling = lock(&self.settling);
+            messages.into_iter().for_each(|id| settling.begin_silent(id));
+        }
+        let pending = self.spool.settle(Settlement {
+            tenure: self.tenure,
+            at: self.world.wall(),
+            connections: Vec::new(),
+            attempts: Vec::new(),
+            changes: changed.iter().map(change).collect(),
+            notices: Vec::new(),
+            ledger: Vec::new(),
+        });
+        if pending.await.is_err() {
+            self.fatal.notify_one();
         }
         changed.len() as u64
     }

@@ -10,6 +10,7 @@ use crate::{Inner, lock};
 use futures_util::future::{Either, select};
 use posthaste_delivery::{Line, Needs, Parcel, Reached, Target, Transfer, Unreached};
 use posthaste_evidence::{Connection, ConnectionId, Fault, FaultClass, Outcome};
+use posthaste_io::Instant;
 use posthaste_queue::{ConnectTicket, Pulled, Work};
 use posthaste_route::Route;
 use posthaste_spool::{LedgerEntry, LedgerKey, Started};
@@ -69,10 +70,7 @@ impl Serving {
         let Some(found) = self.find_route() else { return };
         self.route = Some(found);
         loop {
-            let now = self.inner.world.wall();
-            let limit = self.inner.settings().recipients_per_transaction;
-            let pulled = self.inner.scheduler().pull(now, &self.ticket, limit);
-            match pulled {
+            match self.pull() {
                 Pulled::Work(work) => {
                     self.inner.counters.taken(work.recipients.len());
                     let then = self.work(&work).await;
@@ -89,6 +87,16 @@ impl Serving {
                 }
             }
         }
+    }
+
+    /// What the scheduler gives, which may also move the time at which it is to be asked again.
+    fn pull(&self) -> Pulled {
+        let inner = &self.inner;
+        let (now, limit) = (inner.world.wall(), inner.settings().recipients_per_transaction);
+        let mut scheduler = inner.scheduler();
+        let pulled = scheduler.pull(now, &self.ticket, limit);
+        inner.arm_for(&scheduler, now);
+        pulled
     }
 
     fn find_route(&self) -> Option<(Destination, Route)> {
@@ -127,16 +135,25 @@ impl Serving {
             return self.no_host(work, &in_hand, verdict, None).await;
         }
         let needs = Needs::of(&in_hand.envelope, route.eight_bit);
-        if self.line.as_ref().is_some_and(|line| line.unmet(&needs).is_some()) {
-            self.hang_up().await;
-        }
-        if self.line.is_none() {
-            match self.reach(&destination, &route, needs).await {
+        let began = self.inner.world.now();
+        match &self.line {
+            // Another host may offer it: the message goes there on a connection of its own.
+            Some(line) if line.unmet(&needs).is_some() => return self.not_on_this_line(),
+            Some(_) => {}
+            None => match self.reach(&destination, &route, needs).await {
                 Ok(line) => self.line = Some(line),
                 Err(unreached) => return self.unreached(work, &in_hand, *unreached).await,
-            }
+            },
         }
-        self.hand_over(work, &in_hand, &route).await
+        self.hand_over(work, &in_hand, &route, began).await
+    }
+
+    /// The message goes back untouched, to be given to a fresh connection at once: a ticket stands for one
+    /// connection to one host.
+    fn not_on_this_line(&self) -> Then {
+        let now = self.inner.world.wall();
+        self.inner.scheduler().put_back(now, &self.ticket);
+        Then::Stop
     }
 
     async fn reach(
@@ -201,7 +218,14 @@ impl Serving {
         inner.kick();
     }
 
-    async fn hand_over(&mut self, work: &Work, in_hand: &InHand, route: &Route) -> Then {
+    /// `began`: when the attempt did, connection included.
+    async fn hand_over(
+        &mut self,
+        work: &Work,
+        in_hand: &InHand,
+        route: &Route,
+        began: Instant,
+    ) -> Then {
         let inner = Arc::clone(&self.inner);
         let recipients: Vec<u32> = work.recipients.iter().map(|(number, _)| *number).collect();
         let mut line = self.line.take().expect("reached before handing over");
@@ -219,31 +243,17 @@ impl Serving {
         };
         let settled = wait_for(&inner, self.unsettled.take());
         let limit = inner.courier.settings().attempt_limit;
+        let left = limit.saturating_sub(inner.world.now() - began);
         let at = inner.world.wall();
         let transfer = line.transfer(&parcel, settled);
-        match posthaste_io::within(&*inner.world.clock, limit, transfer).await {
-            Some(transfer) if transfer.stale => {
-                let now = inner.world.wall();
-                inner.scheduler().put_back(now, &self.ticket);
-                Then::Go
-            }
-            Some(transfer) => self.settle_transfer(work, in_hand, line, transfer).await,
-            None => {
-                let fault = Fault::AttemptTooLong;
-                let told = Told {
-                    at,
-                    took: limit,
-                    connection: Some(line.id()),
-                    record: line.take_record(),
-                    host: Some(line.host().to_owned()),
-                    results: all_alike(work, Outcome::Indeterminate, &fault),
-                    observations: Vec::new(),
-                };
-                self.unsettled =
-                    Some(inner.settle(&self.ticket, work, in_hand, told, Vec::new()).await);
-                Then::Stop
-            }
+        let transfer = match posthaste_io::within(&*inner.world.clock, left, transfer).await {
+            Some(transfer) => transfer,
+            None => line.cut_off(&parcel, at),
+        };
+        if transfer.stale {
+            return self.not_on_this_line();
         }
+        self.settle_transfer(work, in_hand, line, transfer).await
     }
 
     async fn settle_transfer(
@@ -282,8 +292,7 @@ impl Serving {
             self.spent = true;
             return Then::Stop;
         }
-        let destination_is_at_fault = unreached.fault.class() == FaultClass::Destination;
-        if destination_is_at_fault && !unreached.fault.is_permanent() {
+        if unreached.concerns_everybody() && !unreached.fault.is_permanent() {
             self.down(unreached);
             return Then::Stop;
         }
@@ -320,7 +329,8 @@ impl Serving {
         record: Option<Connection>,
     ) -> Then {
         let inner = Arc::clone(&self.inner);
-        if fault.class() == FaultClass::Destination && self.verdict.is_none() {
+        let permanent = fault.is_permanent();
+        if permanent && fault.class() == FaultClass::Destination && self.verdict.is_none() {
             self.verdict = Some(fault.clone());
             let now = inner.world.wall();
             let recovered = inner.scheduler().destination_failed(now, &self.ticket);
@@ -330,7 +340,6 @@ impl Serving {
                 inner.note_ledger(Vec::new(), entry.into_iter().collect());
             }
         }
-        let permanent = fault.is_permanent();
         let outcome = if permanent { Outcome::Failed } else { Outcome::Deferred };
         let told = Told {
             at: record.as_ref().map_or_else(|| inner.world.wall(), |r| r.at),
@@ -352,17 +361,25 @@ impl Serving {
     async fn unreadable(&mut self, work: &Work) -> Then {
         let found = self.inner.spool.find(work.message).await;
         let now = self.inner.world.wall();
-        let Ok(Some(live)) = found else {
-            // Not even its envelope: the store has quarantined it, or it has ended. Not ours to retry.
-            self.inner.scheduler().settle(now, &self.ticket, work.message, &[]);
-            self.inner.scheduler().remove(now, work.message, None);
-            return Then::Go;
-        };
-        let in_hand = InHand {
-            envelope: Arc::new(live.envelope),
-            content: posthaste_spool::Content::Inline(posthaste_mail::Body::default()),
-        };
-        self.no_host(work, &in_hand, Fault::StoreFault, None).await
+        match found {
+            Ok(Some(live)) => {
+                let content = posthaste_spool::Content::Inline(posthaste_mail::Body::default());
+                let in_hand = InHand { envelope: Arc::new(live.envelope), content };
+                self.no_host(work, &in_hand, Fault::StoreFault, None).await
+            }
+            // It has ended, or the store has quarantined and listed it. Not ours to retry.
+            Ok(None) => {
+                let mut scheduler = self.inner.scheduler();
+                scheduler.settle(now, &self.ticket, work.message, &[]);
+                scheduler.remove(now, work.message, None);
+                Then::Go
+            }
+            // Nothing can be stored about it now; in memory it waits for its next turn.
+            Err(_) => {
+                self.inner.scheduler().settle(now, &self.ticket, work.message, &[]);
+                Then::Stop
+            }
+        }
     }
 
     /// The settlement before is durable.

@@ -2,11 +2,12 @@
 
 use crate::content::InHand;
 use crate::notice::Failure;
+use crate::settings::FRESH_FOR;
 use crate::settle::change;
 use crate::{Inner, destination, lock};
 use futures_util::future::select;
 use posthaste_evidence::Fault;
-use posthaste_mail::Timestamp;
+use posthaste_mail::{QueueId, Timestamp};
 use posthaste_queue::life::TransitionKind;
 use posthaste_queue::{Changed, Forgotten};
 use posthaste_spool::{Content, LedgerKey, Settlement};
@@ -16,21 +17,24 @@ use std::time::Duration;
 /// How often the store is told how far the event log is safe, and forgotten things are cleared away.
 const TIDY_EVERY: Duration = Duration::from_secs(1);
 
+/// The clock task looks at least so often: the operator may set the wall clock.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
 /// Runs until the agent stops.
 pub(crate) async fn keep_time(inner: Arc<Inner>) {
     while inner.is_running() {
         inner.kick();
         loop {
-            let over = inner.scheduler().expired(inner.world.wall());
-            let Some(changed) = over else { break };
-            inner.expire(&changed).await;
+            let Some(changed) = inner.take_expired() else { break };
+            for of_message in changed.chunk_by(|a, b| a.message == b.message) {
+                inner.expire(of_message).await;
+            }
+            inner.kick();
         }
         let wanted = inner.rearm();
         let mut timer = inner.world.clock.timer();
-        if let Some(at) = wanted {
-            let wait = at.since(inner.world.wall());
-            timer.as_mut().set(inner.world.now() + wait);
-        }
+        let wait = wanted.map_or(LONGEST_SLEEP, |at| at.since(inner.world.wall()));
+        timer.as_mut().set(inner.world.now() + wait.min(LONGEST_SLEEP));
         let alarm = std::pin::pin!(inner.alarm().notified());
         select(timer, alarm).await;
     }
@@ -41,6 +45,7 @@ pub(crate) async fn tidy(inner: Arc<Inner>) {
     while inner.is_running() {
         inner.spool.events_safe(inner.world.journal.safe_commit());
         let now = inner.world.wall();
+        lock(&inner.fresh).sweep(QueueId::first_at(now.minus(FRESH_FOR)));
         let mut ledger = Vec::new();
         loop {
             let forgotten = inner.scheduler().forget(now);
@@ -59,6 +64,17 @@ pub(crate) async fn tidy(inner: Arc<Inner>) {
 }
 
 impl Inner {
+    /// What is over has left the scheduler; until the store knows, it counts as settling.
+    fn take_expired(&self) -> Option<Vec<Changed>> {
+        let mut scheduler = self.scheduler();
+        let changed = scheduler.expired(self.world.wall())?;
+        let mut settling = lock(&self.settling);
+        for of_message in changed.chunk_by(|a, b| a.message == b.message) {
+            settling.begin_silent(of_message[0].message);
+        }
+        Some(changed)
+    }
+
     /// Recipients of one message that the scheduler has let go: their time is over, or the operator's act
     /// waited for this. Their ends and their notice, in one commit.
     async fn expire(&self, changed: &[Changed]) {
@@ -69,7 +85,11 @@ impl Inner {
             // A content that cannot be read does not keep a message alive: its notice goes without.
             Ok(None) | Err(_) => self.envelope_only(first.message).await,
         };
-        let Some(in_hand) = in_hand else { return };
+        let Some(in_hand) = in_hand else {
+            // It has ended, or the store has quarantined and listed it.
+            lock(&self.settling).end(first.message);
+            return;
+        };
         let history = self.spool.history(first.message).await.unwrap_or_default();
         let mut failures = Vec::with_capacity(changed.len());
         for change in changed.iter().filter(|c| c.transition.kind == TransitionKind::Expired) {
@@ -103,11 +123,12 @@ impl Inner {
             ledger: Vec::new(),
         };
         let done = self.scheduler().message(now, in_hand.envelope.id).is_none();
-        drop(self.submit(&in_hand.envelope, settlement, done));
+        lock(&self.settling).describe(&in_hand.envelope, done);
+        drop(self.spool.settle(settlement));
     }
 
     /// An envelope without its content, for acts that do not need it.
-    pub(crate) async fn envelope_only(&self, id: posthaste_mail::QueueId) -> Option<InHand> {
+    pub(crate) async fn envelope_only(&self, id: QueueId) -> Option<InHand> {
         let live = self.spool.find(id).await.ok()??;
         let content = Content::Inline(posthaste_mail::Body::default());
         Some(InHand { envelope: Arc::new(live.envelope), content })

@@ -36,6 +36,15 @@ impl Fresh {
         self.mails.get(&id).cloned()
     }
 
+    /// Forgets what came before this id: it waits for longer than a hand-over takes, and must not keep later
+    /// mail out.
+    pub(crate) fn sweep(&mut self, before: QueueId) {
+        let kept = self.mails.split_off(&before);
+        for mail in std::mem::replace(&mut self.mails, kept).values() {
+            self.used -= cost(mail);
+        }
+    }
+
     /// It has been tried: the store has it, should it be needed again.
     pub(crate) fn forget(&mut self, id: QueueId) {
         if let Some(mail) = self.mails.remove(&id) {
@@ -70,5 +79,9 @@ mod tests {
         fresh.forget(a.envelope.id);
         fresh.keep(&c);
         assert!(fresh.get(c.envelope.id).is_some());
+        fresh.sweep(c.envelope.id);
+        assert!(fresh.get(b.envelope.id).is_none() && fresh.get(c.envelope.id).is_some());
+        fresh.sweep(QueueId::from_u64(u64::MAX));
+        assert_eq!((fresh.used, fresh.mails.len()), (0, 0));
     }
 }

@@ -37,12 +37,20 @@ impl Hosts for TicketHosts<'_> {
 
     fn give(&self, host: SocketAddr) {
         let now = self.inner.world.wall();
-        self.inner.scheduler().host_give(now, &self.ticket, host);
+        let mut scheduler = self.inner.scheduler();
+        scheduler.host_give(now, &self.ticket, host);
+        // Another destination may have waited for it.
+        self.inner.arm_for(&scheduler, now);
     }
 
     fn failed(&self, host: SocketAddr) {
         let now = self.inner.world.wall();
-        let state = self.inner.scheduler().host_failed(now, &self.ticket, host);
+        let state = {
+            let mut scheduler = self.inner.scheduler();
+            let state = scheduler.host_failed(now, &self.ticket, host);
+            self.inner.arm_for(&scheduler, now);
+            state
+        };
         if let Some(state) = state {
             crate::lock(&self.down).push((host, state));
         }

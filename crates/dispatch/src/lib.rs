@@ -16,6 +16,7 @@ mod last;
 mod notice;
 mod outages;
 mod recovery;
+mod reroute;
 mod settings;
 mod settle;
 mod settling;
@@ -86,6 +87,8 @@ pub(crate) struct Inner {
     armed: AtomicI64,
     alarm: Notify,
     next_connection: AtomicU64,
+    /// The first commit that the store announced in this life.
+    pub(crate) first_commit: AtomicU64,
     pub(crate) running: AtomicBool,
     pub(crate) counters: Counters,
     /// Told when the store fails for good: the process must end.
@@ -119,6 +122,7 @@ impl Dispatch {
             armed: AtomicI64::new(i64::MAX),
             alarm: Notify::new(),
             next_connection: AtomicU64::new(tenure.epoch << 32),
+            first_commit: AtomicU64::new(u64::MAX),
             running: AtomicBool::new(false),
             counters: Counters::default(),
             fatal: Notify::new(),
@@ -131,12 +135,16 @@ impl Dispatch {
     pub fn reload(&self, fresh: Reload) {
         let inner = &self.inner;
         *lock(&inner.settings) = fresh.settings;
-        *lock(&inner.routes) = fresh.routes;
+        let old = std::mem::replace(&mut *lock(&inner.routes), Arc::clone(&fresh.routes));
         inner.courier.set_settings(fresh.delivery);
         if let Some(resolver) = fresh.resolver {
             inner.courier.set_resolver(resolver);
         }
         inner.scheduler().set_settings(inner.world.wall(), fresh.queue);
+        if old != fresh.routes {
+            let routed = Arc::clone(inner);
+            inner.world.spawn.spawn("reroute", Box::pin(reroute::run(routed)));
+        }
         inner.kick();
     }
 
@@ -223,7 +231,13 @@ impl Inner {
 
     /// Wakes the clock task when it would look too late.
     pub(crate) fn arm(&self, now: Timestamp) {
-        let wanted = self.scheduler().next_wakeup(now).map_or(i64::MAX, Timestamp::as_micros);
+        self.arm_for(&self.scheduler(), now);
+    }
+
+    /// The same under the scheduler's lock, which [`Self::rearm`] takes too: else the clock task could fall
+    /// asleep over a change made between its look and its sleep.
+    pub(crate) fn arm_for(&self, scheduler: &Scheduler, now: Timestamp) {
+        let wanted = scheduler.next_wakeup(now).map_or(i64::MAX, Timestamp::as_micros);
         if wanted < self.armed.load(Ordering::SeqCst) {
             self.alarm.notify_one();
         }
@@ -231,7 +245,8 @@ impl Inner {
 
     /// Until when the clock task may sleep.
     pub(crate) fn rearm(&self) -> Option<Timestamp> {
-        let wanted = self.scheduler().next_wakeup(self.world.wall());
+        let scheduler = self.scheduler();
+        let wanted = scheduler.next_wakeup(self.world.wall());
         let micros = wanted.map_or(i64::MAX, Timestamp::as_micros);
         self.armed.store(micros, Ordering::SeqCst);
         wanted

@@ -65,7 +65,10 @@ impl Dispatch {
 impl Inner {
     /// The lines of the event log that a crash took.
     async fn rewrite_events(&self, found: &mut Recovered) -> Result<(), RecoveryFault> {
-        for event in self.spool.events_since(self.world.journal.safe_commit()).await? {
+        let missing = self.spool.events_since(self.world.journal.safe_commit()).await?;
+        // Of mail that was accepted meanwhile the watcher has told.
+        let told = self.first_commit.load(Ordering::SeqCst);
+        for event in missing.into_iter().filter(|e| e.commit < told) {
             found.events += 1;
             self.world.journal.append(event);
         }
@@ -146,7 +149,8 @@ impl Inner {
         let route = destination::of(&self.routes(), mailbox).route;
         let rules = Rules {
             schedule: settings.schedule_for(&route),
-            expires: envelope.received.plus(settings.expire_after(&route)),
+            // Should its time be over, the clock task ends it, with the notice that is owed.
+            expires: Timestamp::FAR_FUTURE,
             key: schedule::key_of(settings.seed, envelope.id.as_u64(), number),
         };
         let transition = after_crash(now, state, &rules);

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// How often a stopping agent looks whether connections have ended.
 pub(crate) const STOP_POLL: Duration = Duration::from_millis(20);
 
+/// How long just accepted content stays in memory when it is not tried.
+pub(crate) const FRESH_FOR: Duration = Duration::from_secs(60);
+
 /// How mail is moved out. One `Arc` of it is taken per connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {

@@ -44,10 +44,12 @@ impl Inner {
     ) -> Pending {
         let now = self.world.wall();
         let tried: Vec<Tried> = told.results.iter().map(tried).collect();
-        let (changed, done) = {
+        let changed = {
             let mut scheduler = self.scheduler();
             let changed = scheduler.settle(now, ticket, work.message, &tried);
-            (changed, scheduler.message(now, work.message).is_none())
+            let done = scheduler.message(now, work.message).is_none();
+            lock(&self.settling).begin(&in_hand.envelope, done);
+            changed
         };
         for result in &told.results {
             self.counters.outcome(result.outcome);
@@ -76,7 +78,7 @@ impl Inner {
             notices,
             ledger,
         };
-        self.submit(&in_hand.envelope, settlement, done)
+        self.spool.settle(settlement)
     }
 
     /// Hands a settlement about one message to the store. `done`: it ends the message's last recipients.

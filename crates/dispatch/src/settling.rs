@@ -15,19 +15,34 @@ pub(crate) struct Settling {
     hosts: BTreeMap<ConnectionId, (String, SocketAddr)>,
 }
 
+#[derive(Default)]
 struct Underway {
     settlements: u32,
     done: bool,
-    envelope: Arc<Envelope>,
+    /// `None` while only states change that no event tells of.
+    envelope: Option<Arc<Envelope>>,
 }
 
 impl Settling {
-    /// A settlement of this message is given to the store. `done`: no live recipient is left.
+    /// A settlement of this message will be given to the store; said as soon as the scheduler has decided it.
+    /// `done`: no live recipient is left.
     pub(crate) fn begin(&mut self, envelope: &Arc<Envelope>, done: bool) {
-        let fresh = || Underway { settlements: 0, done: false, envelope: Arc::clone(envelope) };
-        let entry = self.messages.entry(envelope.id).or_insert_with(fresh);
-        entry.settlements += 1;
-        entry.done |= done;
+        self.begin_silent(envelope.id);
+        self.describe(envelope, done);
+    }
+
+    /// The same before its envelope is at hand (see [`Self::describe`]), or for a change of states that no
+    /// event tells of.
+    pub(crate) fn begin_silent(&mut self, id: QueueId) {
+        self.messages.entry(id).or_default().settlements += 1;
+    }
+
+    /// What events will tell of a settlement that was begun.
+    pub(crate) fn describe(&mut self, envelope: &Arc<Envelope>, done: bool) {
+        if let Some(entry) = self.messages.get_mut(&envelope.id) {
+            entry.done |= done;
+            entry.envelope.get_or_insert_with(|| Arc::clone(envelope));
+        }
     }
 
     /// True when the one settlement that is still under way is the message's last.
@@ -35,7 +50,7 @@ impl Settling {
         self.messages.get(&id).is_some_and(|u| u.done && u.settlements == 1)
     }
 
-    /// A settlement of this message is durable.
+    /// A settlement of this message is durable, or cannot be made.
     pub(crate) fn end(&mut self, id: QueueId) {
         if let Some(entry) = self.messages.get_mut(&id) {
             entry.settlements -= 1;
@@ -63,7 +78,7 @@ impl Settling {
 
 impl Lookup for Settling {
     fn forward_path(&self, message: QueueId, recipient: u32) -> Option<String> {
-        let envelope = &self.messages.get(&message)?.envelope;
+        let envelope = self.messages.get(&message)?.envelope.as_ref()?;
         let recipient = envelope.recipients.get(recipient as usize)?;
         Some(recipient.mailbox.as_str().to_owned())
     }
@@ -89,5 +104,18 @@ mod tests {
         assert_eq!(settling.forward_path(envelope.id, 0).as_deref(), Some("to@example.org"));
         settling.end(envelope.id);
         assert!(settling.forward_path(envelope.id, 0).is_none(), "nothing is kept");
+    }
+
+    #[test]
+    fn a_silent_change_counts_too_and_the_message_is_done_after_it() {
+        let mut settling = Settling::default();
+        let envelope = Arc::new(crate::notice::tests::mail(7, 1).envelope.clone());
+        settling.begin_silent(envelope.id);
+        settling.begin(&envelope, true);
+        assert!(!settling.ends(envelope.id));
+        settling.end(envelope.id);
+        assert!(settling.ends(envelope.id) && settling.has(envelope.id));
+        settling.end(envelope.id);
+        assert!(!settling.has(envelope.id));
     }
 }

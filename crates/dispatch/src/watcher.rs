@@ -7,6 +7,7 @@ use crate::{Inner, lock};
 use posthaste_queue::{InsertError, Item};
 use posthaste_spool::{Lsn, NewMail, Settlement, Watcher, events};
 use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 /// What the store is given: it does not keep the dispatcher alive.
@@ -15,6 +16,7 @@ pub(crate) struct Ear(pub(crate) Weak<Inner>);
 impl Watcher for Ear {
     fn accepted(&self, commit: Lsn, mails: Vec<Arc<NewMail>>) {
         let Some(inner) = self.0.upgrade() else { return };
+        inner.first_commit.fetch_min(commit.0, Ordering::SeqCst);
         inner.counters.accepted(mails.len());
         for mail in &mails {
             inner.world.journal.append(events::received(&mail.envelope, commit));

@@ -33,7 +33,7 @@ pub fn tell(seed: u64, store: Store) -> Told {
     let mut dice = Rng::new(seed ^ 0x0070_6f73_7468_6173);
     let domains: Vec<(String, usize)> =
         (0..=dice.below(3)).map(|d| (format!("d{d}.test"), 1 + dice.index(2))).collect();
-    let plan = Plan { domains, queue: posthaste_queue::Settings::default(), store };
+    let plan = Plan { domains, store, ..Plan::default() };
     let mut system = MailSystem::new(seed, plan.clone());
     let mut broken = Vec::new();
     let mut crashes = 0;

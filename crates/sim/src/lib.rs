@@ -10,5 +10,5 @@ pub mod client;
 pub mod system;
 
 pub use check::Verdict;
-pub use client::{Handed, Ledger};
+pub use client::{Handed, Ledger, Letter};
 pub use system::{MailSystem, Plan, Store};

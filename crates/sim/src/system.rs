@@ -1,6 +1,6 @@
 //! One mail system: a relay under test, a client, a DNS server, mail hosts for some domains.
 
-use crate::client::{self, Ledger};
+use crate::client::{self, Ledger, Letter};
 use posthaste_delivery::Courier;
 use posthaste_dispatch::Dispatch;
 use posthaste_dns::Resolver;
@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 const RELAY: &str = "11.0.0.1";
+const RELAY_V6: &str = "2600:1::1";
 const CLIENT: &str = "11.0.0.2";
 const DNS: &str = "11.0.0.3";
 
@@ -27,10 +28,65 @@ const DNS: &str = "11.0.0.3";
 pub struct Plan {
     /// Domains, each with its number of mail hosts (equal steps of preference).
     pub domains: Vec<(String, usize)>,
+    /// Mail hosts besides, with their addresses; the zone below leads to them.
+    pub hosts: Vec<(String, Vec<IpAddr>)>,
+    /// What DNS knows besides.
+    pub zone: String,
     /// Limits, schedule and lifetimes of the queue.
     pub queue: posthaste_queue::Settings,
+    /// How attempts are made.
+    pub delivery: posthaste_delivery::Settings,
+    /// How mail is moved out.
+    pub dispatch: posthaste_dispatch::Settings,
+    /// The operator's rules.
+    pub routes: Table,
     /// The store.
     pub store: Store,
+}
+
+impl Default for Plan {
+    /// No domain but the sender's.
+    fn default() -> Self {
+        let hostname = "relay.test".to_owned();
+        Self {
+            domains: Vec::new(),
+            hosts: Vec::new(),
+            zone: String::new(),
+            queue: posthaste_queue::Settings::default(),
+            delivery: posthaste_delivery::Settings {
+                hostname: hostname.clone(),
+                own_addresses: vec![ip(RELAY)],
+                ..Default::default()
+            },
+            dispatch: posthaste_dispatch::Settings { hostname, ..Default::default() },
+            routes: Table::default(),
+            store: Store::Memory,
+        }
+    }
+}
+
+impl Plan {
+    /// One domain with this number of mail hosts, `mx0` the best of them.
+    #[must_use]
+    pub fn domain(name: &str, hosts: usize) -> Self {
+        Self { domains: vec![(name.to_owned(), hosts)], ..Self::default() }
+    }
+
+    /// Another mail host.
+    #[must_use]
+    pub fn host(mut self, name: &str, addresses: &[&str]) -> Self {
+        let addresses = addresses.iter().map(|text| ip(text)).collect();
+        self.hosts.push((name.to_owned(), addresses));
+        self
+    }
+
+    /// More for DNS to know, as [`Zone::parse`] reads it.
+    #[must_use]
+    pub fn zone(mut self, text: &str) -> Self {
+        self.zone.push_str(text);
+        self.zone.push('\n');
+        self
+    }
 }
 
 /// Which store the relay has.
@@ -77,30 +133,29 @@ impl MailSystem {
     #[must_use]
     pub fn new(seed: u64, plan: Plan) -> Self {
         let sim = Sim::new(seed);
-        let relay = sim.host("relay", &[ip(RELAY)]);
+        let relay = sim.host("relay", &[ip(RELAY), ip(RELAY_V6)]);
         let client = sim.host("client", &[ip(CLIENT)]);
         let dns_host = sim.host("dns", &[ip(DNS)]);
         let mut plan = plan;
         plan.domains.push(("sender.test".into(), 1));
-        let mut zone = String::new();
+        let (zone, all) = layout(&plan);
+        let zone = Zone::parse(&zone).unwrap_or_else(|e| panic!("{e:?} in\n{zone}"));
         let mut hosts = BTreeMap::new();
-        for (d, (domain, count)) in plan.domains.iter().enumerate() {
-            for h in 0..*count {
-                let name = format!("mx{h}.{domain}");
-                let address = format!("11.0.{}.{}", d + 1, h + 1);
-                let machine = sim.host(&name, &[ip(&address)]);
-                let preference = 10 * (h + 1);
-                zone.push_str(&format!("{domain} MX {preference} {name}\n{name} A {address}\n"));
-                let host = MailHost::new(&name);
+        for (name, addresses) in all {
+            let machine = sim.host(&name, &addresses);
+            let host = MailHost::new(&name);
+            for address in addresses {
                 let (server, world) = (host.clone(), machine.world());
-                let at = SocketAddr::new(ip(&address), 25);
                 machine.spawn("mail host", async move {
-                    server.serve(world, at).await.expect("a free address");
+                    server
+                        .serve(world, SocketAddr::new(address, 25))
+                        .await
+                        .expect("a free address");
                 });
-                hosts.insert(name, (machine, host));
             }
+            hosts.insert(name, (machine, host));
         }
-        let dns = DnsServer::new(Zone::parse(&zone).expect("a zone"));
+        let dns = DnsServer::new(zone);
         let (server, world) = (dns.clone(), dns_host.world());
         dns_host.spawn("dns", async move {
             server.start(&world, SocketAddr::new(ip(DNS), 53)).await.expect("a free address");
@@ -151,13 +206,40 @@ impl MailSystem {
         self.start();
     }
 
+    /// Ends the relay in order: nothing new begins, what is under way may end within `grace`. Answers how long
+    /// that took.
+    ///
+    /// # Panics
+    /// When the relay is down.
+    pub fn stop(&mut self, grace: Duration) -> Duration {
+        let Running { spool, dispatch, .. } = self.running().expect("the relay is up");
+        let began = self.sim.now();
+        self.sim.block_on(&self.relay, async move {
+            dispatch.stop(grace).await;
+            spool.close().await;
+        });
+        let took = self.sim.now() - began;
+        self.crash(Crash::kill());
+        took
+    }
+
+    /// The store of the relay's present life, to be told to refuse.
+    #[must_use]
+    pub fn memory(&self) -> &MemorySpool {
+        &self.memory
+    }
+
     /// Hands a message in, from a task of the client's.
     pub fn send(&self, number: u32, from: &str, to: &[String], octets: usize) {
+        self.hand_in(Letter::new(number, from, to, octets));
+    }
+
+    /// Hands a message in, from a task of the client's.
+    pub fn hand_in(&self, letter: Letter) {
         let (world, ledger) = (self.client.world(), self.ledger.clone());
-        let (from, to) = (from.to_owned(), to.to_vec());
         self.client.spawn("hand in", async move {
             let server = SocketAddr::new(ip(RELAY), 25);
-            client::hand_in(&world, &ledger, server, number, &from, &to, octets).await;
+            client::hand_in(&world, &ledger, server, &letter).await;
         });
     }
 
@@ -220,21 +302,14 @@ impl MailSystem {
             ..Default::default()
         };
         let resolver = Arc::new(Resolver::new(world.clone(), dns));
-        let delivery = posthaste_delivery::Settings {
-            hostname: "relay.test".into(),
-            own_addresses: vec![ip(RELAY)],
-            ..Default::default()
-        };
-        let courier = Courier::new(world.clone(), resolver, Arc::new(delivery));
-        let settings =
-            posthaste_dispatch::Settings { hostname: "relay.test".into(), ..Default::default() };
-        let scheduler = Scheduler::new(self.plan.queue.clone());
+        let plan = &self.plan;
+        let courier = Courier::new(world.clone(), resolver, Arc::new(plan.delivery.clone()));
         let dispatch = Dispatch::new(
             Arc::clone(&spool),
             courier,
-            Arc::new(Table::default()),
-            scheduler,
-            Arc::new(settings),
+            Arc::new(plan.routes.clone()),
+            Scheduler::new(plan.queue.clone()),
+            Arc::new(plan.dispatch.clone()),
         );
         let at = SocketAddr::new(ip(RELAY), 25);
         let mut accept = posthaste_reception::Settings::new("relay.test");
@@ -252,6 +327,21 @@ impl MailSystem {
             present.reception.serve(listener, "smtp").await;
         });
     }
+}
+
+/// The whole zone, and all mail hosts with their addresses.
+fn layout(plan: &Plan) -> (String, Vec<(String, Vec<IpAddr>)>) {
+    let (mut zone, mut hosts) = (plan.zone.clone(), plan.hosts.clone());
+    for (d, (domain, count)) in plan.domains.iter().enumerate() {
+        for h in 0..*count {
+            let name = format!("mx{h}.{domain}");
+            let address = format!("11.0.{}.{}", d + 1, h + 1);
+            let preference = 10 * (h + 1);
+            zone.push_str(&format!("{domain} MX {preference} {name}\n{name} A {address}\n"));
+            hosts.push((name, vec![ip(&address)]));
+        }
+    }
+    (zone, hosts)
 }
 
 fn ip(text: &str) -> IpAddr {
