@@ -174,7 +174,7 @@ impl Serving {
         let reached = inner.courier.reach(&target, &hosts).await;
         let mut ledger = Vec::new();
         for (host, state) in hosts.take_down() {
-            ledger.push(lock(&inner.outages).went_down(LedgerKey::NextHop(host), state, None));
+            ledger.push(lock(&inner.outages).went_down(LedgerKey::NextHop(host), state));
         }
         inner.note_ledger(Vec::new(), ledger);
         match reached {
@@ -205,10 +205,8 @@ impl Serving {
         let inner = &self.inner;
         let now = inner.world.wall();
         let recovered = inner.scheduler().host_connected(now, &self.ticket, line.peer());
-        let mut ledger = Vec::new();
-        if recovered.destination {
-            ledger.push(destination::ledger_key(&destination.name, &destination.route));
-        }
+        // What failed before is no longer why anything waits, whether it had a ledger entry or not.
+        let mut ledger = vec![destination::ledger_key(&destination.name, &destination.route)];
         if recovered.host {
             ledger.push(LedgerKey::NextHop(line.peer()));
         }
@@ -308,12 +306,16 @@ impl Serving {
         self.spent = true;
         let mut ledger = Vec::new();
         let mut outages = lock(&inner.outages);
+        let failure = unreached.connection;
+        let key = destination::ledger_key(&failure.destination, &failure.route);
         for (host, state) in down.hosts {
-            ledger.push(outages.went_down(LedgerKey::NextHop(host), state, None));
+            let host = LedgerKey::NextHop(host);
+            outages.remember(&host, failure.clone());
+            ledger.push(outages.went_down(host, state));
         }
-        if let (Some(state), Some((destination, _))) = (down.destination, &self.route) {
-            let key = destination::ledger_key(&destination.name, &destination.route);
-            ledger.push(outages.went_down(key, state, Some(unreached.connection)));
+        outages.remember(&key, failure);
+        if let Some(state) = down.destination {
+            ledger.push(outages.went_down(key, state));
         }
         drop(outages);
         inner.note_ledger(Vec::new(), ledger);

@@ -1,61 +1,70 @@
 //! What went wrong last at destinations and next hops that are down: for the ledger, the viewer and notices.
 
+use crate::destination::ledger_key;
 use posthaste_evidence::{Connection, Effect, Fault, Seen, Stage, Subject};
 use posthaste_queue::DestinationState;
 use posthaste_spool::model::KEPT_ATTEMPTS;
 use posthaste_spool::{LedgerEntry, LedgerKey, LedgerValue};
 use std::collections::BTreeMap;
 
-/// Everything that is down, by ledger key.
+/// Destinations whose last failures are remembered; beyond that the first in order are forgotten.
+const MAX_REMEMBERED: usize = 20_000;
+
+/// Everything that is down, by ledger key, and the failures that led to it.
 #[derive(Default)]
 pub(crate) struct Outages {
-    down: BTreeMap<LedgerKey, Outage>,
-}
-
-/// One outage.
-pub(crate) struct Outage {
-    state: DestinationState,
-    /// Oldest first, at most [`KEPT_ATTEMPTS`].
-    failures: Vec<Connection>,
+    down: BTreeMap<LedgerKey, DestinationState>,
+    /// Oldest first, at most [`KEPT_ATTEMPTS`] each. A destination has them also when it is not down itself,
+    /// but all its hosts are.
+    failures: BTreeMap<LedgerKey, Vec<Connection>>,
 }
 
 impl Outages {
-    /// It is down, or down still: the entry for the ledger.
-    pub(crate) fn went_down(
-        &mut self,
-        key: LedgerKey,
-        state: DestinationState,
-        failure: Option<Connection>,
-    ) -> LedgerEntry {
-        let fresh = Outage { state, failures: Vec::new() };
-        let outage = self.down.entry(key.clone()).or_insert(fresh);
-        outage.state = state;
-        outage.failures.extend(failure);
-        let over = outage.failures.len().saturating_sub(KEPT_ATTEMPTS);
-        outage.failures.drain(..over);
-        let value = LedgerValue::Down { state, failures: outage.failures.clone() };
-        LedgerEntry { key, value: Some(value) }
+    /// A connection did not come about.
+    pub(crate) fn remember(&mut self, key: &LedgerKey, failure: Connection) {
+        let failures = self.failures.entry(key.clone()).or_default();
+        failures.push(failure);
+        let over = failures.len().saturating_sub(KEPT_ATTEMPTS);
+        failures.drain(..over);
+        if self.failures.len() > MAX_REMEMBERED {
+            self.failures.pop_first();
+        }
     }
 
-    /// As the ledger had it at start.
+    /// It is down, or down still: the entry for the ledger.
+    pub(crate) fn went_down(&mut self, key: LedgerKey, state: DestinationState) -> LedgerEntry {
+        self.down.insert(key.clone(), state);
+        let failures = self.failures(&key).to_vec();
+        LedgerEntry { key, value: Some(LedgerValue::Down { state, failures }) }
+    }
+
+    /// As the ledger had it at start. What failed at a host is its destination's story as well.
     pub(crate) fn restore(&mut self, key: LedgerKey, value: LedgerValue) {
         let LedgerValue::Down { state, failures } = value;
-        self.down.insert(key, Outage { state, failures });
+        for failure in failures {
+            if matches!(key, LedgerKey::NextHop(_)) {
+                let theirs = ledger_key(&failure.destination, &failure.route);
+                self.remember(&theirs, failure.clone());
+            }
+            self.remember(&key, failure);
+        }
+        self.down.insert(key, state);
     }
 
     /// It works again: the entry for the ledger, if it had one.
     pub(crate) fn recovered(&mut self, key: LedgerKey) -> Option<LedgerEntry> {
+        self.failures.remove(&key);
         self.down.remove(&key).map(|_| posthaste_spool::store::forget(key))
     }
 
     /// The connections that failed last, oldest first.
     pub(crate) fn failures(&self, key: &LedgerKey) -> &[Connection] {
-        self.down.get(key).map_or(&[], |outage| &outage.failures)
+        self.failures.get(key).map_or(&[], Vec::as_slice)
     }
 
     /// Since when it is down.
     pub(crate) fn state(&self, key: &LedgerKey) -> Option<DestinationState> {
-        self.down.get(key).map(|outage| outage.state)
+        self.down.get(key).copied()
     }
 }
 
@@ -121,13 +130,30 @@ mod tests {
             next_trial: Timestamp::from_secs(60),
         };
         for id in 0..30 {
-            outages.went_down(key.clone(), state, Some(failed(id)));
+            outages.remember(&key, failed(id));
         }
+        let entry = outages.went_down(key.clone(), state);
         let kept = outages.failures(&key);
         assert_eq!((kept.len(), kept[0].id), (KEPT_ATTEMPTS, ConnectionId(10)));
         assert_eq!(fault_of(&kept[0]), Some(Fault::Connect(ConnectFault::Refused)));
+        let LedgerValue::Down { failures, .. } = entry.value.expect("it is down");
+        assert_eq!(failures, kept, "the ledger has them too");
         let forgotten = outages.recovered(key.clone()).expect("it was down");
         assert_eq!(forgotten.value, None);
-        assert!(outages.recovered(key).is_none(), "said once");
+        assert!(outages.recovered(key.clone()).is_none(), "said once");
+        assert!(outages.failures(&key).is_empty());
+    }
+
+    #[test]
+    fn a_destination_knows_what_failed_at_its_host_also_after_a_restart() {
+        let host = LedgerKey::NextHop("192.0.2.1:25".parse().expect("an endpoint"));
+        let state = DestinationState {
+            since: Timestamp::EPOCH,
+            failures: 1,
+            next_trial: Timestamp::from_secs(60),
+        };
+        let mut outages = Outages::default();
+        outages.restore(host, LedgerValue::Down { state, failures: vec![failed(7)] });
+        assert_eq!(outages.failures(&ledger_key("example.org", "mx")), [failed(7)]);
     }
 }

@@ -57,7 +57,8 @@ const SIDEWAYS: &[(&str, &str)] = &[
 ];
 
 /// Imports that only the tests of a crate have and that its code may not: the complete list.
-const IN_TESTS_ONLY: &[(&str, &str)] = &[("dns", "peers")];
+const IN_TESTS_ONLY: &[(&str, &str)] =
+    &[("dns", "peers"), ("spool-local", "io-sim"), ("spool-local", "io-tokio")];
 
 fn floor_of(crate_name: &str) -> Option<Floor> {
     HOUSE.iter().find(|(_, crates)| crates.contains(&crate_name)).map(|(floor, _)| *floor)

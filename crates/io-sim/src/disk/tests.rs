@@ -1,3 +1,5 @@
+//! The simulated disk: what is pending, what is synced, and what a power cut may leave of it.
+
 use super::*;
 use std::collections::BTreeSet;
 

@@ -1,3 +1,5 @@
+//! The event log over real files: what a crash leaves, and that nothing is lost or doubled by it.
+
 use super::*;
 use crate::event_line;
 use posthaste_evidence::Outcome;

@@ -158,9 +158,13 @@ impl Daemon {
         let unix = http::bind_unix(socket)?;
         tokio::spawn(http::serve_unix(unix, Arc::clone(&admin), std::future::pending()));
         if let AdminAddress::At(address) = loaded.config.admin.address {
-            let tcp = tokio::net::TcpListener::bind(address).await;
-            let tcp = tcp.with_context(|| format!("cannot listen on {address} for operators"))?;
-            tokio::spawn(http::serve_tcp(tcp, admin, std::future::pending()));
+            match http::bind_tcp(address).await {
+                Ok(tcp) => {
+                    tokio::spawn(http::serve_tcp(tcp, admin, std::future::pending()));
+                }
+                // Another daemon on this machine has it: mail flows, and the socket answers all the same.
+                Err(error) => tracing::warn!("no operators' interface on {address}: {error}"),
+            }
         }
         Ok(())
     }

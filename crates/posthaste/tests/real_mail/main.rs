@@ -7,7 +7,9 @@ mod client;
 mod dns;
 mod loopback;
 mod postfix;
+mod posthaste;
 mod process;
+mod stories;
 mod tree;
 
 use std::time::Duration;
