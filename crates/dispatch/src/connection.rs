@@ -11,9 +11,11 @@ use futures_util::future::{Either, select};
 use posthaste_delivery::{Line, Needs, Parcel, Reached, Target, Transfer, Unreached};
 use posthaste_evidence::{Connection, ConnectionId, Fault, FaultClass, Outcome};
 use posthaste_io::Instant;
-use posthaste_queue::{ConnectTicket, Pulled, Work};
+use posthaste_queue::{ConnectTicket, DestinationState, Pulled, Work};
 use posthaste_route::Route;
 use posthaste_spool::{LedgerEntry, LedgerKey, Started};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -25,6 +27,7 @@ pub(crate) async fn run(inner: Arc<Inner>, ticket: ConnectTicket) {
         line: None,
         unsettled: None,
         verdict: None,
+        hosts_down: Vec::new(),
         named: None,
         spent: false,
         inner: Arc::clone(&inner),
@@ -52,6 +55,8 @@ struct Serving {
     unsettled: Option<Pending>,
     /// A final answer about the destination: it holds for all that this connection is given.
     verdict: Option<Fault>,
+    /// Hosts that went down while this one was looked for, not yet in the ledger.
+    hosts_down: Vec<(SocketAddr, DestinationState)>,
     /// The connection that events may name.
     named: Option<ConnectionId>,
     /// The scheduler has taken the ticket back.
@@ -172,14 +177,11 @@ impl Serving {
             needs,
         };
         let reached = inner.courier.reach(&target, &hosts).await;
-        let mut ledger = Vec::new();
-        for (host, state) in hosts.take_down() {
-            ledger.push(lock(&inner.outages).went_down(LedgerKey::NextHop(host), state));
-        }
-        inner.note_ledger(Vec::new(), ledger);
+        self.hosts_down = hosts.take_down();
         match reached {
             Reached::Line(line) => {
                 inner.counters.connection(true);
+                self.note_hosts_down(None);
                 self.name(&line);
                 self.recovered(&line, destination);
                 Ok(*line)
@@ -300,25 +302,38 @@ impl Serving {
 
     /// The destination is down: one ledger entry, however many messages wait.
     fn down(&mut self, unreached: Unreached) {
-        let inner = &self.inner;
+        let inner = Arc::clone(&self.inner);
         let now = inner.world.wall();
         let down = inner.scheduler().connection_failed(now, &self.ticket, &unreached.failed);
         self.spent = true;
-        let mut ledger = Vec::new();
-        let mut outages = lock(&inner.outages);
+        self.hosts_down.extend(down.hosts);
         let failure = unreached.connection;
         let key = destination::ledger_key(&failure.destination, &failure.route);
-        for (host, state) in down.hosts {
-            let host = LedgerKey::NextHop(host);
-            outages.remember(&host, failure.clone());
-            ledger.push(outages.went_down(host, state));
+        self.note_hosts_down(Some(&failure));
+        let entry = {
+            let mut outages = lock(&inner.outages);
+            outages.remember(&key, failure);
+            down.destination.map(|state| outages.went_down(key, state))
+        };
+        inner.note_ledger(Vec::new(), entry.into_iter().collect());
+    }
+
+    /// Hosts that went down on the way, and the connection that shows it: their ledger entries.
+    fn note_hosts_down(&mut self, failure: Option<&Connection>) {
+        let mut ledger = Vec::new();
+        {
+            let mut outages = lock(&self.inner.outages);
+            // A host told of twice has its later state.
+            let down: BTreeMap<_, _> = self.hosts_down.drain(..).collect();
+            for (host, state) in down {
+                let host = LedgerKey::NextHop(host);
+                if let Some(failure) = failure {
+                    outages.remember(&host, failure.clone());
+                }
+                ledger.push(outages.went_down(host, state));
+            }
         }
-        outages.remember(&key, failure);
-        if let Some(state) = down.destination {
-            ledger.push(outages.went_down(key, state));
-        }
-        drop(outages);
-        inner.note_ledger(Vec::new(), ledger);
+        self.inner.note_ledger(Vec::new(), ledger);
     }
 
     /// What was said concerns this message, or is final for all of the destination's: each is settled by
@@ -397,6 +412,7 @@ impl Serving {
     }
 
     async fn end(&mut self) {
+        self.note_hosts_down(None);
         self.hang_up().await;
         if !self.spent {
             let now = self.inner.world.wall();
