@@ -1,6 +1,7 @@
 //! One mail system: a relay under test, a client, a DNS server, mail hosts for some domains.
 
 use crate::client::{self, Ledger, Letter};
+use crate::reading::{Reading, Unread};
 use posthaste_delivery::Courier;
 use posthaste_dispatch::Dispatch;
 use posthaste_dns::Resolver;
@@ -13,6 +14,7 @@ use posthaste_reception::{Listener, Network, Reception};
 use posthaste_route::Table;
 use posthaste_spool::memory::MemorySpool;
 use posthaste_spool::{Live, Spool};
+use posthaste_spool_local::{LocalSpool, Log, Timing};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -94,7 +96,14 @@ impl Plan {
 pub enum Store {
     /// In memory; survives crashes as if every write were durable at once.
     Memory,
+    /// The segment log of one machine on the relay's simulated disk: a power cut takes what was not synced.
+    Local,
+    /// The same on a disk that says `synced` and is not: the checkers must notice.
+    Lying,
 }
+
+/// Segments small enough that stories recycle them, large enough for a body that goes into a commit.
+const SEGMENT: u32 = 1 << 20;
 
 /// A mail system under test.
 pub struct MailSystem {
@@ -108,6 +117,8 @@ pub struct MailSystem {
     pub dns: DnsServer,
     /// What was handed in.
     pub ledger: Ledger,
+    /// What reads of the store fail.
+    pub reading: Reading,
     client: Host,
     hosts: BTreeMap<String, (Host, MailHost)>,
     plan: Plan,
@@ -162,8 +173,19 @@ impl MailSystem {
         });
         let (ledger, running) = (Ledger::default(), Arc::default());
         let memory = Arc::new(MemorySpool::new());
-        let mut system =
-            Self { sim, relay, dns_host, dns, ledger, client, hosts, plan, memory, running };
+        let mut system = Self {
+            sim,
+            relay,
+            dns_host,
+            dns,
+            ledger,
+            reading: Reading::default(),
+            client,
+            hosts,
+            plan,
+            memory,
+            running,
+        };
         system.start();
         system
     }
@@ -289,7 +311,25 @@ impl MailSystem {
         match self.plan.store {
             Store::Memory => {
                 self.memory = Arc::new(self.memory.reopen());
-                Arc::clone(&self.memory) as Arc<dyn Spool>
+                let store = Arc::clone(&self.memory) as Arc<dyn Spool>;
+                Arc::new(Unread { store, reading: self.reading.clone() })
+            }
+            Store::Local | Store::Lying => {
+                let disk = self.relay.disk();
+                if self.plan.store == Store::Lying {
+                    disk.lie_about_sync(|_| true);
+                }
+                let salt = self.sim.seed();
+                let settings = posthaste_spool_local::Settings {
+                    segment_size: SEGMENT,
+                    salt,
+                    ..Default::default()
+                };
+                let (log, _) = Log::open(disk, settings).expect("a readable store");
+                let world = self.relay.world();
+                let (spool, task) = LocalSpool::on_world(log, &world, Timing::default());
+                self.relay.spawn("spool", task);
+                Arc::new(spool)
             }
         }
     }
