@@ -7,8 +7,10 @@
 pub mod chaos;
 pub mod check;
 pub mod client;
+pub mod reading;
 pub mod system;
 
 pub use check::Verdict;
 pub use client::{Handed, Ledger, Letter};
+pub use reading::Reading;
 pub use system::{MailSystem, Plan, Store};

@@ -132,8 +132,22 @@ impl Session<'_> {
             return self.act(action, "").await;
         }
         self.say("354 go ahead").await?;
+        if let Some(action) = self.decide(Step::Content, line) {
+            return self.interrupt(action).await;
+        }
         let Some(content) = self.content().await? else { return Ok(Next::Close) };
         self.dot(content).await
+    }
+
+    /// Says its word and takes no notice of what comes, until the sender hangs up.
+    async fn interrupt(&mut self, action: Action) -> io::Result<Next> {
+        if let Next::Close = self.act(action, "").await? {
+            return Ok(Next::Close);
+        }
+        while self.fill().await? {
+            self.buffer.clear();
+        }
+        Ok(Next::Close)
     }
 
     async fn dot(&mut self, content: Vec<u8>) -> io::Result<Next> {

@@ -17,6 +17,8 @@ pub enum Step {
     Rcpt,
     /// DATA.
     Data,
+    /// After 354, before the content is read: the sender is interrupted.
+    Content,
     /// The final dot.
     Dot,
 }

@@ -1,0 +1,12 @@
+//! Stories with a known course: each test pins one promise, seen from outside. The random ones are in `seeds.rs`.
+
+mod connections;
+mod dead;
+mod delivery;
+mod greeting;
+mod mx;
+mod notices;
+mod recovery;
+mod retry;
+mod store;
+mod words;

@@ -1,0 +1,85 @@
+//! Failure notices: to whom one is owed, and that none is ever caused by another.
+
+use crate::words::*;
+use posthaste_evidence::Outcome;
+use posthaste_io_sim::Link;
+use posthaste_peers::mail::{Action, Script, Step};
+use posthaste_sim::{Letter, MailSystem, Plan};
+
+const HOST: &str = "mx0.d.test";
+
+fn refusing(plan: Plan) -> MailSystem {
+    let system = up(plan);
+    let no = Action::Reply("550 5.1.1 no such user".into());
+    peer(&system, HOST).set(Script::default().always(Step::Rcpt, no));
+    system
+}
+
+#[test]
+fn the_sender_is_told_at_once_in_one_notice_of_all_that_failed() {
+    let system = refusing(Plan::domain("d.test", 1));
+    send(&system, 7, &["a@d.test", "b@d.test"]);
+    assert!(until_quiet(&system, MINUTE) < AT_ONCE);
+    let notice = the_notice(&system);
+    assert_eq!(notice.about, ["a@d.test", "b@d.test"]);
+    assert_eq!(notice.status, ["5.1.1", "5.1.1"]);
+    assert!(notice.text.contains("m-7-"), "the original comes back");
+    let arrival = peer(&system, "mx0.sender.test").arrivals().remove(0);
+    assert_eq!(arrival.header("Auto-Submitted").as_deref(), Some("auto-replied"));
+}
+
+#[test]
+fn nobody_is_told_who_did_not_ask() {
+    let to = strings(&["r@d.test"]);
+    for letter in [
+        Letter::new(1, "", &to, 100),
+        Letter::new(1, "writer@sender.test", &to, 100).with("", "NOTIFY=NEVER"),
+        Letter::new(1, "writer@sender.test", &to, 100).with("", "NOTIFY=SUCCESS"),
+        Letter::new(1, "writer@sender.test", &to, 100).with("", "NOTIFY=DELAY"),
+    ] {
+        let system = refusing(Plan::domain("d.test", 1));
+        hand_in(&system, letter.clone());
+        until_quiet(&system, MINUTE);
+        system.sim.run_for(MINUTE);
+        assert!(notices(&system).is_empty(), "{letter:?}");
+        assert_eq!((told(&system, "notice"), told(&system, "no_notice")), (0, 1), "{letter:?}");
+        assert_eq!(outcomes(&system, "r@d.test"), [Outcome::Failed]);
+    }
+    let system = refusing(Plan::domain("d.test", 1));
+    hand_in(&system, letter(1, &["r@d.test"]).with("", "NOTIFY=FAILURE,DELAY"));
+    until_quiet(&system, MINUTE);
+    assert_eq!(notices(&system).len(), 1);
+}
+
+#[test]
+fn a_notice_that_cannot_be_delivered_causes_no_other() {
+    let dead = |s: &MailSystem| {
+        s.sim.partition(&s.relay, &s.host("mx0.sender.test").0, Link::Refuse);
+    };
+    let refused = |s: &MailSystem| {
+        let no = Action::Reply("550 5.1.1 no such user".into());
+        peer(s, "mx0.sender.test").set(Script::default().always(Step::Rcpt, no));
+    };
+    let stories: [(&str, &dyn Fn(&MailSystem)); 2] = [("dead", &dead), ("refused", &refused)];
+    for (name, happens) in stories {
+        let mut plan = Plan::domain("d.test", 1);
+        plan.queue.schedule.expire_after = HOUR;
+        let system = refusing(plan);
+        happens(&system);
+        send(&system, 1, &["r@d.test"]);
+        until_quiet(&system, 3 * HOUR);
+        assert_eq!((told(&system, "notice"), told(&system, "no_notice")), (1, 1), "{name}");
+        assert_eq!(told(&system, "done"), 2, "{name}");
+    }
+}
+
+#[test]
+fn a_notice_waits_for_the_senders_host_and_arrives() {
+    let system = refusing(Plan::domain("d.test", 1));
+    system.sim.partition(&system.relay, &system.host("mx0.sender.test").0, Link::Refuse);
+    send(&system, 1, &["r@d.test"]);
+    system.sim.run_for(20 * MINUTE);
+    system.sim.partition(&system.relay, &system.host("mx0.sender.test").0, Link::Up);
+    until_quiet(&system, HOUR);
+    assert_eq!(the_notice(&system).about, ["r@d.test"]);
+}

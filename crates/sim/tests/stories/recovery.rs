@@ -1,0 +1,244 @@
+//! Restarts: nothing is forgotten, no DNS is needed, no stampede; what was in hand is in doubt, once.
+
+use crate::words::*;
+use posthaste_evidence::Outcome::{Deferred, Delivered, Indeterminate};
+use posthaste_evidence::WaitReason;
+use posthaste_io_sim::{Crash, Link};
+use posthaste_peers::dns::Behaviour;
+use posthaste_peers::mail::{Action, Script, Step};
+use posthaste_queue::{Life, Waiting};
+use posthaste_sim::{MailSystem, Plan};
+use std::time::Duration;
+
+const HOST: &str = "mx0.d.test";
+
+fn start_again(system: &mut MailSystem, down_for: Duration) {
+    system.sim.run_for(down_for);
+    system.restart();
+    let took = system.sim.now();
+    assert!(system.run_until(SECOND, Duration::from_millis(5), MailSystem::is_ready));
+    assert!(system.sim.now() - took < SECOND);
+}
+
+#[test]
+fn mail_in_hand_at_a_crash_is_in_doubt_and_sent_at_most_once_more() {
+    for (crash, step, copies) in [
+        (Crash::kill(), Step::Dot, 2),
+        (Crash::power(3), Step::Dot, 2),
+        (Crash::kill(), Step::Rcpt, 1),
+    ] {
+        let mut system = up(Plan::domain("d.test", 1));
+        peer(&system, HOST).set(Script::default().first(1, step, Action::Delay(20 * SECOND)));
+        send(&system, 1, &["r@d.test"]);
+        system.sim.run_for(10 * SECOND);
+        system.crash(crash);
+        start_again(&mut system, MINUTE);
+        assert!(until_quiet(&system, MINUTE) < AT_ONCE, "our own end is no reason to wait");
+        assert_eq!(outcomes(&system, "r@d.test"), [Indeterminate, Delivered]);
+        assert_eq!(taken(&system, HOST).len(), copies, "{crash:?} {step:?}");
+    }
+}
+
+#[test]
+fn due_times_survive_a_restart() {
+    let mut system = up(Plan::domain("d.test", 1));
+    peer(&system, HOST).set(Script::default().first(
+        1,
+        Step::Rcpt,
+        Action::Reply("450 later".into()),
+    ));
+    send(&system, 1, &["r@d.test"]);
+    system.sim.run_for(10 * SECOND);
+    let due = tries(&system, "r@d.test")[0].next.expect("it is tried again");
+    system.crash(Crash::kill());
+    start_again(&mut system, MINUTE);
+    until_quiet(&system, HOUR);
+    let tried = tries(&system, "r@d.test");
+    assert_eq!(outcomes(&system, "r@d.test"), [Deferred, Delivered]);
+    assert!(tried[1].at >= due && tried[1].at.since(due) < 2 * SECOND, "{tried:?}");
+}
+
+#[test]
+fn an_outage_survives_a_restart_which_asks_no_dns() {
+    let mut system = up(Plan::domain("d.test", 1));
+    system.sim.partition(&system.relay, &system.host(HOST).0, Link::Refuse);
+    send_many(&system, 1, 20, "d.test");
+    system.sim.run_for(20 * MINUTE);
+    let state = |s: &MailSystem| {
+        let destinations = s.running().unwrap().dispatch.destinations(None, 10);
+        destinations.into_iter().find(|d| d.name == "d.test").and_then(|d| d.down).expect("down")
+    };
+    let (before, failures) =
+        (state(&system), system.running().unwrap().dispatch.failures("d.test", "default"));
+    system.dns.behave("*", None, Behaviour::Drop);
+    let asked = system.dns.asked().len();
+    system.crash(Crash::kill());
+    start_again(&mut system, SECOND);
+    system.sim.run_for(SECOND);
+    let after = state(&system);
+    assert_eq!(after.since, before.since);
+    assert_eq!(after.failures, before.failures);
+    assert_eq!(system.running().unwrap().dispatch.failures("d.test", "default"), failures);
+    assert_eq!(system.dns.asked().len(), asked, "nothing was due, nothing was asked");
+    for live in system.live() {
+        let waiting = system.running().unwrap().dispatch.waiting(live.envelope.id, 0);
+        let Some(Waiting::Because { reason, until }) = waiting else { panic!("{waiting:?}") };
+        let down = matches!(reason, WaitReason::DestinationDown | WaitReason::NextHopDown);
+        assert!(down && until.is_some(), "{reason:?} {until:?}");
+    }
+    system.dns.recover();
+    system.sim.partition(&system.relay, &system.host(HOST).0, Link::Up);
+    until_quiet(&system, HOUR);
+    assert_eq!(peer(&system, HOST).arrived(), 20);
+}
+
+#[test]
+fn a_thousand_overdue_messages_are_no_stampede() {
+    let mut system = up(Plan::domain("d.test", 1));
+    peer(&system, HOST)
+        .set(Script::default().always(Step::Mail, Action::Reply("451 later".into())));
+    for batch in 0..10 {
+        send_many(&system, 1000 + batch * 100, 100, "d.test");
+    }
+    system.sim.run_for(MINUTE);
+    assert_eq!(system.live().len(), 1000);
+    system.crash(Crash::kill());
+    system.sim.run_for(3 * HOUR);
+    peer(&system, HOST).set(Script::default());
+    let connections = peer(&system, HOST).connections();
+    start_again(&mut system, SECOND);
+    system.sim.run_for(SECOND);
+    let first = peer(&system, HOST).arrived();
+    assert!((1..=25).contains(&first), "{first} in the first second");
+    until_quiet(&system, 5 * MINUTE);
+    assert_eq!(peer(&system, HOST).arrived(), 1000);
+    let used = peer(&system, HOST).connections() - connections;
+    assert!(used < 60, "{used} connections");
+    assert!(peer(&system, HOST).most_open() <= 20);
+}
+
+#[test]
+fn many_overdue_destinations_are_no_stampede() {
+    let mut plan = Plan::default()
+        .host("all.test", &["11.1.0.1"])
+        .zone("all.test A 11.1.0.1\n*.many.test MX 10 all.test");
+    plan.queue.limits.host = 1000;
+    let mut system = up(plan);
+    peer(&system, "all.test")
+        .set(Script::default().always(Step::Mail, Action::Reply("451 later".into())));
+    for domain in 0..100 {
+        system.send(domain, "writer@sender.test", &[format!("r@d{domain}.many.test")], 100);
+    }
+    system.sim.run_for(MINUTE);
+    assert_eq!(system.live().len(), 100);
+    system.crash(Crash::kill());
+    system.sim.run_for(3 * HOUR);
+    peer(&system, "all.test").set(Script::default());
+    let connections = peer(&system, "all.test").connections();
+    start_again(&mut system, SECOND);
+    system.sim.run_for(SECOND);
+    let used = peer(&system, "all.test").connections() - connections;
+    assert!((1..=25).contains(&used), "{used} in the first second");
+    until_quiet(&system, 5 * MINUTE);
+    assert_eq!(peer(&system, "all.test").arrived(), 100);
+}
+
+#[test]
+fn mail_in_hand_during_two_crashes_is_parked_listed_and_not_lost() {
+    let mut system = up(Plan::domain("d.test", 1));
+    peer(&system, HOST).set(Script::default().always(Step::Dot, Action::Silence));
+    send(&system, 1, &["r@d.test"]);
+    for _ in 0..2 {
+        system.sim.run_for(10 * SECOND);
+        system.crash(Crash::kill());
+        start_again(&mut system, SECOND);
+    }
+    peer(&system, HOST).set(Script::default());
+    system.sim.run_for(6 * DAY);
+    let live = system.live();
+    assert_eq!(live.len(), 1, "neither sent nor expired");
+    assert_eq!(live[0].states[0].life, Life::Poison);
+    let waiting = system.running().unwrap().dispatch.waiting(live[0].envelope.id, 0);
+    assert_eq!(waiting, Some(Waiting::Because { reason: WaitReason::Poison, until: None }));
+    assert_eq!(told(&system, "poison"), 1);
+    assert!(taken(&system, HOST).is_empty());
+}
+
+#[test]
+fn an_ended_attempt_between_two_crashes_acquits() {
+    let mut system = up(Plan::domain("d.test", 1));
+    let hang = || Script::default().always(Step::Dot, Action::Silence);
+    peer(&system, HOST).set(hang());
+    send(&system, 1, &["r@d.test"]);
+    for _ in 0..2 {
+        system.sim.run_for(10 * SECOND);
+        system.crash(Crash::kill());
+        peer(&system, HOST).set(Script::default().first(
+            1,
+            Step::Mail,
+            Action::Reply("451 4.3.0 not now".into()),
+        ));
+        start_again(&mut system, SECOND);
+        system.sim.run_for(10 * SECOND);
+        peer(&system, HOST).set(hang());
+        system.sim.run_for(7 * MINUTE);
+    }
+    assert_eq!(system.live()[0].states[0].life, Life::Queued);
+    peer(&system, HOST).set(Script::default());
+    until_quiet(&system, HOUR);
+    assert_eq!(told(&system, "poison"), 0);
+}
+
+#[test]
+fn mail_in_hand_at_a_crash_whose_time_ends_meanwhile_gets_its_notice() {
+    let mut plan = Plan::domain("d.test", 1);
+    plan.queue.schedule.expire_after = HOUR;
+    let mut system = up(plan);
+    peer(&system, HOST).set(Script::default().always(Step::Dot, Action::Silence));
+    send(&system, 1, &["r@d.test"]);
+    system.sim.run_for(10 * SECOND);
+    system.crash(Crash::kill());
+    peer(&system, HOST)
+        .set(Script::default().always(Step::Mail, Action::Reply("451 4.3.0 no".into())));
+    start_again(&mut system, 2 * HOUR);
+    until_quiet(&system, MINUTE);
+    assert_eq!(the_notice(&system).about, ["r@d.test"]);
+}
+
+#[test]
+fn a_stop_lets_what_is_under_way_end_and_leaves_no_doubt() {
+    let mut system = up(Plan::domain("d.test", 1));
+    peer(&system, HOST).set(Script::default().always(Step::Dot, Action::Delay(3 * SECOND)));
+    send_many(&system, 1, 30, "d.test");
+    system.sim.run_for(SECOND);
+    let took = system.stop(10 * SECOND);
+    assert!(took < 5 * SECOND, "{took:?}");
+    let before = peer(&system, HOST).arrived();
+    assert!((1..30).contains(&before), "{before}");
+    start_again(&mut system, MINUTE);
+    until_quiet(&system, MINUTE);
+    assert_eq!(told(&system, "indeterminate"), 0);
+    assert_eq!(taken(&system, HOST).len(), 30, "one copy of each");
+}
+
+#[test]
+fn a_stop_closes_idle_connections_at_once_and_waits_for_nothing_else() {
+    let mut system = up(Plan::domain("d.test", 1));
+    send(&system, 1, &["r@d.test"]);
+    until_quiet(&system, MINUTE);
+    let took = system.stop(10 * SECOND);
+    assert!(took < SECOND, "{took:?}");
+}
+
+#[test]
+fn a_stop_ends_after_its_grace_and_the_rest_is_in_doubt() {
+    let mut system = up(Plan::domain("d.test", 1));
+    peer(&system, HOST).set(Script::default().first(1, Step::Dot, Action::Delay(MINUTE)));
+    send(&system, 1, &["r@d.test"]);
+    system.sim.run_for(SECOND);
+    let took = system.stop(10 * SECOND);
+    assert!(took >= 10 * SECOND && took < 11 * SECOND, "{took:?}");
+    start_again(&mut system, MINUTE);
+    until_quiet(&system, MINUTE);
+    assert_eq!(outcomes(&system, "r@d.test"), [Indeterminate, Delivered]);
+}
