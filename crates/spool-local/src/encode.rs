@@ -128,7 +128,8 @@ fn encode_started<D: Disk>(shared: &Shared<D>, batch: &mut Batch, started: &Star
         all.recipients.sort_unstable();
         all.recipients.dedup();
     }
-    batch.entry(Head::Started(started.clone()), [0, 0]);
+    // All that is in hand, not only what is new: the newest record is the only one that is kept.
+    batch.entry(Head::Started(all.clone()), [0, 0]);
     working.in_hand = Some(all);
     batch.set(started.message, Some(working));
 }

@@ -10,6 +10,7 @@ use crate::layout::{SegmentHeader, Use, entries};
 use crate::log::{Failed, Log, Sabotage, failed, is_full};
 use crate::scan::{self, Group};
 use crate::shared::{PieceFault, Shared};
+use posthaste_evidence::ConnectionId;
 use posthaste_io::Disk;
 use posthaste_mail::QueueId;
 use posthaste_spool::{KEPT_ATTEMPTS, LedgerKey, Started};
@@ -260,8 +261,10 @@ impl<D: Disk> Copy<'_, D> {
                 self.started(batch, started, done);
                 Ok(())
             }
-            // Copied with the attempts that name it.
-            Head::Connection(_) => Ok(()),
+            Head::Connection(id) => {
+                self.connection(batch, *id);
+                Ok(())
+            }
             Head::Ledger { key, .. } => self.ledger(batch, key),
         }
     }
@@ -351,6 +354,14 @@ impl<D: Disk> Copy<'_, D> {
         drop(index);
         if let Some(still) = still.filter(|_| !done.contains(&id)) {
             batch.entry(Head::Started(still), [0, 0]);
+        }
+    }
+
+    /// A connection goes with the attempts that name it; one that may still be open is kept for those to come.
+    fn connection(&self, batch: &mut Batch, id: ConnectionId) {
+        let newest = self.shared.index.lock().connections.get(&id).copied();
+        if newest == Some(self.at.piece()) {
+            connection_here(self.shared, batch, id, None);
         }
     }
 

@@ -12,8 +12,8 @@ use posthaste_spool::{LedgerKey, Started};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Connections whose places are remembered, so that a later attempt can name them.
-const RECENT_CONNECTIONS: usize = 4096;
+/// Connections of this run that a later attempt may name: more than are ever open.
+const RECENT_CONNECTIONS: usize = 1024;
 /// Damaged places that are listed; more are only counted.
 const MAX_LISTED: usize = 1000;
 
@@ -29,6 +29,7 @@ pub(crate) struct Index<F> {
     /// Sizes of the contents that have files of their own.
     pub(crate) spilled: BTreeMap<QueueId, u64>,
     pub(crate) ledger: BTreeMap<LedgerKey, LedgerSlot>,
+    /// Connections of this run and where they are.
     pub(crate) connections: BTreeMap<ConnectionId, Place>,
     /// By sequence number: all that hold records.
     pub(crate) segments: BTreeMap<u32, Segment<F>>,
@@ -229,17 +230,7 @@ impl<F> Index<F> {
     }
 
     fn apply_started(&mut self, started: Started, segment: u32) {
-        let fresh = || InHand {
-            started: Started { message: started.message, recipients: Vec::new(), peer: None },
-            segment,
-        };
-        let entry = self.in_hand.entry(started.message).or_insert_with(fresh);
-        entry.segment = segment;
-        entry.started.peer = started.peer.or(entry.started.peer);
-        let recipients = &mut entry.started.recipients;
-        recipients.extend(started.recipients);
-        recipients.sort_unstable();
-        recipients.dedup();
+        self.in_hand.insert(started.message, InHand { started, segment });
     }
 
     fn apply_ledger(&mut self, key: LedgerKey, forgotten: bool, at: At) {

@@ -332,6 +332,8 @@ impl<D: Disk> Log<D> {
             index.in_hand.keys().filter(|id| index.messages.contains_key(id)).copied().collect();
         index.in_hand.retain(|id, _| live.binary_search(id).is_ok());
         index.was_in_hand = index.in_hand.clone();
+        // The connections of the last run have ended with it.
+        index.connections.clear();
         // Ids given after the last commit are not known: skip what a second of them could have been.
         let second = 1_000 << 22;
         self.shared.last_id.store(index.last_id.saturating_add(second), Ordering::Relaxed);

@@ -58,6 +58,8 @@ struct Life_<'a> {
     now: View,
     run: Run,
     connection: u64,
+    /// The connection belongs to this run of the process.
+    connected: bool,
 }
 
 pub(crate) fn run(plan: &Plan) -> Run {
@@ -67,7 +69,8 @@ pub(crate) fn run(plan: &Plan) -> Run {
     let recording = Recording::clone(&SimDisk::new().stop_recording());
     let run = Run { recording, views: vec![Arc::default()], marks: Vec::new(), recycled: 0 };
     let rng = Rng::new(plan.seed);
-    let mut life = Life_ { rng, plan, disk, log, now: View::default(), run, connection: 0 };
+    let mut life =
+        Life_ { rng, plan, disk, log, now: View::default(), run, connection: 0, connected: false };
     life.mark(0);
     for _ in 0..plan.steps {
         life.step();
@@ -104,6 +107,7 @@ impl Life_<'_> {
         self.disk.disk = self.disk.disk.process_end();
         let settings = settings(self.plan.sabotage);
         self.log = Log::open(self.disk.clone(), settings).expect("opens").0;
+        self.connected = false;
     }
 
     fn commit(&mut self) {
@@ -186,8 +190,9 @@ impl Life_<'_> {
 
     fn connect(&mut self, s: &mut Settlement) -> u64 {
         // Connections carry several messages: some are old ones.
-        if self.connection == 0 || self.rng.chance(1, 2) {
+        if !self.connected || self.rng.chance(1, 2) {
             self.connection += 1;
+            self.connected = true;
             s.connections.push(testing::connection(self.connection));
         }
         self.connection
