@@ -24,8 +24,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 pub(crate) async fn keep_time(inner: Arc<Inner>) {
     while inner.is_running() {
         inner.kick();
-        loop {
-            let Some(changed) = inner.take_expired() else { break };
+        while let Some(changed) = inner.take_expired() {
             for of_message in changed.chunk_by(|a, b| a.message == b.message) {
                 inner.expire(of_message).await;
             }

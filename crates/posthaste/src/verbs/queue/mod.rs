@@ -49,7 +49,9 @@ fn destinations(client: &Client, filter: &str, limit: usize, out: &Out) -> Resul
         "OPEN",
         "LAST ERROR",
     ]);
-    for destination in &list {
+    // Destinations that are only remembered are shown to those who ask for them.
+    let shown = list.iter().filter(|d| !filter.is_empty() || d["status"] != "idle");
+    for destination in shown {
         table.row(vec![
             text(&destination["name"]),
             text(&destination["route"]),
