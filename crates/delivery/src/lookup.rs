@@ -88,13 +88,24 @@ fn ask(resolver: &Resolver, question: Question) -> Task<'_, (Question, Lookup)> 
 fn finish(world: &World, planned: Planned, mut observations: Vec<Observation>) -> Found {
     let now = world.wall();
     observations.extend(planned.noted.into_iter().map(|n| n.observed(now)));
-    if planned.hops.is_err()
-        && let Some(last) = observations.last_mut()
-    {
-        last.effect = Effect::Blocking;
+    if let Err(fault) = &planned.hops {
+        let decided = observations.iter().rposition(|o| is_of(o, fault));
+        if let Some(decisive) = decided.or(observations.len().checked_sub(1)) {
+            observations[decisive].effect = Effect::Blocking;
+        }
     }
     observations.truncate(MAX_OBSERVATIONS);
     Found { hops: planned.hops, observations }
+}
+
+/// The answer that a fault of DNS is about.
+fn is_of(observation: &Observation, fault: &Fault) -> bool {
+    match (&observation.subject, fault) {
+        (Subject::Question { name, kind, .. }, Fault::DnsFailed { name: n, kind: k, .. }) => {
+            name == n && kind == k
+        }
+        _ => false,
+    }
 }
 
 /// A question that was not waited for: without consequence for this attempt, but worth knowing.

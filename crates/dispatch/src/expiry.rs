@@ -97,7 +97,8 @@ impl Inner {
                 recipient: change.recipient,
                 fault: Fault::Expired,
                 last: self.last_tried(&in_hand.envelope, change.recipient, &history),
-                attempts: change.transition.state.attempts,
+                attempts: change.transition.state.attempts
+                    + self.trials(&in_hand.envelope, change.recipient),
             });
         }
         let original = self.beginning(&in_hand.content).await;

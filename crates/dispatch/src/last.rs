@@ -57,6 +57,21 @@ impl Inner {
         }
     }
 
+    /// Trials of a recipient's destination since the message was accepted; at least so many.
+    pub(crate) fn trials(&self, envelope: &Envelope, recipient: u32) -> u32 {
+        let Some(recipient) = envelope.recipients.get(recipient as usize) else { return 0 };
+        let to = destination::of(&self.routes(), &recipient.mailbox);
+        let key = destination::ledger_key(&to.name, &to.route);
+        let outages = lock(&self.outages);
+        let failures = outages.failures(&key);
+        let kept = failures.iter().filter(|c| c.at >= envelope.received).count();
+        let host = failures.last().and_then(blamed).and_then(|(_, peer)| peer);
+        let keys = [Some(key), host.map(LedgerKey::NextHop)];
+        let states = keys.iter().flatten().filter_map(|key| outages.state(key));
+        let counted = states.filter(|s| s.since >= envelope.received).map(|s| s.failures);
+        counted.max().unwrap_or(0).max(u32::try_from(kept).unwrap_or(u32::MAX))
+    }
+
     fn last_of_destination(&self, key: &LedgerKey, recipient: u32) -> Option<LastTried> {
         let outages = lock(&self.outages);
         outages.failures(key).last().and_then(|connection| of_connection(connection, recipient))

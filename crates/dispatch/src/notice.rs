@@ -21,7 +21,7 @@ pub(crate) struct Failure {
     pub(crate) fault: Fault,
     /// Its last real attempt.
     pub(crate) last: Option<LastTried>,
-    /// Attempts in all.
+    /// Attempts in all, trials of its destination included.
     pub(crate) attempts: u32,
 }
 

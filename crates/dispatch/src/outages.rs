@@ -1,7 +1,8 @@
 //! What went wrong last at destinations and next hops that are down: for the ledger, the viewer and notices.
 
 use crate::destination::ledger_key;
-use posthaste_evidence::{Connection, Effect, Fault, Seen, Stage, Subject};
+use posthaste_evidence::observation::Choice;
+use posthaste_evidence::{AnswerKind, Connection, Effect, Fault, Observation, Seen, Subject};
 use posthaste_queue::DestinationState;
 use posthaste_spool::model::KEPT_ATTEMPTS;
 use posthaste_spool::{LedgerEntry, LedgerKey, LedgerValue};
@@ -74,17 +75,29 @@ pub fn fault_of(connection: &Connection) -> Option<Fault> {
     let blocking = connection.observations.iter().rev();
     blocking
         .filter(|o| o.effect == Effect::Blocking)
-        .find_map(|o| fault(o.stage, &o.subject, &o.seen))
+        .find_map(|o| fault(&connection.destination, o))
 }
 
-fn fault(stage: Stage, subject: &Subject, seen: &Seen) -> Option<Fault> {
+fn fault(destination: &str, observation: &Observation) -> Option<Fault> {
+    let Observation { stage, subject, seen, .. } = observation;
+    let stage = *stage;
     match (seen, subject) {
+        (Seen::Chose(Choice::PrivateAddress), _) => {
+            Some(Fault::OnlyPrivateAddresses { name: destination.to_owned() })
+        }
+        (Seen::TimedOut { .. }, Subject::Question { name, kind, .. }) => {
+            let answer = AnswerKind::Timeout;
+            Some(Fault::DnsFailed { name: name.clone(), kind: *kind, answer })
+        }
         (Seen::ConnectFailed(fault), _) => Some(Fault::Connect(*fault)),
         (Seen::Reply(reply), _) => Some(Fault::Reply { stage, reply: reply.clone() }),
         (Seen::TimedOut { after }, _) => Some(Fault::TimedOut { stage, after: *after }),
         (Seen::Lost { .. }, _) => Some(Fault::Lost { stage }),
         (Seen::Gibberish, _) => Some(Fault::Gibberish { stage }),
-        (Seen::Answer(answer), Subject::Question { name, kind, .. }) => {
+        // An answer with records is no failure of DNS, whatever failed after it.
+        (Seen::Answer(answer), Subject::Question { name, kind, .. })
+            if answer.kind != AnswerKind::Answer =>
+        {
             Some(Fault::DnsFailed { name: name.clone(), kind: *kind, answer: answer.kind })
         }
         _ => None,
@@ -94,7 +107,7 @@ fn fault(stage: Stage, subject: &Subject, seen: &Seen) -> Option<Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use posthaste_evidence::{ConnectFault, ConnectionId, Observation};
+    use posthaste_evidence::{ConnectFault, ConnectionId, Stage};
     use posthaste_mail::Timestamp;
     use std::time::Duration;
 

@@ -44,7 +44,7 @@ pub fn tell(seed: u64, store: Store) -> Told {
             send(&system, &plan, &mut dice, number);
         }
         crashes += usize::from(happen(&mut system, &mut dice));
-        system.sim.run_for(pause(&mut dice));
+        system.pass(pause(&mut dice));
         broken.extend(check::nothing_is_stuck(&system));
     }
     mend(&mut system);
@@ -83,7 +83,7 @@ fn happen(system: &mut MailSystem, dice: &mut Rng) -> bool {
         4 => {
             let crash = if dice.chance(1, 2) { Crash::power(dice.bits()) } else { Crash::kill() };
             system.crash(crash);
-            system.sim.run_for(Duration::from_secs(dice.below(90)));
+            system.pass(Duration::from_secs(dice.below(90)));
             system.restart();
             return true;
         }

@@ -265,6 +265,14 @@ impl MailSystem {
         });
     }
 
+    /// Lets time pass, also when the relay is down and nothing else would happen.
+    pub fn pass(&self, time: Duration) {
+        let world = self.client.world();
+        self.sim.block_on(&self.client, async move {
+            posthaste_io::sleep(&*world.clock, time).await;
+        });
+    }
+
     /// Runs until the condition, asked every `every` of virtual time.
     pub fn run_until(
         &self,

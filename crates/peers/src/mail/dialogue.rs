@@ -10,6 +10,7 @@ const MAX_LINE: usize = 65_536;
 /// The largest content a scripted host reads, octets.
 const MAX_CONTENT: usize = 128 * 1024 * 1024;
 const READ_SIZE: usize = 64 * 1024;
+const NORMAL_MAIL: &str = "250 2.1.0 ok";
 const NORMAL_RCPT: &str = "250 2.1.5 ok";
 
 struct Session<'a> {
@@ -95,10 +96,15 @@ impl Session<'_> {
 
     async fn mail(&mut self, line: &str, argument: &str) -> io::Result<Next> {
         self.host.lock().mails += 1;
-        self.from = Some(argument.to_owned());
-        self.to.clear();
-        let next = self.answer(Step::Mail, line, "250 2.1.0 ok").await?;
-        Ok(next)
+        self.reset();
+        let scripted = self.decide(Step::Mail, line);
+        if accepts(scripted.as_ref()) {
+            self.from = Some(argument.to_owned());
+        }
+        match scripted {
+            None => self.say(NORMAL_MAIL).await,
+            Some(action) => self.act(action, NORMAL_MAIL).await,
+        }
     }
 
     async fn rcpt(&mut self, line: &str, argument: &str) -> io::Result<Next> {
@@ -106,12 +112,7 @@ impl Session<'_> {
             return self.say("503 5.5.1 MAIL first").await;
         }
         let scripted = self.decide(Step::Rcpt, line);
-        let accepted = match &scripted {
-            None | Some(Action::Delay(_)) => true,
-            Some(Action::Reply(reply)) => reply.starts_with("25"),
-            Some(_) => false,
-        };
-        if accepted {
+        if accepts(scripted.as_ref()) {
             self.to.push(argument.to_owned());
         }
         match scripted {
@@ -285,6 +286,15 @@ impl Session<'_> {
         };
         let stuffed: Vec<u8> = self.buffer.drain(..end + 3).take(end).collect();
         Ok(Some(unstuff(&stuffed)))
+    }
+}
+
+/// What the script says to MAIL or RCPT is a yes.
+fn accepts(scripted: Option<&Action>) -> bool {
+    match scripted {
+        None | Some(Action::Delay(_)) => true,
+        Some(Action::Reply(reply)) => reply.starts_with("25"),
+        Some(_) => false,
     }
 }
 

@@ -23,8 +23,8 @@ fn messages_after_each_other_share_one_connection() {
     let system = up(Plan::domain("d.test", 1));
     for number in 0..30 {
         send(&system, number, &[&format!("r{number}@d.test")]);
+        until_quiet(&system, MINUTE);
     }
-    until_quiet(&system, MINUTE);
     assert_eq!(peer(&system, HOST).arrived(), 30);
     assert_eq!(peer(&system, HOST).connections(), 1);
 }
@@ -54,7 +54,7 @@ fn a_connection_without_work_is_closed_after_its_time() {
     send(&system, 1, &["r@d.test"]);
     until_quiet(&system, MINUTE);
     assert_eq!(system.running().unwrap().dispatch.load().1, 1, "kept");
-    system.sim.run_for(3 * SECOND);
+    system.pass(3 * SECOND);
     assert_eq!(system.running().unwrap().dispatch.load(), (0, 0));
     let dialogue = peer(&system, HOST).dialogue();
     assert!(dialogue.contains(&"C: QUIT".to_owned()), "{dialogue:#?}");
@@ -117,7 +117,7 @@ fn a_hosts_limit_is_shared_by_all_domains_on_it() {
             system.send(number + 100, "writer@sender.test", &to, 100);
         }
     }
-    system.sim.run_for(10 * SECOND);
+    system.pass(10 * SECOND);
     let took = taken(&system, "shared.test");
     assert!(
         took.iter().any(|r| r.ends_with("d.test")) && took.iter().any(|r| r.ends_with("e.test"))

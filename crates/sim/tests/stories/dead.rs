@@ -46,12 +46,12 @@ fn a_dead_destination_costs_one_trial_per_step_however_many_wait() {
         let system = up(Plan::domain("d.test", 1));
         link(&system, HOST, way);
         send(&system, 0, &["first@d.test"]);
-        system.sim.run_for(25 * SECOND);
+        system.pass(25 * SECOND);
         assert_eq!(unreached(&system), 1);
         send_many(&system, 1, 200, "d.test");
         let commits = system.memory().health().commits;
         for _ in 0..30 {
-            system.sim.run_for(MINUTE);
+            system.pass(MINUTE);
             for reason in reasons(&system) {
                 let fits = matches!(reason, WaitReason::DestinationDown | WaitReason::NextHopDown);
                 assert!(fits, "{way:?}: {reason:?}");
@@ -72,7 +72,7 @@ fn all_at_once_into_silence_costs_no_more_than_the_first_connections() {
     let system = up(Plan::domain("d.test", 1));
     link(&system, HOST, Link::Drop);
     send_many(&system, 1, 200, "d.test");
-    system.sim.run_for(30 * MINUTE);
+    system.pass(30 * MINUTE);
     let trials = unreached(&system);
     assert!(trials <= 5 + STEPS_OF_HALF_AN_HOUR.end(), "{trials}");
 }
@@ -82,9 +82,9 @@ fn a_destination_whose_host_greets_badly_is_down_like_any_other() {
     let system = up(Plan::domain("d.test", 1));
     peer(&system, HOST).set(Script::default().always(Step::Greeting, Action::Close));
     send(&system, 0, &["first@d.test"]);
-    system.sim.run_for(SECOND);
+    system.pass(SECOND);
     send_many(&system, 1, 50, "d.test");
-    system.sim.run_for(30 * MINUTE);
+    system.pass(30 * MINUTE);
     let connections = peer(&system, HOST).connections() - 1;
     assert!(STEPS_OF_HALF_AN_HOUR.contains(&connections), "{connections}");
 }
@@ -94,9 +94,9 @@ fn a_destination_whose_dns_is_broken_costs_one_question_per_step() {
     let system = up(Plan::domain("d.test", 1));
     system.dns.behave("*", None, Behaviour::Rcode(2));
     send(&system, 0, &["first@d.test"]);
-    system.sim.run_for(SECOND);
+    system.pass(SECOND);
     send_many(&system, 1, 50, "d.test");
-    system.sim.run_for(30 * MINUTE);
+    system.pass(30 * MINUTE);
     let trials = unreached(&system) - 1;
     assert!(STEPS_OF_HALF_AN_HOUR.contains(&trials), "{trials}");
     assert_eq!(reasons(&system), [WaitReason::DestinationDown]);
@@ -109,9 +109,9 @@ fn the_backlog_drains_at_a_bounded_growing_rate() {
     let system = up(plan);
     link(&system, HOST, Link::Refuse);
     send(&system, 0, &["first@d.test"]);
-    system.sim.run_for(SECOND);
+    system.pass(SECOND);
     send_many(&system, 1, 200, "d.test");
-    system.sim.run_for(10 * MINUTE);
+    system.pass(10 * MINUTE);
     link(&system, HOST, Link::Up);
     let back = |s: &MailSystem| peer(s, HOST).arrived() > 0;
     assert!(system.run_until(HOUR, std::time::Duration::from_millis(100), back));
@@ -119,7 +119,7 @@ fn the_backlog_drains_at_a_bounded_growing_rate() {
     let mut draining = false;
     while !system.live().is_empty() {
         draining |= reasons(&system).contains(&WaitReason::Draining);
-        system.sim.run_for(SECOND);
+        system.pass(SECOND);
         arrived.push(peer(&system, HOST).arrived());
         assert!(arrived.len() < 30, "{arrived:?}");
     }
@@ -144,12 +144,12 @@ fn a_dead_host_of_many_domains_gets_one_trial_per_step_in_all() {
     let system = up(shared(40));
     link(&system, "shared.test", Link::Drop);
     send(&system, 0, &["first@s0.test"]);
-    system.sim.run_for(25 * SECOND);
+    system.pass(25 * SECOND);
     assert_eq!(unreached(&system), 1);
     for domain in 1..40 {
         send(&system, domain, &[&format!("r@s{domain}.test")]);
     }
-    system.sim.run_for(30 * MINUTE);
+    system.pass(30 * MINUTE);
     let host = "11.1.0.1:25".parse().unwrap();
     let dispatch = system.running().unwrap().dispatch;
     let failures = dispatch.host_down(host).expect("it is down").failures - 1;
@@ -174,7 +174,7 @@ fn a_trial_that_works_ends_the_ledger_entry() {
     let system = up(Plan::domain("d.test", 1));
     link(&system, HOST, Link::Refuse);
     send(&system, 0, &["r@d.test"]);
-    system.sim.run_for(10 * MINUTE);
+    system.pass(10 * MINUTE);
     let ledger = |s: &MailSystem| {
         let spool = s.running().unwrap().spool;
         s.sim.block_on(&s.relay, async move { spool.ledger().await.unwrap().len() })
@@ -182,6 +182,6 @@ fn a_trial_that_works_ends_the_ledger_entry() {
     assert!(ledger(&system) > 0);
     link(&system, HOST, Link::Up);
     until_quiet(&system, HOUR);
-    system.sim.run_for(SECOND);
+    system.pass(SECOND);
     assert_eq!(ledger(&system), 0);
 }

@@ -69,7 +69,7 @@ fn each_recipient_gets_its_own_end() {
             .on(Step::Rcpt, "never", reply("550 5.1.1 no such user"));
         let system = one_host(script);
         send(&system, 1, &["later@d.test", "never@d.test", "now@d.test"]);
-        system.sim.run_for(AT_ONCE);
+        system.pass(AT_ONCE);
         assert_eq!(taken(&system, HOST), ["now@d.test"]);
         assert_eq!(the_notice(&system).about, ["never@d.test"]);
         until_quiet(&system, HOUR);
@@ -141,9 +141,9 @@ fn a_link_lost_after_the_final_dot_leaves_doubt_and_before_it_none() {
 fn a_final_reply_that_never_comes_is_waited_for_ten_minutes() {
     let system = one_host(Script::default().first(1, Step::Dot, Action::Silence));
     send(&system, 1, &["r@d.test"]);
-    system.sim.run_for(9 * MINUTE);
+    system.pass(9 * MINUTE);
     assert!(tries(&system, "r@d.test").is_empty());
-    system.sim.run_for(2 * MINUTE);
+    system.pass(2 * MINUTE);
     assert_eq!(outcomes(&system, "r@d.test"), [Indeterminate]);
     until_quiet(&system, HOUR);
 }
@@ -164,14 +164,14 @@ fn an_attempt_ends_within_its_limit_whatever_the_hosts_do() {
         peer(&system, host).set(if host == "mx0.d.test" { patient } else { script });
     }
     send(&system, 1, &["r@d.test"]);
-    system.sim.run_for(12 * MINUTE + 5 * SECOND);
+    system.pass(12 * MINUTE + 5 * SECOND);
     let tried = tries(&system, "r@d.test");
     assert_eq!(tried[0].fault, Some(Fault::AttemptTooLong), "{tried:?}");
     assert_eq!(tried[0].outcome, Deferred, "nothing was sent that could arrive");
 
     peer(&system, "mx0.d.test").set(Script::default().always(Step::Greeting, Action::Silence));
     let dispatch = system.running().unwrap().dispatch;
-    system.sim.run_for(18 * MINUTE + 5 * SECOND);
+    system.pass(18 * MINUTE + 5 * SECOND);
     let failed = dispatch.failures("d.test", "default");
     assert_eq!(failed.len(), 1, "the next attempt met silence three times");
     assert!(failed[0].took <= 12 * MINUTE + SECOND, "{:?}", failed[0].took);

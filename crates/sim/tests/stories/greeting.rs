@@ -61,7 +61,7 @@ fn only_when_every_host_says_5xx_the_mail_fails() {
     {
         let system = two_hosts(no(), second.clone());
         send(&system, 1, &["r@d.test"]);
-        system.sim.run_for(20 * MINUTE);
+        system.pass(20 * MINUTE);
         assert_eq!(system.live().len(), 1, "{second:?}");
         peer(&system, "mx1.d.test").set(Script::default());
         until_quiet(&system, HOUR);
@@ -71,7 +71,7 @@ fn only_when_every_host_says_5xx_the_mail_fails() {
     let system = two_hosts(no(), Script::default());
     system.sim.partition(&system.relay, &system.host("mx1.d.test").0, Link::Refuse);
     send(&system, 1, &["r@d.test"]);
-    system.sim.run_for(2 * HOUR);
+    system.pass(2 * HOUR);
     assert_eq!(system.live().len(), 1, "the second could not be asked");
     system.sim.partition(&system.relay, &system.host("mx1.d.test").0, Link::Up);
     until_quiet(&system, 2 * HOUR);
@@ -157,14 +157,14 @@ fn a_host_that_lacks_smtputf8_is_not_down_for_other_mail() {
     let system = two_hosts(Script::default().offering(&["PIPELINING"]), Script::default());
     system.sim.partition(&system.relay, &system.host("mx1.d.test").0, Link::Refuse);
     hand_in(&system, letter(1, &["grün@d.test"]).with("SMTPUTF8", ""));
-    system.sim.run_for(2 * SECOND);
+    system.pass(2 * SECOND);
     assert_eq!(
         outcomes(&system, "grün@d.test"),
         [Outcome::Deferred],
         "the host that has it was not asked"
     );
     send(&system, 2, &["r@d.test"]);
-    system.sim.run_for(AT_ONCE);
+    system.pass(AT_ONCE);
     assert_eq!(taken(&system, "mx0.d.test"), ["r@d.test"], "others do not wait for that");
     system.sim.partition(&system.relay, &system.host("mx1.d.test").0, Link::Up);
     until_quiet(&system, HOUR);

@@ -40,7 +40,7 @@ fn nobody_is_told_who_did_not_ask() {
         let system = refusing(Plan::domain("d.test", 1));
         hand_in(&system, letter.clone());
         until_quiet(&system, MINUTE);
-        system.sim.run_for(MINUTE);
+        system.pass(MINUTE);
         assert!(notices(&system).is_empty(), "{letter:?}");
         assert_eq!((told(&system, "notice"), told(&system, "no_notice")), (0, 1), "{letter:?}");
         assert_eq!(outcomes(&system, "r@d.test"), [Outcome::Failed]);
@@ -78,7 +78,7 @@ fn a_notice_waits_for_the_senders_host_and_arrives() {
     let system = refusing(Plan::domain("d.test", 1));
     system.sim.partition(&system.relay, &system.host("mx0.sender.test").0, Link::Refuse);
     send(&system, 1, &["r@d.test"]);
-    system.sim.run_for(20 * MINUTE);
+    system.pass(20 * MINUTE);
     system.sim.partition(&system.relay, &system.host("mx0.sender.test").0, Link::Up);
     until_quiet(&system, HOUR);
     assert_eq!(the_notice(&system).about, ["r@d.test"]);

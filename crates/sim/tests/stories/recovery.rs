@@ -2,18 +2,18 @@
 
 use crate::words::*;
 use posthaste_evidence::Outcome::{Deferred, Delivered, Indeterminate};
-use posthaste_evidence::WaitReason;
+use posthaste_evidence::{ConnectionId, WaitReason};
 use posthaste_io_sim::{Crash, Link};
 use posthaste_peers::dns::Behaviour;
 use posthaste_peers::mail::{Action, Script, Step};
-use posthaste_queue::{Life, Waiting};
+use posthaste_queue::{DestinationState, Life, Waiting};
 use posthaste_sim::{MailSystem, Plan};
 use std::time::Duration;
 
 const HOST: &str = "mx0.d.test";
 
 fn start_again(system: &mut MailSystem, down_for: Duration) {
-    system.sim.run_for(down_for);
+    system.pass(down_for);
     system.restart();
     let took = system.sim.now();
     assert!(system.run_until(SECOND, Duration::from_millis(5), MailSystem::is_ready));
@@ -30,7 +30,7 @@ fn mail_in_hand_at_a_crash_is_in_doubt_and_sent_at_most_once_more() {
         let mut system = up(Plan::domain("d.test", 1));
         peer(&system, HOST).set(Script::default().first(1, step, Action::Delay(20 * SECOND)));
         send(&system, 1, &["r@d.test"]);
-        system.sim.run_for(10 * SECOND);
+        system.pass(10 * SECOND);
         system.crash(crash);
         start_again(&mut system, MINUTE);
         assert!(until_quiet(&system, MINUTE) < AT_ONCE, "our own end is no reason to wait");
@@ -48,7 +48,7 @@ fn due_times_survive_a_restart() {
         Action::Reply("450 later".into()),
     ));
     send(&system, 1, &["r@d.test"]);
-    system.sim.run_for(10 * SECOND);
+    system.pass(10 * SECOND);
     let due = tries(&system, "r@d.test")[0].next.expect("it is tried again");
     system.crash(Crash::kill());
     start_again(&mut system, MINUTE);
@@ -58,38 +58,65 @@ fn due_times_survive_a_restart() {
     assert!(tried[1].at >= due && tried[1].at.since(due) < 2 * SECOND, "{tried:?}");
 }
 
+/// The outage of a destination as the queue has it, and its last failures.
+fn outage(system: &MailSystem) -> (Option<DestinationState>, Vec<ConnectionId>) {
+    let dispatch = system.running().unwrap().dispatch;
+    let destinations = dispatch.destinations(None, 10);
+    let down = destinations.into_iter().find(|d| d.name == "d.test").and_then(|d| d.down);
+    (down, dispatch.failures("d.test", "default").iter().map(|c| c.id).collect())
+}
+
 #[test]
 fn an_outage_survives_a_restart_which_asks_no_dns() {
     let mut system = up(Plan::domain("d.test", 1));
-    system.sim.partition(&system.relay, &system.host(HOST).0, Link::Refuse);
+    system.dns.behave("*", None, Behaviour::Rcode(2));
     send_many(&system, 1, 20, "d.test");
-    system.sim.run_for(20 * MINUTE);
-    let state = |s: &MailSystem| {
-        let destinations = s.running().unwrap().dispatch.destinations(None, 10);
-        destinations.into_iter().find(|d| d.name == "d.test").and_then(|d| d.down).expect("down")
-    };
-    let (before, failures) =
-        (state(&system), system.running().unwrap().dispatch.failures("d.test", "default"));
+    system.pass(20 * MINUTE);
+    let before = outage(&system);
     system.dns.behave("*", None, Behaviour::Drop);
     let asked = system.dns.asked().len();
     system.crash(Crash::kill());
     start_again(&mut system, SECOND);
-    system.sim.run_for(SECOND);
-    let after = state(&system);
-    assert_eq!(after.since, before.since);
-    assert_eq!(after.failures, before.failures);
-    assert_eq!(system.running().unwrap().dispatch.failures("d.test", "default"), failures);
+    system.pass(SECOND);
+    assert_eq!(outage(&system), before);
     assert_eq!(system.dns.asked().len(), asked, "nothing was due, nothing was asked");
     for live in system.live() {
         let waiting = system.running().unwrap().dispatch.waiting(live.envelope.id, 0);
-        let Some(Waiting::Because { reason, until }) = waiting else { panic!("{waiting:?}") };
-        let down = matches!(reason, WaitReason::DestinationDown | WaitReason::NextHopDown);
-        assert!(down && until.is_some(), "{reason:?} {until:?}");
+        let (reason, until) = (WaitReason::DestinationDown, before.0.map(|s| s.next_trial));
+        assert_eq!(waiting, Some(Waiting::Because { reason, until }));
     }
     system.dns.recover();
-    system.sim.partition(&system.relay, &system.host(HOST).0, Link::Up);
     until_quiet(&system, HOUR);
     assert_eq!(peer(&system, HOST).arrived(), 20);
+}
+
+#[test]
+fn a_host_that_was_down_is_not_tried_before_its_time_after_a_restart() {
+    let mut system = up(Plan::domain("d.test", 1));
+    peer(&system, HOST).set(Script::default().always(Step::Greeting, Action::Close));
+    send(&system, 0, &["r0@d.test"]);
+    system.pass(SECOND);
+    send_many(&system, 1, 20, "d.test");
+    system.pass(20 * MINUTE);
+    let host = "11.0.1.1:25".parse().unwrap();
+    let state = |s: &MailSystem| s.running().unwrap().dispatch.host_down(host).expect("down");
+    let (before, (_, failures)) = (state(&system), outage(&system));
+    let connections = peer(&system, HOST).connections();
+    system.crash(Crash::kill());
+    start_again(&mut system, SECOND);
+    assert_eq!(state(&system), before);
+    assert_eq!(outage(&system).1, failures, "why is not forgotten");
+    peer(&system, HOST).set(Script::default());
+    while wall(&system).plus(SECOND) < before.next_trial {
+        assert_eq!(peer(&system, HOST).connections(), connections);
+        system.pass(SECOND);
+    }
+    let took = until_quiet(&system, HOUR);
+    assert!(took < 10 * SECOND, "{took:?}");
+}
+
+fn wall(system: &MailSystem) -> posthaste_mail::Timestamp {
+    system.relay.world().wall()
 }
 
 #[test]
@@ -100,14 +127,14 @@ fn a_thousand_overdue_messages_are_no_stampede() {
     for batch in 0..10 {
         send_many(&system, 1000 + batch * 100, 100, "d.test");
     }
-    system.sim.run_for(MINUTE);
+    system.pass(MINUTE);
     assert_eq!(system.live().len(), 1000);
     system.crash(Crash::kill());
-    system.sim.run_for(3 * HOUR);
+    system.pass(3 * HOUR);
     peer(&system, HOST).set(Script::default());
     let connections = peer(&system, HOST).connections();
     start_again(&mut system, SECOND);
-    system.sim.run_for(SECOND);
+    system.pass(SECOND);
     let first = peer(&system, HOST).arrived();
     assert!((1..=25).contains(&first), "{first} in the first second");
     until_quiet(&system, 5 * MINUTE);
@@ -129,14 +156,14 @@ fn many_overdue_destinations_are_no_stampede() {
     for domain in 0..100 {
         system.send(domain, "writer@sender.test", &[format!("r@d{domain}.many.test")], 100);
     }
-    system.sim.run_for(MINUTE);
+    system.pass(MINUTE);
     assert_eq!(system.live().len(), 100);
     system.crash(Crash::kill());
-    system.sim.run_for(3 * HOUR);
+    system.pass(3 * HOUR);
     peer(&system, "all.test").set(Script::default());
     let connections = peer(&system, "all.test").connections();
     start_again(&mut system, SECOND);
-    system.sim.run_for(SECOND);
+    system.pass(SECOND);
     let used = peer(&system, "all.test").connections() - connections;
     assert!((1..=25).contains(&used), "{used} in the first second");
     until_quiet(&system, 5 * MINUTE);
@@ -149,12 +176,12 @@ fn mail_in_hand_during_two_crashes_is_parked_listed_and_not_lost() {
     peer(&system, HOST).set(Script::default().always(Step::Dot, Action::Silence));
     send(&system, 1, &["r@d.test"]);
     for _ in 0..2 {
-        system.sim.run_for(10 * SECOND);
+        system.pass(10 * SECOND);
         system.crash(Crash::kill());
         start_again(&mut system, SECOND);
     }
     peer(&system, HOST).set(Script::default());
-    system.sim.run_for(6 * DAY);
+    system.pass(6 * DAY);
     let live = system.live();
     assert_eq!(live.len(), 1, "neither sent nor expired");
     assert_eq!(live[0].states[0].life, Life::Poison);
@@ -171,7 +198,7 @@ fn an_ended_attempt_between_two_crashes_acquits() {
     peer(&system, HOST).set(hang());
     send(&system, 1, &["r@d.test"]);
     for _ in 0..2 {
-        system.sim.run_for(10 * SECOND);
+        system.pass(10 * SECOND);
         system.crash(Crash::kill());
         peer(&system, HOST).set(Script::default().first(
             1,
@@ -179,9 +206,9 @@ fn an_ended_attempt_between_two_crashes_acquits() {
             Action::Reply("451 4.3.0 not now".into()),
         ));
         start_again(&mut system, SECOND);
-        system.sim.run_for(10 * SECOND);
+        system.pass(10 * SECOND);
         peer(&system, HOST).set(hang());
-        system.sim.run_for(7 * MINUTE);
+        system.pass(7 * MINUTE);
     }
     assert_eq!(system.live()[0].states[0].life, Life::Queued);
     peer(&system, HOST).set(Script::default());
@@ -196,7 +223,7 @@ fn mail_in_hand_at_a_crash_whose_time_ends_meanwhile_gets_its_notice() {
     let mut system = up(plan);
     peer(&system, HOST).set(Script::default().always(Step::Dot, Action::Silence));
     send(&system, 1, &["r@d.test"]);
-    system.sim.run_for(10 * SECOND);
+    system.pass(10 * SECOND);
     system.crash(Crash::kill());
     peer(&system, HOST)
         .set(Script::default().always(Step::Mail, Action::Reply("451 4.3.0 no".into())));
@@ -210,7 +237,7 @@ fn a_stop_lets_what_is_under_way_end_and_leaves_no_doubt() {
     let mut system = up(Plan::domain("d.test", 1));
     peer(&system, HOST).set(Script::default().always(Step::Dot, Action::Delay(3 * SECOND)));
     send_many(&system, 1, 30, "d.test");
-    system.sim.run_for(SECOND);
+    system.pass(SECOND);
     let took = system.stop(10 * SECOND);
     assert!(took < 5 * SECOND, "{took:?}");
     let before = peer(&system, HOST).arrived();
@@ -235,7 +262,7 @@ fn a_stop_ends_after_its_grace_and_the_rest_is_in_doubt() {
     let mut system = up(Plan::domain("d.test", 1));
     peer(&system, HOST).set(Script::default().first(1, Step::Dot, Action::Delay(MINUTE)));
     send(&system, 1, &["r@d.test"]);
-    system.sim.run_for(SECOND);
+    system.pass(SECOND);
     let took = system.stop(10 * SECOND);
     assert!(took >= 10 * SECOND && took < 11 * SECOND, "{took:?}");
     start_again(&mut system, MINUTE);

@@ -49,12 +49,12 @@ fn a_message_that_cannot_be_read_waits_and_others_go() {
     let system = up(plan);
     system.reading.fail_fetch(true);
     send(&system, 1, &["r@d.test"]);
-    system.sim.run_for(10 * SECOND);
+    system.pass(10 * SECOND);
     assert_eq!(outcomes(&system, "r@d.test"), [Deferred]);
     assert_eq!(tries(&system, "r@d.test")[0].fault, Some(Fault::StoreFault));
     system.reading.fail_fetch(false);
     send(&system, 2, &["other@d.test"]);
-    system.sim.run_for(10 * SECOND);
+    system.pass(10 * SECOND);
     assert_eq!(outcomes(&system, "other@d.test"), [Delivered]);
     until_quiet(&system, HOUR);
     assert_eq!(outcomes(&system, "r@d.test"), [Deferred, Delivered]);
@@ -67,7 +67,7 @@ fn a_disk_that_does_not_answer_at_all_loses_nothing() {
     let system = up(plan);
     system.reading.fail_all(true);
     send(&system, 1, &["r@d.test"]);
-    system.sim.run_for(10 * MINUTE);
+    system.pass(10 * MINUTE);
     assert!(peer(&system, HOST).arrived() == 0);
     system.reading.fail_all(false);
     assert_eq!(posthaste_sim::check::nothing_is_stuck(&system), Vec::<String>::new());
@@ -84,7 +84,7 @@ fn a_spilled_body_that_breaks_off_is_not_delivered_in_part() {
         posthaste_sim::Letter::new(1, "writer@sender.test", &strings(&["r@d.test"]), 1_500_000),
     );
     system.reading.fail_ranges(true);
-    system.sim.run_for(MINUTE);
+    system.pass(MINUTE);
     assert_eq!(outcomes(&system, "r@d.test"), [Deferred]);
     assert!(peer(&system, HOST).arrivals().is_empty());
     system.reading.fail_ranges(false);
@@ -101,7 +101,7 @@ fn mail_that_cannot_be_read_when_its_time_is_over_still_gets_its_notice() {
     let system = up(plan);
     system.reading.fail_fetch(true);
     send(&system, 1, &["r@d.test"]);
-    system.sim.run_for(2 * HOUR);
+    system.pass(HOUR + SECOND);
     system.reading.fail_fetch(false);
     until_quiet(&system, HOUR);
     assert_eq!(the_notice(&system).about, ["r@d.test"]);

@@ -6,51 +6,50 @@ use posthaste_peers::mail::MailHost;
 use posthaste_sim::{Letter, MailSystem, Plan};
 use std::time::Duration;
 
-pub const SECOND: Duration = Duration::from_secs(1);
-pub const MINUTE: Duration = Duration::from_secs(60);
-pub const HOUR: Duration = Duration::from_secs(3600);
-pub const DAY: Duration = Duration::from_secs(86_400);
+pub(crate) const SECOND: Duration = Duration::from_secs(1);
+pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
 /// What "at once" is: look-ups, connections and dialogues over links of up to 100 ms there and back.
-pub const AT_ONCE: Duration = Duration::from_millis(1900);
+pub(crate) const AT_ONCE: Duration = Duration::from_millis(1900);
 
 /// One try of a recipient, as the event log tells it.
 #[derive(Debug)]
-pub struct Tried {
-    pub at: Timestamp,
-    pub outcome: Outcome,
-    pub host: Option<String>,
-    pub fault: Option<Fault>,
-    pub next: Option<Timestamp>,
+pub(crate) struct Tried {
+    pub(crate) at: Timestamp,
+    pub(crate) outcome: Outcome,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) next: Option<Timestamp>,
 }
 
 /// A failure notice that the sender's host took.
 #[derive(Debug)]
-pub struct Notice {
-    pub about: Vec<String>,
-    pub status: Vec<String>,
-    pub text: String,
+pub(crate) struct Notice {
+    pub(crate) about: Vec<String>,
+    pub(crate) status: Vec<String>,
+    pub(crate) text: String,
 }
 
 /// A system that is up.
-pub fn up(plan: Plan) -> MailSystem {
+pub(crate) fn up(plan: Plan) -> MailSystem {
     let system = MailSystem::new(1, plan);
     assert!(system.run_until(SECOND, Duration::from_millis(10), MailSystem::is_ready));
     system
 }
 
 /// Hands in one message for all of these.
-pub fn send(system: &MailSystem, number: u32, to: &[&str]) {
+pub(crate) fn send(system: &MailSystem, number: u32, to: &[&str]) {
     hand_in(system, letter(number, to));
 }
 
 /// A small letter of the sender's.
-pub fn letter(number: u32, to: &[&str]) -> Letter {
+pub(crate) fn letter(number: u32, to: &[&str]) -> Letter {
     Letter::new(number, "writer@sender.test", &strings(to), 100)
 }
 
 /// Hands it in, and waits for the client to be told.
-pub fn hand_in(system: &MailSystem, letter: Letter) {
+pub(crate) fn hand_in(system: &MailSystem, letter: Letter) {
     let before = system.ledger.all().len();
     system.hand_in(letter);
     let told = |s: &MailSystem| s.ledger.all().len() > before;
@@ -60,7 +59,7 @@ pub fn hand_in(system: &MailSystem, letter: Letter) {
 }
 
 /// Hands in `count` messages of one recipient each, from as many clients at once.
-pub fn send_many(system: &MailSystem, from: u32, count: u32, domain: &str) {
+pub(crate) fn send_many(system: &MailSystem, from: u32, count: u32, domain: &str) {
     let before = system.ledger.all().len();
     for number in from..from + count {
         system.send(number, "writer@sender.test", &[format!("r{number}@{domain}")], 100);
@@ -71,7 +70,7 @@ pub fn send_many(system: &MailSystem, from: u32, count: u32, domain: &str) {
 }
 
 /// Runs until no recipient is live and all is said; answers how long that took. Looks often at first.
-pub fn until_quiet(system: &MailSystem, limit: Duration) -> Duration {
+pub(crate) fn until_quiet(system: &MailSystem, limit: Duration) -> Duration {
     let began = system.sim.now();
     let quiet = |s: &MailSystem| s.is_ready() && s.live().is_empty();
     let soon = limit.min(Duration::from_secs(10));
@@ -84,11 +83,10 @@ pub fn until_quiet(system: &MailSystem, limit: Duration) -> Duration {
 }
 
 /// Tries of a recipient so far.
-pub fn tries(system: &MailSystem, recipient: &str) -> Vec<Tried> {
+pub(crate) fn tries(system: &MailSystem, recipient: &str) -> Vec<Tried> {
     let tried = |event: posthaste_evidence::Event| match event.kind {
-        EventKind::Tried { to, outcome, host, fault, next, .. } if to == recipient => {
-            let host = host.map(|(name, _)| name);
-            Some(Tried { at: event.at, outcome, host, fault, next })
+        EventKind::Tried { to, outcome, fault, next, .. } if to == recipient => {
+            Some(Tried { at: event.at, outcome, fault, next })
         }
         _ => None,
     };
@@ -96,22 +94,22 @@ pub fn tries(system: &MailSystem, recipient: &str) -> Vec<Tried> {
 }
 
 /// What the tries of a recipient came to.
-pub fn outcomes(system: &MailSystem, recipient: &str) -> Vec<Outcome> {
+pub(crate) fn outcomes(system: &MailSystem, recipient: &str) -> Vec<Outcome> {
     tries(system, recipient).into_iter().map(|t| t.outcome).collect()
 }
 
 /// How often an event of this name was told.
-pub fn told(system: &MailSystem, name: &str) -> usize {
+pub(crate) fn told(system: &MailSystem, name: &str) -> usize {
     system.relay.journal().events().iter().filter(|e| e.kind.name() == name).count()
 }
 
 /// The scripted host of this name.
-pub fn peer<'a>(system: &'a MailSystem, name: &str) -> &'a MailHost {
+pub(crate) fn peer<'a>(system: &'a MailSystem, name: &str) -> &'a MailHost {
     &system.host(name).1
 }
 
 /// All forward-paths that a host took, in order.
-pub fn taken(system: &MailSystem, host: &str) -> Vec<String> {
+pub(crate) fn taken(system: &MailSystem, host: &str) -> Vec<String> {
     peer(system, host)
         .arrivals()
         .iter()
@@ -120,7 +118,7 @@ pub fn taken(system: &MailSystem, host: &str) -> Vec<String> {
 }
 
 /// The notices that the sender's host took.
-pub fn notices(system: &MailSystem) -> Vec<Notice> {
+pub(crate) fn notices(system: &MailSystem) -> Vec<Notice> {
     let arrivals = peer(system, "mx0.sender.test").arrivals();
     let notice = |arrival: posthaste_peers::mail::Arrival| {
         let text = String::from_utf8_lossy(&arrival.content).into_owned();
@@ -137,19 +135,19 @@ pub fn notices(system: &MailSystem) -> Vec<Notice> {
 }
 
 /// The one notice there is.
-pub fn the_notice(system: &MailSystem) -> Notice {
+pub(crate) fn the_notice(system: &MailSystem) -> Notice {
     let mut all = notices(system);
     assert_eq!(all.len(), 1, "one notice: {all:#?}");
     all.remove(0)
 }
 
 /// The distances between these moments.
-pub fn distances(moments: &[Timestamp]) -> Vec<Duration> {
+pub(crate) fn distances(moments: &[Timestamp]) -> Vec<Duration> {
     moments.windows(2).map(|pair| pair[1].since(pair[0])).collect()
 }
 
 /// Holds distances to a schedule in minutes, spread by up to a fifth either way and the time a try takes.
-pub fn follows(distances: &[Duration], minutes: &[u32], slack: Duration) {
+pub(crate) fn follows(distances: &[Duration], minutes: &[u32], slack: Duration) {
     assert!(distances.len() >= minutes.len(), "too few: {distances:?}");
     for (place, (distance, minutes)) in distances.iter().zip(minutes).enumerate() {
         let due = MINUTE * *minutes;
@@ -158,6 +156,6 @@ pub fn follows(distances: &[Duration], minutes: &[u32], slack: Duration) {
     }
 }
 
-pub fn strings(texts: &[&str]) -> Vec<String> {
+pub(crate) fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
 }
