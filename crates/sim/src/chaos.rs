@@ -50,7 +50,7 @@ pub fn tell(seed: u64, store: Store) -> Told {
     mend(&mut system);
     let quiet = |s: &MailSystem| s.is_ready() && s.live().is_empty();
     system.run_until(PATIENCE, 30 * MINUTE, quiet);
-    broken.extend(check::ends(&system, crashes));
+    broken.extend(check::ends(&system));
     let acknowledged = system.ledger.all().iter().filter(|h| h.acknowledged).count();
     Told { broken, acknowledged, crashes, hash: system.sim.hash() }
 }

@@ -6,6 +6,9 @@
 use crate::client::{Handed, subject};
 use crate::system::MailSystem;
 use posthaste_evidence::{EventKind, Outcome};
+use posthaste_mail::QueueId;
+use posthaste_peers::mail::Arrival;
+use posthaste_spool::Live;
 use std::collections::BTreeMap;
 
 /// What a check found: broken promises, in words with the message's number. Empty is good.
@@ -22,10 +25,10 @@ struct Fate {
     live: bool,
 }
 
-/// Promises 1, 2 and 3 at the end of a story, when everything works again and time has passed.
-/// `crashes`: power cuts and kills of the relay, each of which may leave one copy in doubt unsaid.
+/// Promises 1, 2 and 3 at the end of a story, when everything works again and time has passed. In doubt is what
+/// the event log says is, and what was in hand at a crash: that may be unsaid.
 #[must_use]
-pub fn ends(system: &MailSystem, crashes: usize) -> Verdict {
+pub fn ends(system: &MailSystem) -> Verdict {
     let arrivals = all_arrivals(system);
     let live = system.live();
     let doubts = doubts(system);
@@ -33,19 +36,18 @@ pub fn ends(system: &MailSystem, crashes: usize) -> Verdict {
     for handed in system.ledger.all() {
         for to in &handed.to {
             let mut fate = fate(&handed, to, &arrivals);
-            fate.live = live.iter().any(|l| {
-                l.envelope.summary.subject.as_deref() == Some(&subject(handed.number))
-                    && l.envelope
-                        .recipients
-                        .iter()
-                        .zip(&l.states)
-                        .any(|(r, s)| s.life.is_live() && r.mailbox.as_str() == to)
-            });
-            let doubts = doubts.get(to).copied().unwrap_or(0);
-            broken.extend(judge(&handed, to, &fate, doubts + crashes));
+            fate.live = live.iter().any(|l| is_live(l, &handed, to));
+            let doubts = doubts.get(to).copied().unwrap_or(0) + system.in_hand_at_crashes(to);
+            broken.extend(judge(&handed, to, &fate, doubts));
         }
     }
     broken
+}
+
+fn is_live(live: &Live, handed: &Handed, to: &str) -> bool {
+    let mut recipients = live.envelope.recipients.iter().zip(&live.states);
+    live.envelope.summary.subject.as_deref() == Some(&subject(handed.number))
+        && recipients.any(|(r, s)| s.life.is_live() && r.mailbox.as_str() == to)
 }
 
 fn judge(handed: &Handed, to: &str, fate: &Fate, doubts: usize) -> Option<String> {
@@ -76,22 +78,23 @@ pub fn nothing_is_stuck(system: &MailSystem) -> Verdict {
         return Vec::new();
     }
     let Some(running) = system.running() else { return Vec::new() };
+    stuck(&system.live(), |id, number| {
+        // Its settlement may be on the way to the disk: the scheduler is done with it, the store not yet.
+        running.dispatch.waiting(id, number).is_some() || running.dispatch.is_settling(id)
+    })
+}
+
+fn stuck(live: &[Live], explained: impl Fn(QueueId, u32) -> bool) -> Verdict {
     let mut broken = Vec::new();
-    for live in system.live() {
+    for live in live {
+        let id = live.envelope.id;
         for (number, state) in (0u32..).zip(&live.states) {
-            let id = live.envelope.id;
-            let waiting = running.dispatch.waiting(id, number);
-            if state.life.is_live() && waiting.is_none() && !has_left(&running, id, number) {
+            if state.life.is_live() && !explained(id, number) {
                 broken.push(format!("promise 7: {id} recipient {number} is silently stuck"));
             }
         }
     }
     broken
-}
-
-/// Its settlement may be on the way to the disk: the scheduler is done with it, the store not yet.
-fn has_left(running: &crate::system::Running, id: posthaste_mail::QueueId, number: u32) -> bool {
-    running.dispatch.is_settling(id) || running.dispatch.waiting(id, number).is_some()
 }
 
 /// What a peer took, as far as the checkers need it.
@@ -106,7 +109,11 @@ struct Seen {
 
 fn all_arrivals(system: &MailSystem) -> Vec<Seen> {
     let arrivals = system.hosts().flat_map(|(_, (_, host))| host.arrivals());
-    let seen = |arrival: posthaste_peers::mail::Arrival| {
+    arrivals.map(|arrival| Seen::of(&arrival)).collect()
+}
+
+impl Seen {
+    fn of(arrival: &Arrival) -> Self {
         let notice = arrival.from.contains("<>");
         // Only notices are read beyond their header.
         let end = if notice { arrival.content.len() } else { arrival.content.len().min(HEADER) };
@@ -116,9 +123,8 @@ fn all_arrivals(system: &MailSystem) -> Vec<Seen> {
             lines.map(|rest| rest.trim().to_owned()).collect::<Vec<_>>()
         };
         let about = after("Final-Recipient: rfc822;");
-        Seen { notice, numbers: after("Subject: "), to: arrival.recipients(), about }
-    };
-    arrivals.map(seen).collect()
+        Self { notice, numbers: after("Subject: "), to: arrival.recipients(), about }
+    }
 }
 
 /// Octets in which the header of a test's message ends for certain.
@@ -143,4 +149,82 @@ fn doubts(system: &MailSystem) -> BTreeMap<String, usize> {
         }
     }
     doubts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use posthaste_mail::Timestamp;
+    use posthaste_queue::{Life, RecipientState};
+
+    const TO: &str = "r@d.test";
+
+    fn handed(acknowledged: bool) -> Handed {
+        let (from, to) = ("writer@sender.test".into(), vec![TO.to_owned()]);
+        Handed { number: 7, from, to, acknowledged, refusal: None }
+    }
+
+    fn arrival(from: &str, to: &str, content: &str) -> Seen {
+        let (from, to) = (format!("FROM:<{from}>"), vec![format!("TO:<{to}>")]);
+        Seen::of(&Arrival { from, to, content: content.into(), acknowledged: true })
+    }
+
+    fn copy() -> Seen {
+        arrival("writer@sender.test", TO, "Received: x\r\nSubject: m-7-\r\n\r\nSubject: m-8-")
+    }
+
+    fn notice(about: &str) -> Seen {
+        let content =
+            format!("Subject: sorry\r\n\r\nFinal-Recipient: rfc822; {about}\r\n\r\nSubject: m-7-");
+        arrival("", "writer@sender.test", &content)
+    }
+
+    fn verdict(arrivals: &[Seen], acknowledged: bool, live: bool, doubts: usize) -> String {
+        let handed = handed(acknowledged);
+        let fate = Fate { live, ..fate(&handed, TO, arrivals) };
+        let broken = judge(&handed, TO, &fate, doubts).unwrap_or_default();
+        broken.split(':').take(2).collect::<Vec<_>>().join(":")
+    }
+
+    #[test]
+    fn every_broken_promise_is_found_and_no_kept_one() {
+        let elsewhere = || arrival("writer@sender.test", "other@d.test", "Subject: m-7-\r\n");
+        let other = || arrival("writer@sender.test", TO, "Subject: m-77-\r\n");
+        for (arrivals, acknowledged, live, doubts, expected) in [
+            (vec![copy()], true, false, 0, ""),
+            (vec![notice(TO)], true, false, 0, ""),
+            (vec![copy(), copy()], true, false, 1, ""),
+            (vec![], false, false, 0, ""),
+            (vec![copy(), notice(TO)], true, false, 1, ""),
+            (vec![], true, false, 0, "promise 1: acknowledged and gone"),
+            (vec![elsewhere(), other()], true, false, 5, "promise 1: acknowledged and gone"),
+            (vec![notice("other@d.test")], true, false, 0, "promise 1: acknowledged and gone"),
+            (vec![], true, true, 0, "promise 2: no end after all this time"),
+            (vec![copy()], true, true, 0, "promise 2: no end after all this time"),
+            (vec![copy(), notice(TO)], true, false, 0, "promise 2: delivered and bounced"),
+            (vec![notice(TO), notice(TO)], true, false, 0, "promise 2: more than one notice"),
+            (vec![copy(), copy()], true, false, 0, "promise 3: copies without doubt"),
+            (vec![copy(), copy()], false, false, 0, "promise 3: copies without doubt"),
+            (vec![copy(), copy(), copy()], true, false, 1, "promise 3: copies without doubt"),
+        ] {
+            assert_eq!(verdict(&arrivals, acknowledged, live, doubts), expected);
+        }
+    }
+
+    #[test]
+    fn who_is_live_and_unexplained_is_stuck() {
+        let mut mail = posthaste_spool::testing::mail(QueueId::from_u64(1), 3, 10);
+        mail.states[1] = RecipientState { life: Life::Delivered, ..mail.states[1] };
+        mail.states[2] =
+            RecipientState { life: Life::Held, due: Timestamp::EPOCH, ..mail.states[2] };
+        let (in_hand, in_hand_with) = (Vec::new(), None);
+        let live = Live { envelope: mail.envelope, states: mail.states, in_hand, in_hand_with };
+        assert!(stuck(std::slice::from_ref(&live), |_, _| true).is_empty());
+        assert_eq!(
+            stuck(std::slice::from_ref(&live), |_, number| number == 0).len(),
+            1,
+            "held is live"
+        );
+        assert_eq!(stuck(&[live], |_, _| false).len(), 2, "who has ended owes nothing");
+    }
 }

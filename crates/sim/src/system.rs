@@ -5,11 +5,12 @@ use crate::reading::{Reading, Unread};
 use posthaste_delivery::Courier;
 use posthaste_dispatch::Dispatch;
 use posthaste_dns::Resolver;
+use posthaste_evidence::EventKind;
 use posthaste_io_sim::{Crash, Host, Run, Sim};
 use posthaste_mail::QueueId;
 use posthaste_peers::dns::{DnsServer, Zone};
 use posthaste_peers::mail::MailHost;
-use posthaste_queue::Scheduler;
+use posthaste_queue::{Scheduler, Waiting};
 use posthaste_reception::{Listener, Network, Reception};
 use posthaste_route::Table;
 use posthaste_spool::memory::MemorySpool;
@@ -124,6 +125,7 @@ pub struct MailSystem {
     plan: Plan,
     memory: Arc<MemorySpool>,
     running: Arc<Mutex<Option<Running>>>,
+    in_hand: BTreeMap<String, usize>,
 }
 
 /// The agents of the relay's present life.
@@ -185,6 +187,7 @@ impl MailSystem {
             plan,
             memory,
             running,
+            in_hand: BTreeMap::new(),
         };
         system.start();
         system
@@ -218,8 +221,28 @@ impl MailSystem {
 
     /// Brings the relay down.
     pub fn crash(&mut self, crash: Crash) {
+        self.note_in_hand();
         self.relay.crash(crash);
         *self.running.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// At how many crashes a recipient was in hand: in an attempt, or settled but not yet durably.
+    #[must_use]
+    pub fn in_hand_at_crashes(&self, recipient: &str) -> usize {
+        self.in_hand.get(recipient).copied().unwrap_or(0)
+    }
+
+    fn note_in_hand(&mut self) {
+        let Some(Running { dispatch, .. }) = self.running() else { return };
+        for event in self.relay.journal().events() {
+            let EventKind::Received { to, .. } = event.kind else { continue };
+            for (number, recipient) in (0u32..).zip(to) {
+                let flying = dispatch.waiting(event.message, number) == Some(Waiting::InFlight);
+                if flying || dispatch.is_settling(event.message) {
+                    *self.in_hand.entry(recipient).or_default() += 1;
+                }
+            }
+        }
     }
 
     /// Starts the relay again.

@@ -6,6 +6,7 @@ mod delivery;
 mod greeting;
 mod mx;
 mod notices;
+mod operator;
 mod recovery;
 mod retry;
 mod store;
