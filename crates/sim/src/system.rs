@@ -213,6 +213,15 @@ impl MailSystem {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The dispatcher of the relay's present life.
+    ///
+    /// # Panics
+    /// When the relay is down.
+    #[must_use]
+    pub fn dispatch(&self) -> Dispatch {
+        self.running().expect("the relay is up").dispatch
+    }
+
     /// True when the relay accepts and delivers.
     #[must_use]
     pub fn is_ready(&self) -> bool {

@@ -53,9 +53,9 @@ fn a_connection_without_work_is_closed_after_its_time() {
     let system = up(Plan::domain("d.test", 1));
     send(&system, 1, &["r@d.test"]);
     until_quiet(&system, MINUTE);
-    assert_eq!(system.running().unwrap().dispatch.load().1, 1, "kept");
+    assert_eq!(system.dispatch().load().1, 1, "kept");
     system.pass(3 * SECOND);
-    assert_eq!(system.running().unwrap().dispatch.load(), (0, 0));
+    assert_eq!(system.dispatch().load(), (0, 0));
     let dialogue = peer(&system, HOST).dialogue();
     assert!(dialogue.contains(&"C: QUIT".to_owned()), "{dialogue:#?}");
 }

@@ -19,12 +19,12 @@ fn link(system: &MailSystem, host: &str, link: Link) {
 }
 
 fn unreached(system: &MailSystem) -> u64 {
-    system.running().unwrap().dispatch.counters().unreached
+    system.dispatch().counters().unreached
 }
 
 /// Every recipient that is live says why it waits; and which reasons there are.
 fn reasons(system: &MailSystem) -> Vec<WaitReason> {
-    let dispatch = system.running().unwrap().dispatch;
+    let dispatch = system.dispatch();
     let mut reasons = Vec::new();
     for live in system.live() {
         for (number, state) in (0u32..).zip(&live.states).filter(|(_, s)| s.life.is_live()) {
@@ -150,7 +150,7 @@ fn a_dead_host_of_many_domains_gets_one_trial_per_step_in_all() {
     }
     system.pass(30 * MINUTE);
     let host = "11.1.0.1:25".parse().unwrap();
-    let dispatch = system.running().unwrap().dispatch;
+    let dispatch = system.dispatch();
     let failures = dispatch.host_down(host).expect("it is down").failures - 1;
     assert!(STEPS_OF_HALF_AN_HOUR.contains(&u64::from(failures)), "{failures}");
     assert_eq!(reasons(&system), [WaitReason::NextHopDown]);

@@ -170,7 +170,7 @@ fn an_attempt_ends_within_its_limit_whatever_the_hosts_do() {
     assert_eq!(tried[0].outcome, Deferred, "nothing was sent that could arrive");
 
     peer(&system, "mx0.d.test").set(Script::default().always(Step::Greeting, Action::Silence));
-    let dispatch = system.running().unwrap().dispatch;
+    let dispatch = system.dispatch();
     system.pass(18 * MINUTE + 5 * SECOND);
     let failed = dispatch.failures("d.test", "default");
     assert_eq!(failed.len(), 1, "the next attempt met silence three times");
@@ -199,7 +199,7 @@ fn is_intact(system: &MailSystem, letter: &Letter) {
     let arrival = peer(system, HOST).arrivals().remove(0);
     let trace =
         arrival.content.strip_suffix(&letter.content[..]).expect("the client's content, untouched");
-    let trace = String::from_utf8(trace.to_vec()).unwrap();
+    let trace = String::from_utf8(trace.to_vec()).expect("ASCII");
     assert!(trace.starts_with("Received: from client.sender.test"), "{trace}");
     let folded = trace.trim_end().lines().skip(1).all(|line| line.starts_with([' ', '\t']));
     assert!(folded && trace.ends_with("\r\n"), "one field: {trace}");

@@ -137,7 +137,7 @@ fn private_addresses_are_not_connected_to_unless_the_route_allows() {
     system.pass(HOUR);
     assert_eq!(peer(&system, "inner.test").connections(), 0);
     assert_eq!(system.live().len(), 2, "deferred, not failed");
-    let dispatch = system.running().unwrap().dispatch;
+    let dispatch = system.dispatch();
     for name in ["d.test", "l.test"] {
         let last = dispatch.last_fault(name, "default").map(|l| l.result.fault);
         let expected = Fault::OnlyPrivateAddresses { name: name.into() };
@@ -170,7 +170,7 @@ fn trouble_of_dns_is_never_permanent() {
         let story = format!("{name} {kind:?} {behaviour:?}");
         assert_eq!(system.live().len(), 1, "{story}");
         assert_eq!(peer(&system, "mx0.d.test").connections(), 0, "{story}");
-        let last = system.running().unwrap().dispatch.last_fault("d.test", "default");
+        let last = system.dispatch().last_fault("d.test", "default");
         let fault = last.and_then(|l| l.result.fault);
         let Some(Fault::DnsFailed { name: of, kind: asked, .. }) = fault else {
             panic!("{story}: {fault:?}")

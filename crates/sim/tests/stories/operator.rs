@@ -12,7 +12,7 @@ const HOST: &str = "mx0.d.test";
 
 /// Asks for it, and answers how many recipients it concerned.
 fn retry(system: &MailSystem, what: Retry) -> u64 {
-    let dispatch = system.running().unwrap().dispatch;
+    let dispatch = system.dispatch();
     system.sim.block_on(&system.relay, async move { dispatch.retry(&what).await })
 }
 
@@ -61,12 +61,12 @@ fn a_dead_destination_gets_its_trial_at_once_by_a_message_or_by_itself() {
         system.pass(SECOND);
         send_many(&system, 1, 5, "d.test");
         system.pass(HOUR);
-        let trials = system.running().unwrap().dispatch.counters().unreached;
+        let trials = system.dispatch().counters().unreached;
         let what =
             || if by_message { Retry::Messages(vec![ids(&system)[2]]) } else { the_destination() };
         retry(&system, what());
         system.pass(SECOND);
-        assert_eq!(system.running().unwrap().dispatch.counters().unreached, trials + 1);
+        assert_eq!(system.dispatch().counters().unreached, trials + 1);
         system.sim.partition(&system.relay, &system.host(HOST).0, Link::Up);
         retry(&system, what());
         assert!(until_quiet(&system, MINUTE) < 3 * SECOND);

@@ -3,7 +3,7 @@
 use crate::words::*;
 use posthaste_evidence::Outcome::{Deferred, Delivered, Indeterminate};
 use posthaste_evidence::{ConnectionId, WaitReason};
-use posthaste_io_sim::{Crash, Link};
+use posthaste_io_sim::Crash;
 use posthaste_peers::dns::Behaviour;
 use posthaste_peers::mail::{Action, Script, Step};
 use posthaste_queue::{DestinationState, Life, Waiting};
@@ -60,7 +60,7 @@ fn due_times_survive_a_restart() {
 
 /// The outage of a destination as the queue has it, and its last failures.
 fn outage(system: &MailSystem) -> (Option<DestinationState>, Vec<ConnectionId>) {
-    let dispatch = system.running().unwrap().dispatch;
+    let dispatch = system.dispatch();
     let destinations = dispatch.destinations(None, 10);
     let down = destinations.into_iter().find(|d| d.name == "d.test").and_then(|d| d.down);
     (down, dispatch.failures("d.test", "default").iter().map(|c| c.id).collect())
@@ -81,7 +81,7 @@ fn an_outage_survives_a_restart_which_asks_no_dns() {
     assert_eq!(outage(&system), before);
     assert_eq!(system.dns.asked().len(), asked, "nothing was due, nothing was asked");
     for live in system.live() {
-        let waiting = system.running().unwrap().dispatch.waiting(live.envelope.id, 0);
+        let waiting = system.dispatch().waiting(live.envelope.id, 0);
         let (reason, until) = (WaitReason::DestinationDown, before.0.map(|s| s.next_trial));
         assert_eq!(waiting, Some(Waiting::Because { reason, until }));
     }
@@ -99,7 +99,7 @@ fn a_host_that_was_down_is_not_tried_before_its_time_after_a_restart() {
     send_many(&system, 1, 20, "d.test");
     system.pass(20 * MINUTE);
     let host = "11.0.1.1:25".parse().unwrap();
-    let state = |s: &MailSystem| s.running().unwrap().dispatch.host_down(host).expect("down");
+    let state = |s: &MailSystem| s.dispatch().host_down(host).expect("down");
     let (before, (_, failures)) = (state(&system), outage(&system));
     let connections = peer(&system, HOST).connections();
     system.crash(Crash::kill());
@@ -185,7 +185,7 @@ fn mail_in_hand_during_two_crashes_is_parked_listed_and_not_lost() {
     let live = system.live();
     assert_eq!(live.len(), 1, "neither sent nor expired");
     assert_eq!(live[0].states[0].life, Life::Poison);
-    let waiting = system.running().unwrap().dispatch.waiting(live[0].envelope.id, 0);
+    let waiting = system.dispatch().waiting(live[0].envelope.id, 0);
     assert_eq!(waiting, Some(Waiting::Because { reason: WaitReason::Poison, until: None }));
     assert_eq!(told(&system, "poison"), 1);
     assert!(taken(&system, HOST).is_empty());

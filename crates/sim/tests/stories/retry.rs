@@ -21,7 +21,7 @@ fn a_destination_that_is_down_is_tried_after_4_x_1_6_x_5_10_30_60_60_minutes() {
     system.sim.partition(&system.relay, &system.host(HOST).0, Link::Refuse);
     send(&system, 1, &["r@d.test"]);
     system.pass(6 * HOUR);
-    let failures = system.running().unwrap().dispatch.failures("d.test", "default");
+    let failures = system.dispatch().failures("d.test", "default");
     let at: Vec<_> = failures.iter().map(|c| c.at).collect();
     follows(&distances(&at), &[1, 1, 1, 1, 5, 5, 5, 5, 5, 5, 10, 30, 60, 60], SECOND);
 }

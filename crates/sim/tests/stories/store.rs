@@ -15,7 +15,7 @@ fn refused(system: &MailSystem, number: u32, octets: usize) -> String {
     system.send(number, "writer@sender.test", &strings(&["late@d.test"]), octets);
     let told = |s: &MailSystem| s.ledger.all().len() > before;
     assert!(system.run_until(MINUTE, SECOND, told));
-    let handed = system.ledger.all().pop().unwrap();
+    let handed = system.ledger.all().pop().expect("it was told");
     assert!(!handed.acknowledged, "{handed:?}");
     handed.refusal.expect("the client was told why")
 }

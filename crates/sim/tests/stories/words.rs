@@ -54,7 +54,7 @@ pub(crate) fn hand_in(system: &MailSystem, letter: Letter) {
     system.hand_in(letter);
     let told = |s: &MailSystem| s.ledger.all().len() > before;
     assert!(system.run_until(MINUTE, Duration::from_millis(5), told), "the client is told");
-    let handed = system.ledger.all().pop().unwrap();
+    let handed = system.ledger.all().pop().expect("it was told");
     assert!(handed.acknowledged, "{handed:?}");
 }
 
