@@ -9,7 +9,7 @@ use posthaste_evidence::{
     Attempt, Connection, ConnectionId, Fault, FaultClass, Observation, Outcome, RecipientResult,
 };
 use posthaste_io::Task;
-use posthaste_mail::{Envelope, Timestamp};
+use posthaste_mail::{Body, Envelope, Timestamp};
 use posthaste_queue::life::TransitionKind;
 use posthaste_queue::{Changed, ConnectTicket, Tried, Work};
 use posthaste_spool::{Change, LedgerEntry, Lsn, SettleFault, Settlement};
@@ -42,6 +42,9 @@ impl Inner {
         told: Told,
         ledger: Vec<LedgerEntry>,
     ) -> Pending {
+        let original = self.original(work, in_hand, &told).await;
+        // From here to the hand-over to the store nothing waits: what the next attempt makes of these
+        // recipients then comes after it, in memory and in the store.
         let now = self.world.wall();
         let tried: Vec<Tried> = told.results.iter().map(tried).collect();
         let changed = {
@@ -55,12 +58,7 @@ impl Inner {
             self.counters.outcome(result.outcome);
         }
         let failures = failures(&changed, &told);
-        let notices = if failures.is_empty() {
-            Vec::new()
-        } else {
-            let original = self.beginning(&in_hand.content).await;
-            self.notices(now, &in_hand.envelope, &original, &failures)
-        };
+        let notices = self.notices(now, &in_hand.envelope, &original, &failures);
         lock(&self.fresh).forget(work.message);
         let settlement = Settlement {
             tenure: self.tenure,
@@ -79,6 +77,16 @@ impl Inner {
             ledger,
         };
         self.spool.settle(settlement)
+    }
+
+    /// The beginning of the content, when a notice may be owed.
+    async fn original(&self, work: &Work, in_hand: &InHand, told: &Told) -> Body {
+        let ends = told.results.iter().any(|r| match r.outcome {
+            Outcome::Delivered => false,
+            Outcome::Failed => true,
+            Outcome::Deferred | Outcome::Indeterminate => self.world.wall() >= work.expires,
+        });
+        if ends { self.beginning(&in_hand.content).await } else { Body::default() }
     }
 
     /// Hands a settlement about one message to the store. `done`: it ends the message's last recipients.

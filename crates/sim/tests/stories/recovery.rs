@@ -269,3 +269,16 @@ fn a_stop_ends_after_its_grace_and_the_rest_is_in_doubt() {
     until_quiet(&system, MINUTE);
     assert_eq!(outcomes(&system, "r@d.test"), [Indeterminate, Delivered]);
 }
+
+#[test]
+fn a_stop_waits_no_longer_than_its_grace_for_a_silent_host_and_doubts_nothing() {
+    let mut system = up(Plan::domain("d.test", 1));
+    peer(&system, HOST).set(Script::default().first(1, Step::Greeting, Action::Silence));
+    send(&system, 1, &["r@d.test"]);
+    system.pass(SECOND);
+    let took = system.stop(10 * SECOND);
+    assert!(took < 11 * SECOND, "{took:?}");
+    start_again(&mut system, MINUTE);
+    until_quiet(&system, MINUTE);
+    assert_eq!(outcomes(&system, "r@d.test"), [Delivered]);
+}
