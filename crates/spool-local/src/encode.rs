@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 /// The largest envelope, octets: a thousand recipients take a tenth of it.
 const MAX_ENVELOPE: usize = 4 << 20;
 /// What a message costs besides its content, about.
-const OVERHEAD: u64 = 4096;
+pub(crate) const OVERHEAD: u64 = 4096;
 
 impl<D: Disk> Log<D> {
     /// What can be answered without trying; `None` when it is to be tried.
@@ -49,7 +49,9 @@ impl<D: Disk> Log<D> {
             return Some(Refused::TooBig);
         }
         let full = !self.has_room(octets + OVERHEAD);
-        self.shared.vital.accepting.store(!full, Ordering::Relaxed);
+        if full {
+            self.shared.vital.accepting.store(false, Ordering::Relaxed);
+        }
         full.then_some(Refused::Full)
     }
 

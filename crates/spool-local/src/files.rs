@@ -12,6 +12,8 @@ const BODY: &str = "body-";
 const UNFINISHED: &str = "unfinished-";
 /// Octets of zeros written at once.
 const STRIDE: usize = 256 * 1024;
+/// Octets of zeros between two syncs.
+const SYNC_EVERY: u64 = 4 << 20;
 
 /// What a file in the folder is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,8 +106,8 @@ pub(crate) struct Spare<F> {
 /// A segment being prewritten: with its blocks on disk, a sync of it later needs no change of the file system.
 pub(crate) struct Preparing<F> {
     file: F,
-    number: u32,
-    size: u64,
+    pub(crate) number: u32,
+    pub(crate) size: u64,
     written: u64,
 }
 
@@ -123,6 +125,10 @@ impl<F: DiskFile> Preparing<F> {
             let part = usize::try_from(end - self.written).unwrap_or(STRIDE).min(STRIDE);
             self.file.write_at(self.written, &[IoSlice::new(&zeros[..part])])?;
             self.written += part as u64;
+            // One sync of it all at the end would hold up the commits.
+            if self.written.is_multiple_of(SYNC_EVERY) {
+                self.file.sync_data()?;
+            }
         }
         Ok(self.written == self.size)
     }

@@ -36,12 +36,24 @@ pub(crate) struct Pass {
     copied: u64,
 }
 
+/// What became of an entry.
+enum Copied {
+    /// It is in the group under way, or not needed.
+    Yes,
+    /// The group under way has no room for it.
+    NoRoom,
+    /// It cannot be read, so that it must stay where it is.
+    Unreadable,
+}
+
 /// How far one step came.
 enum Step {
     More,
     Finished,
-    /// No room, or something cannot be read: given up.
-    Abandoned,
+    /// No room to copy to: tried again later.
+    NoRoom,
+    /// Something in it cannot be read: it stays as it is.
+    Unreadable,
 }
 
 impl<D: Disk> Log<D> {
@@ -66,7 +78,13 @@ impl<D: Disk> Log<D> {
         match self.copy_some(&mut pass, budget)? {
             Step::More => self.pass = Some(pass),
             Step::Finished => self.finish_pass(&pass)?,
-            Step::Abandoned => self.rest_until = self.next_sequence,
+            Step::NoRoom => {
+                self.rest_until = self.next_sequence;
+                return Ok(false);
+            }
+            Step::Unreadable => {
+                self.left_alone.insert(pass.segment);
+            }
         }
         Ok(true)
     }
@@ -79,6 +97,18 @@ impl<D: Disk> Log<D> {
         const ROUNDS: u32 = 100_000;
         for _ in 0..ROUNDS {
             if !self.gc_step(COPY_GROUP)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// On a full disk the last spare segment is garbage collection's: it makes room for settlements with it.
+    pub(crate) fn collect_for_room(&mut self) -> Result<(), Failed> {
+        const ROUNDS: usize = 64;
+        for _ in 0..ROUNDS {
+            let full = || self.shared.disk.lock().free_space().unwrap_or(0) < self.usual_size();
+            if self.pool.len() > 1 || !full() || !self.step(COPY_GROUP)? {
                 break;
             }
         }
@@ -98,7 +128,7 @@ impl<D: Disk> Log<D> {
             }
             let size = self.usual_size();
             let disk = self.shared.disk.lock();
-            if disk.free_space().unwrap_or(0) < 2 * size {
+            if disk.free_space().unwrap_or(0) < size {
                 return Ok(false);
             }
             self.preparing = Preparing::begin(&*disk, self.next_file, size).ok();
@@ -123,7 +153,10 @@ impl<D: Disk> Log<D> {
         let (taken, live) = (index.taken_octets(), index.live_octets());
         let hold = !short && taken.saturating_sub(live) <= self.settings.events_hold;
         let held = |s: &Segment<D::File>| hold && s.last_news.max(s.needed_until) > safe;
-        let candidates = || index.segments.values().filter(|s| s.sealed && !s.damaged && !held(s));
+        let stays = |s: &Segment<D::File>| {
+            !s.sealed || s.damaged || held(s) || self.left_alone.contains(&s.header.sequence)
+        };
+        let candidates = || index.segments.values().filter(|s| !stays(s));
         let empty = candidates().find(|s| s.live == 0);
         let worth_it = self.next_sequence > self.rest_until
             && (short || taken > live + live / 2 + SLACK * self.usual_size());
@@ -158,46 +191,58 @@ impl<D: Disk> Log<D> {
         batch: &mut Batch,
         budget: u64,
     ) -> Result<Step, Failed> {
-        while batch.length() < budget {
-            let Some(group) = pass.groups.get(pass.group) else { return Ok(Step::Finished) };
+        while let Some(group) = pass.groups.get(pass.group) {
             let list = entries(&group.directory, group.offset).unwrap_or_default();
-            let Some(raw) = list.get(pass.entry) else {
-                (pass.group, pass.entry) = (pass.group + 1, 0);
-                continue;
-            };
-            let at = At {
-                segment: pass.segment,
-                offset: raw.offset,
-                pieces: raw.pieces,
-                commit: group.number,
-            };
-            // What this version cannot read it must not throw away.
-            let Ok(Some(head)) = Head::decode(raw.kind, raw.head) else {
-                return Ok(Step::Abandoned);
-            };
+            for raw in list.iter().skip(pass.entry) {
+                if batch.length() >= budget {
+                    return Ok(Step::More);
+                }
+                let (segment, commit) = (pass.segment, group.number);
+                let at = At { segment, offset: raw.offset, pieces: raw.pieces, commit };
+                // What this version cannot read it must not throw away.
+                let Ok(Some(head)) = Head::decode(raw.kind, raw.head) else {
+                    return Ok(Step::Unreadable);
+                };
+                match self.copy_entry(batch, &head, at, &mut pass.done)? {
+                    Copied::Yes => pass.entry += 1,
+                    Copied::NoRoom if batch.is_empty() => return Ok(Step::NoRoom),
+                    Copied::NoRoom => return Ok(Step::More),
+                    Copied::Unreadable => return Ok(Step::Unreadable),
+                }
+            }
+            (pass.group, pass.entry) = (pass.group + 1, 0);
+        }
+        Ok(Step::Finished)
+    }
+
+    /// Copies one entry; into a fresh segment when the active one has no room even for it alone.
+    fn copy_entry(
+        &mut self,
+        batch: &mut Batch,
+        head: &Head,
+        at: At,
+        done: &mut BTreeSet<QueueId>,
+    ) -> Result<Copied, Failed> {
+        const TRIES: usize = 3;
+        for _ in 0..TRIES {
             let mark = batch.mark();
             let copy = Copy { shared: &self.shared, at, sabotage: self.settings.sabotage };
-            if copy.entry(batch, &head, &mut pass.done).is_err() {
+            if copy.entry(batch, head, done).is_err() {
                 batch.return_to(&mark);
-                return Ok(Step::Abandoned);
+                return Ok(Copied::Unreadable);
             }
             if batch.fits() {
-                pass.entry += 1;
-                continue;
+                return Ok(Copied::Yes);
             }
             let needs = batch.needs_alone();
             batch.return_to(&mark);
-            pass.done.remove(&id_of(&head));
-            if batch.is_empty() {
-                if !self.roll(needs)? {
-                    return Ok(Step::Abandoned);
-                }
-                batch.restart(self.target());
-            } else {
-                return Ok(Step::More);
+            done.remove(&id_of(head));
+            if !batch.is_empty() || !self.roll(needs)? {
+                break;
             }
+            batch.restart(self.target());
         }
-        Ok(Step::More)
+        Ok(Copied::NoRoom)
     }
 
     /// The segment holds nothing that is needed: its new header says so, and only when that is durable is it
@@ -314,7 +359,11 @@ impl<D: Disk> Copy<'_, D> {
         if !slot.has_update() && in_hand.is_none() {
             return Ok(());
         }
-        let memory = self.shared.memory(id, slot)?;
+        let memory = match self.shared.memory(id, slot) {
+            Err(PieceFault::Io(error)) => return Err(PieceFault::Io(error)),
+            // What was remembered is lost, and listed; the message goes on.
+            memory => memory.unwrap_or_default(),
+        };
         let mut connections = Vec::new();
         for (connection, place) in memory.connections {
             let here = connection_here(self.shared, batch, connection, Some(place));

@@ -1,7 +1,8 @@
 //! The log: one owner, synchronous, no thread and no clock. Commits groups; nothing else acknowledges.
 
 use crate::batch::{Batch, Target};
-use crate::files::{Preparing, SMALLEST, Spare, segment_name, write_header};
+use crate::encode::OVERHEAD;
+use crate::files::{Preparing, SMALLEST, Spare, discard_unfinished, segment_name, write_header};
 use crate::gc::Pass;
 use crate::index::Segment;
 use crate::layout::{HEADER, IndexedGroup, SegmentHeader, Use, align, footer, put_group};
@@ -10,6 +11,7 @@ use crate::shared::Shared;
 use posthaste_io::{Disk, DiskFile};
 use posthaste_mail::QueueId;
 use posthaste_spool::{Accepted, Lsn, NewMail, Refused, SettleFault, Settlement, Started};
+use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -133,6 +135,8 @@ pub struct Log<D: Disk> {
     pub(crate) pass: Option<Pass>,
     /// No sparse segment is collected before this one is taken: the last collection gained nothing.
     pub(crate) rest_until: u32,
+    /// Segments that cannot be collected because something in them cannot be read.
+    pub(crate) left_alone: BTreeSet<u32>,
     pub(crate) room: Room,
     pub(crate) failed: Option<Failed>,
     pub(crate) zeros: Vec<u8>,
@@ -215,6 +219,7 @@ impl<D: Disk> Log<D> {
         self.encode(batch, request);
         let needs = batch.needs_alone();
         batch.restart(batch.target);
+        self.collect_for_room()?;
         let rolled = self.roll(needs)?;
         if rolled {
             batch.restart(self.target());
@@ -327,16 +332,24 @@ impl<D: Disk> Log<D> {
         if let Some(at) = self.pool.iter().position(|spare| spare.header.size >= needs) {
             return Ok(self.pool.swap_remove(at));
         }
-        if let Some(preparing) = self.preparing.take().filter(|_| size == self.usual_size()) {
-            return preparing.finish(&*self.shared.disk.lock());
-        }
-        let number = self.next_file;
-        self.next_file += 1;
+        self.prewrite(size)
+    }
+
+    /// Prewrites a segment at once: the one under way, if it has the size.
+    pub(crate) fn prewrite(&mut self, size: u64) -> io::Result<Spare<D::File>> {
         let disk = self.shared.disk.lock();
-        let preparing = Preparing::begin(&*disk, number, size)?;
-        let spare = preparing.finish(&*disk);
+        let under_way = self.preparing.take_if(|preparing| preparing.size == size);
+        let (number, preparing) = match under_way {
+            Some(preparing) => (preparing.number, Ok(preparing)),
+            None => {
+                self.next_file += 1;
+                (self.next_file - 1, Preparing::begin(&*disk, self.next_file - 1, size))
+            }
+        };
+        let spare = preparing.and_then(|preparing| preparing.finish(&*disk));
         if spare.is_err() {
-            crate::files::discard_unfinished(&*disk, number);
+            // Its room is needed.
+            discard_unfinished(&*disk, number);
         }
         spare
     }
@@ -379,6 +392,10 @@ impl<D: Disk> Log<D> {
     pub(crate) fn has_room(&mut self, needs: u64) -> bool {
         let reserve = u64::from(self.settings.reserve) * self.usual_size();
         let near = self.available() < 8 * reserve;
+        if near {
+            // The reserve must be ours before somebody else takes the rest of the disk.
+            self.fill_pool();
+        }
         if near || self.room.used > self.usual_size() / 4 {
             self.ask_for_room();
         }
@@ -397,6 +414,10 @@ impl<D: Disk> Log<D> {
         let free = self.shared.disk.lock().free_space().unwrap_or(0);
         self.room = Room { free, used: 0 };
         let vital = &self.shared.vital;
+        let reserve = u64::from(self.settings.reserve) * self.usual_size();
+        let one_more = self.inline_limit() as u64 + OVERHEAD;
+        let accepts = self.failed.is_none() && self.available() >= reserve + one_more;
+        vital.accepting.store(accepts, Ordering::Relaxed);
         vital.free_octets.store(self.available(), Ordering::Relaxed);
         let pool: u64 = self.pool.iter().map(|spare| spare.header.size).sum();
         let index = self.shared.index.lock();
@@ -425,6 +446,11 @@ impl<D: Disk> Log<D> {
         self.failed.get_or_insert(Failed::ReadOnly);
         self.shared.vital.accepting.store(false, Ordering::Relaxed);
         done
+    }
+
+    /// The reserve is touched: room is wanted.
+    pub(crate) fn is_short(&self) -> bool {
+        !self.shared.vital.accepting.load(Ordering::Relaxed)
     }
 
     /// The epoch of this open.

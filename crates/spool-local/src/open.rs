@@ -72,6 +72,7 @@ impl<D: Disk> Log<D> {
             epoch: 0,
             pass: None,
             rest_until: 0,
+            left_alone: std::collections::BTreeSet::new(),
             room: Room::default(),
             failed: None,
             zeros: vec![0; crate::layout::BLOCK as usize],
@@ -304,24 +305,17 @@ impl<D: Disk> Log<D> {
         removed
     }
 
-    fn fill_pool(&mut self) {
+    /// Prewrites spare segments at once, as far as there is room.
+    pub(crate) fn fill_pool(&mut self) {
         while self.pool.len() < self.settings.spares {
             let size = self.usual_size();
             let room = self.shared.disk.lock().free_space().unwrap_or(0);
-            if room < 2 * size {
+            if room < size && self.preparing.is_none() {
                 break;
             }
-            let number = self.next_file;
-            self.next_file += 1;
-            let disk = self.shared.disk.lock();
-            let spare = crate::files::Preparing::begin(&*disk, number, size)
-                .and_then(|preparing| preparing.finish(&*disk));
-            match spare {
+            match self.prewrite(size) {
                 Ok(spare) => self.pool.push(spare),
-                Err(_) => {
-                    crate::files::discard_unfinished(&*disk, number);
-                    break;
-                }
+                Err(_) => break,
             }
         }
     }

@@ -74,7 +74,7 @@ impl<D: Disk> Pump<D> {
     /// Does some of the work that nobody waits for; `idle` says that nobody waits for anything. True when
     /// there is more to do.
     pub(crate) fn tidy(&mut self, idle: bool) -> bool {
-        if !idle && self.due < STEP {
+        if !idle && self.due < STEP && !self.log.is_short() {
             return true;
         }
         self.due = self.due.saturating_sub(STEP);
@@ -85,6 +85,11 @@ impl<D: Disk> Pump<D> {
                 false
             }
         }
+    }
+
+    /// Room is wanted, and garbage collection may make it.
+    pub(crate) fn is_short(&self) -> bool {
+        self.log.is_short()
     }
 
     fn watcher(&self) -> Option<Arc<dyn Watcher>> {

@@ -14,6 +14,9 @@ use posthaste_io::Disk;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
+/// Steps that a caller who drives the log spends on making room.
+const TIDY_STEPS: usize = 64;
+
 /// Who drives the log.
 pub(crate) enum Drive<D: Disk> {
     Thread(Mutex<Option<JoinHandle<()>>>),
@@ -27,7 +30,11 @@ impl<D: Disk> Drive<D> {
         if let Self::InPlace(pump) = self {
             let mut pump = pump.lock();
             pump.work();
-            pump.tidy(false);
+            for _ in 0..TIDY_STEPS {
+                if !pump.tidy(false) || !pump.is_short() {
+                    break;
+                }
+            }
         }
     }
 
