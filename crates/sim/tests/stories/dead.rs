@@ -129,6 +129,24 @@ fn the_backlog_drains_at_a_bounded_growing_rate() {
     assert_eq!(peer(&system, HOST).arrived(), 201);
 }
 
+#[test]
+fn a_backlog_is_released_by_the_clock_also_while_every_connection_is_busy() {
+    let mut plan = Plan::domain("d.test", 1);
+    plan.queue.drain = posthaste_queue::Drain { first_rate: 5, top_rate: 5 };
+    let system = up(plan);
+    link(&system, HOST, Link::Refuse);
+    send(&system, 0, &["first@d.test"]);
+    system.pass(SECOND);
+    send_many(&system, 1, 20, "d.test");
+    peer(&system, HOST).set(Script::default().always(Step::Dot, Action::Delay(30 * SECOND)));
+    link(&system, HOST, Link::Up);
+    let back = |s: &MailSystem| peer(s, HOST).mails() > 0;
+    assert!(system.run_until(HOUR, std::time::Duration::from_millis(100), back));
+    system.pass(3 * SECOND);
+    assert_eq!(peer(&system, HOST).mails(), 5, "as many as it may have connections at first");
+    until_quiet(&system, HOUR);
+}
+
 fn shared(domains: u32) -> Plan {
     let mut plan =
         Plan::default().host("shared.test", &["11.1.0.1"]).zone("shared.test A 11.1.0.1");
