@@ -248,9 +248,9 @@ impl Batch {
     }
 
     /// Adds an entry as it is written elsewhere.
-    pub(crate) fn raw_entry(&mut self, head: Head, octets: &[u8], pieces: [u32; 2]) {
+    pub(crate) fn raw_entry(&mut self, head: Head, octets: &[u8], pieces: [u32; 2]) -> Place {
         put_entry(&mut self.directory, head.kind(), octets, pieces);
-        self.add_at(head, pieces);
+        self.add_at(head, pieces)
     }
 
     fn add_at(&mut self, head: Head, pieces: [u32; 2]) -> Place {

@@ -72,17 +72,31 @@ pub(crate) fn write_header(file: &impl DiskFile, header: &SegmentHeader) -> io::
     Ok(())
 }
 
+/// Both copies of a header, as far as they can be read.
+fn read_copies(file: &impl DiskFile) -> io::Result<[Option<SegmentHeader>; 2]> {
+    let mut copies = [None; 2];
+    for (copy, offset) in copies.iter_mut().zip([0, u64::from(BLOCK)]) {
+        let octets = read(file, offset, HEADER as usize)?;
+        *copy = octets.as_deref().and_then(SegmentHeader::decode);
+    }
+    Ok(copies)
+}
+
 /// The header that counts: of two whole copies the later one. `None` when neither can be read.
 pub(crate) fn read_header(file: &impl DiskFile) -> io::Result<Option<SegmentHeader>> {
-    let mut best: Option<SegmentHeader> = None;
-    for copy in 0..2 {
-        let octets = read(file, copy * u64::from(BLOCK), HEADER as usize)?;
-        let header = octets.as_deref().and_then(SegmentHeader::decode);
-        if header.is_some_and(|h| best.is_none_or(|best| h.generation > best.generation)) {
-            best = header;
+    Ok(read_copies(file)?.into_iter().flatten().max_by_key(|header| header.generation))
+}
+
+/// Makes the other copy say the same, which a crash may have prevented: a later fault of the one that counts
+/// must not bring back what the other says. The one that counts is not touched.
+pub(crate) fn mend_header(file: &impl DiskFile, header: &SegmentHeader) -> io::Result<()> {
+    for (copy, offset) in read_copies(file)?.into_iter().zip([0, u64::from(BLOCK)]) {
+        if copy.as_ref() != Some(header) {
+            file.write_at(offset, &[IoSlice::new(&header.encode())])?;
+            file.sync_data()?;
         }
     }
-    Ok(best)
+    Ok(())
 }
 
 /// Creates an unfinished file, in the place of one that an earlier run may have left.
@@ -133,13 +147,20 @@ impl<F: DiskFile> Preparing<F> {
         Ok(self.written == self.size)
     }
 
-    /// Makes it durable and gives it its name.
-    pub(crate) fn finish<D: Disk<File = F>>(mut self, disk: &D) -> io::Result<Spare<F>> {
+    /// Writes what is left and makes it durable.
+    pub(crate) fn complete(&mut self) -> io::Result<()> {
         while !self.advance(u64::MAX)? {}
-        let (number, size) = (self.number, self.size);
-        let header =
-            SegmentHeader { use_: Use::Free, sequence: 0, generation: 1, epoch: 0, size, salt: 0 };
-        write_header(&self.file, &header)?;
+        write_header(&self.file, &self.header())
+    }
+
+    const fn header(&self) -> SegmentHeader {
+        let size = self.size;
+        SegmentHeader { use_: Use::Free, sequence: 0, generation: 1, epoch: 0, size, salt: 0 }
+    }
+
+    /// Gives it its name, once it is complete.
+    pub(crate) fn name<D: Disk<File = F>>(self, disk: &D) -> io::Result<Spare<F>> {
+        let (number, header) = (self.number, self.header());
         disk.rename(&unfinished_segment_name(number), &segment_name(number))?;
         disk.sync_dir()?;
         Ok(Spare { file: Arc::new(self.file), number, header })
@@ -181,9 +202,34 @@ mod tests {
     }
 
     #[test]
+    fn a_header_left_behind_is_mended() {
+        let disk = SimDisk::new();
+        let file = disk.open("x", OpenMode::Create).unwrap();
+        let old = SegmentHeader {
+            use_: Use::Free,
+            sequence: 3,
+            generation: 4,
+            epoch: 1,
+            size: 65_536,
+            salt: 0,
+        };
+        write_header(&file, &old).unwrap();
+        let new = SegmentHeader { use_: Use::Taken, generation: 5, ..old };
+        file.write_at(0, &[IoSlice::new(&new.encode())]).unwrap();
+        assert_eq!(read_header(&file).unwrap(), Some(new));
+        mend_header(&file, &new).unwrap();
+        disk.rot("x", 9, 1);
+        assert_eq!(read_header(&file).unwrap(), Some(new), "the other copy says the same");
+        disk.rot("x", u64::from(BLOCK) + 9, 1);
+        assert_eq!(read_header(&file).unwrap(), None);
+    }
+
+    #[test]
     fn a_spare_segment_has_its_full_length_and_is_free() {
         let disk = SimDisk::new();
-        let spare = Preparing::begin(&disk, 4, 65_536).unwrap().finish(&disk).unwrap();
+        let mut preparing = Preparing::begin(&disk, 4, 65_536).unwrap();
+        preparing.complete().unwrap();
+        let spare = preparing.name(&disk).unwrap();
         assert_eq!(spare.file.len().unwrap(), 65_536);
         let disk = disk.power_cut(posthaste_io_sim::Cut::Lost);
         let file = disk.open(&segment_name(4), OpenMode::Read).unwrap();

@@ -135,14 +135,16 @@ impl<D: Disk> Log<D> {
             self.next_file += 1;
         }
         let Some(mut preparing) = self.preparing.take() else { return Ok(false) };
-        let disk = self.shared.disk.lock();
         match preparing.advance(budget) {
             Ok(false) => self.preparing = Some(preparing),
-            Ok(true) => self.pool.push(preparing.finish(&*disk).map_err(|e| failed(&e))?),
-            Err(error) if is_full(&error) => preparing.abandon(&*disk),
+            Ok(true) => {
+                let complete = preparing.complete();
+                let named = complete.and_then(|()| preparing.name(&*self.shared.disk.lock()));
+                self.pool.push(named.map_err(|e| failed(&e))?);
+            }
+            Err(error) if is_full(&error) => preparing.abandon(&*self.shared.disk.lock()),
             Err(error) => return Err(failed(&error)),
         }
-        drop(disk);
         Ok(self.preparing.is_some() || self.pool.len() < self.settings.spares)
     }
 

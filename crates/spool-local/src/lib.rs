@@ -18,6 +18,7 @@ mod log;
 mod open;
 mod place;
 mod pump;
+pub mod restarts;
 mod scan;
 mod shared;
 mod telling;

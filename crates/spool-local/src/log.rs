@@ -42,6 +42,8 @@ pub struct Settings {
 pub enum Sabotage {
     /// Tombstones go with their segment, needed or not (spool rule 2).
     NoTombstoneRule,
+    /// What the last run may have left unsynced is not written again (spool rule 3).
+    TrustTheTail,
 }
 
 impl Default for Settings {
@@ -337,16 +339,21 @@ impl<D: Disk> Log<D> {
 
     /// Prewrites a segment at once: the one under way, if it has the size.
     pub(crate) fn prewrite(&mut self, size: u64) -> io::Result<Spare<D::File>> {
-        let disk = self.shared.disk.lock();
         let under_way = self.preparing.take_if(|preparing| preparing.size == size);
         let (number, preparing) = match under_way {
             Some(preparing) => (preparing.number, Ok(preparing)),
             None => {
+                let number = self.next_file;
                 self.next_file += 1;
-                (self.next_file - 1, Preparing::begin(&*disk, self.next_file - 1, size))
+                (number, Preparing::begin(&*self.shared.disk.lock(), number, size))
             }
         };
-        let spare = preparing.and_then(|preparing| preparing.finish(&*disk));
+        let complete = preparing.and_then(|mut preparing| {
+            // Readers need the folder meanwhile: it is not locked while zeros are written.
+            preparing.complete().map(|()| preparing)
+        });
+        let disk = self.shared.disk.lock();
+        let spare = complete.and_then(|preparing| preparing.name(&*disk));
         if spare.is_err() {
             // Its room is needed.
             discard_unfinished(&*disk, number);

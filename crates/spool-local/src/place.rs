@@ -6,7 +6,7 @@ use posthaste_spool::record::wire::{put_varint, take_varint};
 use posthaste_spool::record::{read_states, write_states};
 
 /// Where a piece of an entry lies, its checksum included.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub(crate) struct Place {
     /// The sequence number of the segment.
     pub(crate) segment: u32,

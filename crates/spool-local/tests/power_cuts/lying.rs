@@ -68,7 +68,8 @@ impl Disk for LyingDisk {
 
 impl DiskFile for LyingFile {
     fn write_at(&self, offset: u64, bufs: &[IoSlice<'_>]) -> io::Result<()> {
-        *self.beyond_header.lock().expect("no panic") |= offset >= FIRST_GROUP;
+        let end = offset + bufs.iter().map(|buf| buf.len() as u64).sum::<u64>();
+        *self.beyond_header.lock().expect("no panic") |= end > FIRST_GROUP;
         self.file.write_at(offset, bufs)
     }
 

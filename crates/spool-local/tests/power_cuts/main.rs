@@ -59,10 +59,17 @@ fn survive(seed: u64, steps: usize, cuts: usize) -> usize {
 }
 
 /// True when some cut of some run shows that a promise was broken.
+#[allow(clippy::print_stdout, reason = "what was found out is worth seeing")]
 fn is_found_out(broken: impl Fn(u64) -> Plan) -> bool {
     (1..=6).any(|seed| {
         let recorded = Recorded::of(&broken(seed));
-        (0..400).any(|n| recorded.check_cut(n, 400).is_err())
+        (0..400).any(|n| match recorded.check_cut(n, 400) {
+            Err(violation) => {
+                println!("seed {seed}: {violation}");
+                true
+            }
+            Ok(()) => false,
+        })
     })
 }
 
@@ -84,6 +91,12 @@ fn a_missing_sync_of_the_folder_is_found_out() {
 #[test]
 fn a_missing_sync_of_a_large_body_is_found_out() {
     assert!(is_found_out(|seed| Plan { lie: Lie::BodySync, ..plan(seed) }));
+}
+
+#[test]
+fn trust_in_what_the_last_run_left_is_found_out() {
+    let sabotage = Some(Sabotage::TrustTheTail);
+    assert!(is_found_out(|seed| Plan { sabotage, ..plan(seed) }));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use crate::lying::{Lie, LyingDisk};
 use crate::model::View;
-use posthaste_io_sim::{Recording, Rng, SimDisk};
+use posthaste_io_sim::{DiskFault, Recording, Rng, SimDisk};
 use posthaste_mail::QueueId;
 use posthaste_queue::life::Life;
 use posthaste_queue::{DestinationState, RecipientState};
@@ -11,7 +11,7 @@ use posthaste_spool::testing::{self, NOON};
 use posthaste_spool::{
     Change, LedgerEntry, LedgerKey, LedgerValue, Notice, Settlement, Started, Tenure,
 };
-use posthaste_spool_local::{Answer, Group, Log, Request, Sabotage, Settings};
+use posthaste_spool_local::{Answer, Group, LocalSpool, Log, Request, Sabotage, Settings};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +23,13 @@ pub(crate) struct Plan {
     pub(crate) steps: usize,
     pub(crate) lie: Lie,
     pub(crate) sabotage: Option<Sabotage>,
+}
+
+impl Plan {
+    /// Syncs fail in it: not where what follows would show the broken rule in the run itself already.
+    fn fails(&self) -> bool {
+        self.lie == Lie::Nothing && self.sabotage != Some(Sabotage::NoTombstoneRule)
+    }
 }
 
 /// What was done, and what had been promised when.
@@ -66,7 +73,7 @@ pub(crate) fn run(plan: &Plan) -> Run {
     let disk = LyingDisk { disk: SimDisk::new(), lie: plan.lie };
     disk.disk.start_recording();
     let (log, _) = Log::open(disk.clone(), settings(plan.sabotage)).expect("opens");
-    let recording = Recording::clone(&SimDisk::new().stop_recording());
+    let recording = SimDisk::new().stop_recording();
     let run = Run { recording, views: vec![Arc::default()], marks: Vec::new(), recycled: 0 };
     let rng = Rng::new(plan.seed);
     let mut life =
@@ -84,7 +91,8 @@ impl Life_<'_> {
     fn step(&mut self) {
         match self.rng.below(40) {
             0 => self.end_of_process(),
-            1..=14 => {
+            1 if self.plan.fails() => self.failing_commit(),
+            2..=14 => {
                 self.log.gc_step(16 * 1024).expect("the disk works");
             }
             _ => self.commit(),
@@ -110,15 +118,42 @@ impl Life_<'_> {
         self.connected = false;
     }
 
-    fn commit(&mut self) {
-        let mut group = Group::default();
+    /// A sync fails, as on a disk that loses what it could not write though it still shows it; the process
+    /// starts again. What it finds then it acts upon: from then on it must not be lost.
+    fn failing_commit(&mut self) {
         let before = self.run.views.len() - 1;
+        let mut group = self.group();
+        self.mark(before);
+        self.disk.disk.inject(DiskFault::SyncFails { name: None, after: 0 });
+        self.log.commit(&mut group).expect_err("its sync fails");
+        self.end_of_process();
+        let found = {
+            let settings = settings(self.plan.sabotage);
+            let (log, _) = Log::open(self.disk.clone(), settings).expect("opens");
+            View::of(&LocalSpool::in_place(log)).expect("readable")
+        };
+        self.end_of_process();
+        let possible = &self.run.views[before..];
+        assert!(possible.iter().any(|view| **view == found), "all of a request, or nothing");
+        self.now = found;
+        self.run.views.push(Arc::new(self.now.clone()));
+        self.mark(self.run.views.len() - 1);
+    }
+
+    fn group(&mut self) -> Group {
+        let mut group = Group::default();
         for _ in 0..=self.rng.below(4) {
             let request = self.request();
             self.now.apply(&request);
             self.run.views.push(Arc::new(self.now.clone()));
             group.requests.push(request);
         }
+        group
+    }
+
+    fn commit(&mut self) {
+        let before = self.run.views.len() - 1;
+        let mut group = self.group();
         self.mark(before);
         self.log.commit(&mut group).expect("the disk works");
         for answer in &group.answers {

@@ -1,0 +1,169 @@
+//! Spools that earlier versions wrote: each of them opens, and holds what it held.
+//!
+//! A release adds the folder of its version: `cargo test -p posthaste-spool-local --test golden -- --ignored`
+//! writes it when it is not there. Folders of earlier versions are never touched.
+
+mod support;
+
+use posthaste_io::{Disk, DiskFile, OpenMode};
+use posthaste_io_sim::SimDisk;
+use posthaste_mail::QueueId;
+use posthaste_queue::life::Life;
+use posthaste_queue::{DestinationState, RecipientState};
+use posthaste_spool::conformance::block_on;
+use posthaste_spool::testing::{self, NOON};
+use posthaste_spool::{
+    Change, LedgerEntry, LedgerKey, LedgerValue, Notice, Settlement, Spool, Started,
+};
+use posthaste_spool_local::{LocalSpool, Log, Settings};
+use std::fmt::Write as _;
+use std::fs;
+use std::io::IoSlice;
+use std::path::{Path, PathBuf};
+use support::{accept, content, deliver, settlement};
+
+/// What the store of this version is compared with.
+const EXPECTED: &str = "expected.txt";
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+fn settings() -> Settings {
+    Settings { segment_size: 28 * 1024, spares: 0, salt: 12_345, ..Settings::default() }
+}
+
+#[test]
+fn every_version_s_spool_opens_and_holds_what_it_held() {
+    let mut versions = 0;
+    for folder in fs::read_dir(golden()).expect("there are golden spools") {
+        let folder = folder.expect("readable").path();
+        let disk = load(&folder);
+        let (log, report) = Log::open(disk, settings()).expect("opens");
+        assert_eq!(report.quarantined, [], "{folder:?}");
+        assert_eq!((report.scanned, report.segments > 2), (1, true), "indexes and an open end");
+        let told = tell(&LocalSpool::in_place(log));
+        let expected = fs::read_to_string(folder.join(EXPECTED)).expect("readable");
+        assert_eq!(told, expected, "{folder:?}");
+        versions += 1;
+    }
+    assert!(versions >= 1);
+}
+
+fn load(folder: &Path) -> SimDisk {
+    let disk = SimDisk::new();
+    for file in fs::read_dir(folder).expect("readable") {
+        let path = file.expect("readable").path();
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a plain name");
+        if name != EXPECTED {
+            let file = disk.open(name, OpenMode::Create).expect("new");
+            let octets = fs::read(&path).expect("readable");
+            file.write_at(0, &[IoSlice::new(&octets)]).expect("room");
+        }
+    }
+    disk
+}
+
+/// Everything the store holds, a line each.
+fn tell<D: Disk + 'static>(spool: &LocalSpool<D>) -> String {
+    let mut told = String::new();
+    for live in block_on(spool.live(QueueId::MIN, 1000)).expect("readable").items {
+        let id = live.envelope.id;
+        let whole = content(spool, id).expect("whole");
+        assert_eq!(crc32c::crc32c(&whole), live.envelope.facts.crc);
+        let history = block_on(spool.history(id)).expect("readable");
+        let _ = writeln!(told, "{:?}", live.envelope);
+        let _ = writeln!(told, "  {} octets, crc {:08x}", whole.len(), crc32c::crc32c(&whole));
+        let _ = writeln!(told, "  states {:?}", live.states);
+        let _ = writeln!(told, "  in hand {:?} with {:?}", live.in_hand, live.in_hand_with);
+        for attempt in history.attempts {
+            let _ = writeln!(told, "  {attempt:?}");
+        }
+        for connection in history.connections {
+            let _ = writeln!(told, "  {connection:?}");
+        }
+    }
+    for (key, value) in block_on(spool.ledger()).expect("readable") {
+        let _ = writeln!(told, "{key:?}: {value:?}");
+    }
+    for event in block_on(spool.events_since(0)).expect("readable") {
+        let _ = writeln!(told, "{event:?}");
+    }
+    told
+}
+
+#[test]
+#[ignore = "writes the golden spool of this version"]
+fn write_this_version_s_spool() {
+    let version = env!("CARGO_PKG_VERSION").rsplit_once('.').expect("a version").0;
+    let folder = golden().join(version);
+    assert!(!folder.exists(), "a golden spool is never changed");
+    let disk = SimDisk::new();
+    let (log, _) = Log::open(disk.clone(), settings()).expect("opens");
+    let spool = LocalSpool::in_place(log);
+    live_a_life(&spool);
+    drop(spool);
+    fs::create_dir_all(&folder).expect("room");
+    let disk = disk.process_end();
+    for (name, length) in disk.list().expect("readable") {
+        let mut octets = vec![0; usize::try_from(length).expect("small")];
+        let file = disk.open(&name, OpenMode::Read).expect("there");
+        file.read_at(0, &mut octets).expect("readable");
+        fs::write(folder.join(name), octets).expect("room");
+    }
+    let (log, _) = Log::open(load(&folder), settings()).expect("opens");
+    fs::write(folder.join(EXPECTED), tell(&LocalSpool::in_place(log))).expect("room");
+}
+
+/// A little of everything.
+fn live_a_life(spool: &dyn Spool) {
+    let mut mails: Vec<_> = (0..7).map(|n| accept(spool, 150 * n).expect("accepted")).collect();
+    let large = accept(spool, 7_200).expect("accepted").envelope.id;
+    let several = testing::mail(spool.mint(NOON), 3, 700);
+    block_on(spool.accept(several.clone())).expect("accepted");
+    for mail in mails.drain(..3) {
+        deliver(spool, mail.envelope.id);
+    }
+    let due = NOON.plus(std::time::Duration::from_secs(300));
+    for connection in 1..3 {
+        let state = RecipientState { attempts: 2, failures: 2, due, ..RecipientState::default() };
+        let mut attempt = testing::deferred(several.envelope.id, connection);
+        if connection == 1 {
+            attempt.observations.extend(testing::every_observation());
+        }
+        let s = Settlement {
+            connections: vec![testing::connection(connection)],
+            attempts: vec![attempt, testing::deferred(large, connection)],
+            changes: vec![Change { message: several.envelope.id, recipient: 1, state }],
+            ..settlement(spool)
+        };
+        block_on(spool.settle(s)).expect("settled");
+    }
+    for (mail, fault) in mails.iter().zip(testing::every_fault()) {
+        let id = mail.envelope.id;
+        let mut attempt = testing::deferred(id, 1);
+        attempt.results[0].fault = Some(fault);
+        let state = RecipientState { life: Life::Held, crashes: 1, ..RecipientState::default() };
+        let changes = vec![Change { message: id, recipient: 0, state }];
+        let s = Settlement { attempts: vec![attempt], changes, ..settlement(spool) };
+        block_on(spool.settle(s)).expect("settled");
+    }
+    let failed = mails.remove(0).envelope.id;
+    let notice = Notice { about: failed, mail: testing::mail(spool.mint(NOON), 1, 2_000) };
+    let state = RecipientState { life: Life::Expired, ..RecipientState::default() };
+    let down = DestinationState { since: NOON, failures: 7, next_trial: due };
+    let value = LedgerValue::Down { state: down, failures: vec![testing::connection(77)] };
+    let keys = [LedgerKey::Destination("example.net".into()), LedgerKey::NextHop(testing::peer())];
+    let s = Settlement {
+        changes: vec![Change { message: failed, recipient: 0, state }],
+        notices: vec![notice],
+        ledger: keys.map(|key| LedgerEntry { key, value: Some(value.clone()) }).to_vec(),
+        ..settlement(spool)
+    };
+    block_on(spool.settle(s)).expect("settled");
+    let message = several.envelope.id;
+    spool.started(Started { message, recipients: vec![0, 2], peer: Some(testing::peer()) });
+    let key = LedgerKey::NextHop(testing::peer());
+    let s = Settlement { ledger: vec![LedgerEntry { key, value: None }], ..settlement(spool) };
+    block_on(spool.settle(s)).expect("settled");
+}
