@@ -14,7 +14,7 @@ use posthaste_io::Instant;
 use posthaste_mail::{Body, Envelope, Reply, Timestamp};
 use posthaste_route::EightBit;
 use posthaste_smtp::client::{self, End, Fate, Report, Step, Transaction};
-use posthaste_smtp::data::{self, Changes};
+use posthaste_smtp::data::{self, Changes, Place};
 use posthaste_spool::{Content, ReadFault, SpilledBody, Spool};
 use std::future::Future;
 use std::io::IoSlice;
@@ -93,11 +93,11 @@ impl Line {
         Transfer { at, took, results, observations: log.observations, usable, stale }
     }
 
-    /// The time of the attempt is over in the middle of a transaction that began at `at`: what that means
-    /// for each recipient. The line is of no use any more.
-    pub fn cut_off(&mut self, parcel: &Parcel<'_>, at: Timestamp) -> Transfer {
+    /// A transaction that began at `at` is not waited for any longer, for this reason: what that means for
+    /// each recipient. The line is of no use any more.
+    pub fn cut_off(&mut self, parcel: &Parcel<'_>, at: Timestamp, why: Fault) -> Transfer {
         let report = self.talk.session.lost();
-        let ending = Ending { report, broken: Some(Fault::AttemptTooLong), ..Ending::default() };
+        let ending = Ending { report, broken: Some(why), ..Ending::default() };
         let took = self.world.wall().since(at);
         let results = results(parcel, &ending);
         Transfer { at, took, results, observations: Vec::new(), usable: false, stale: false }
@@ -197,27 +197,28 @@ impl Line {
         self.send_pieces(&pieces).await
     }
 
-    /// In ranges, each cut after its last line end, so that every range begins at the start of a line.
+    /// In ranges, cut wherever they end: a line may be longer than any range.
     async fn send_spilled(
         &mut self,
         parcel: &Parcel<'_>,
         body: &SpilledBody,
         changes: Changes,
     ) -> Result<bool, Stop> {
-        let mut offset = 0;
-        while offset < body.size {
-            let (range, last) =
-                line_range(parcel.spool, body, offset).await.map_err(|_| Stop::Store)?;
+        let (mut offset, mut place) = (0, Place::default());
+        loop {
+            let range = next_range(parcel.spool, body, offset).await.map_err(|_| Stop::Store)?;
             offset += range.len() as u64;
-            let mut pieces: Vec<&[u8]> = data::pieces([&range[..]], changes).collect();
-            if !last {
-                pieces.pop();
-            }
-            if !self.send_pieces(&pieces).await? {
+            let last = offset >= body.size;
+            let mut pieces = data::part([&range[..]], changes, place, last);
+            let written: Vec<&[u8]> = pieces.by_ref().collect();
+            place = pieces.place();
+            if !self.send_pieces(&written).await? {
                 return Ok(false);
             }
+            if last {
+                return Ok(true);
+            }
         }
-        Ok(true)
     }
 
     /// True when all was written; false when the host interrupted.
@@ -265,31 +266,16 @@ enum Stop {
     Store,
 }
 
-/// A range of a spilled body that ends with a line end, and whether it is the last one.
-async fn line_range(
+/// The next octets of a spilled body; fewer than [`RANGE`] only at its end.
+async fn next_range(
     spool: &dyn Spool,
     body: &SpilledBody,
     offset: u64,
-) -> Result<(bytes::Bytes, bool), ReadFault> {
-    let mut length = RANGE;
-    loop {
-        let range = spool.range(body, offset, length).await?;
-        let left = body.size - offset;
-        if range.len() as u64 >= left {
-            return Ok((range, true));
-        }
-        if let Some(line_end) = range.iter().rposition(|&b| b == b'\n') {
-            return Ok((range.slice(..=line_end), false));
-        }
-        if range.len() < length || length >= MAX_RANGE {
-            return Err(ReadFault::Damaged(body.id));
-        }
-        length = MAX_RANGE;
-    }
+) -> Result<bytes::Bytes, ReadFault> {
+    let range = spool.range(body, offset, RANGE).await?;
+    let short = range.len() < RANGE && offset + (range.len() as u64) < body.size;
+    if short { Err(ReadFault::Damaged(body.id)) } else { Ok(range) }
 }
-
-/// The most a store gives at once; no line is longer (reception refuses them).
-const MAX_RANGE: usize = 1024 * 1024;
 
 fn transaction<'a>(parcel: &Parcel<'a>) -> Transaction<'a> {
     let mut transaction = Transaction::of(parcel.envelope, parcel.recipients);

@@ -42,24 +42,22 @@ pub fn pieces<'a, I>(chunks: I, changes: Changes) -> Pieces<'a, I::IntoIter>
 where
     I: IntoIterator<Item = &'a [u8]>,
 {
-    Pieces {
-        chunks: chunks.into_iter(),
-        rest: &[],
-        changes,
-        line: 0,
-        stuffed: false,
-        in_line: false,
-        folding: false,
-        ending: Ending::Content,
-    }
+    part(chunks, changes, Place::default(), true)
 }
 
-/// The iterator of [`pieces`].
-#[derive(Debug, Clone)]
-pub struct Pieces<'a, I> {
-    chunks: I,
-    rest: &'a [u8],
-    changes: Changes,
+/// The pieces of one part of content that comes in several. `from` is where the part before it ended
+/// ([`Pieces::place`]); the `last` part brings the final dot. Parts may be cut anywhere.
+pub fn part<'a, I>(chunks: I, changes: Changes, from: Place, last: bool) -> Pieces<'a, I::IntoIter>
+where
+    I: IntoIterator<Item = &'a [u8]>,
+{
+    let chunks = chunks.into_iter();
+    Pieces { chunks, rest: &[], changes, place: from, last, ending: Ending::Content }
+}
+
+/// Where in a line writing stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Place {
     /// Octets written of the line under way; counted only when folding.
     line: u64,
     /// The dot before the line under way is written.
@@ -68,6 +66,16 @@ pub struct Pieces<'a, I> {
     in_line: bool,
     /// A line was cut; the fold comes next.
     folding: bool,
+}
+
+/// The iterator of [`pieces`] and [`part`].
+#[derive(Debug, Clone)]
+pub struct Pieces<'a, I> {
+    chunks: I,
+    rest: &'a [u8],
+    changes: Changes,
+    place: Place,
+    last: bool,
     ending: Ending,
 }
 
@@ -86,8 +94,8 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Iterator for Pieces<'a, I> {
             if let Some(piece) = self.content() {
                 return Some(piece);
             }
-            self.ending = Ending::Dot;
-            if self.in_line {
+            self.ending = if self.last { Ending::Dot } else { Ending::Over };
+            if self.last && self.place.in_line {
                 return Some(CRLF);
             }
         }
@@ -96,20 +104,26 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Iterator for Pieces<'a, I> {
 }
 
 impl<'a, I: Iterator<Item = &'a [u8]>> Pieces<'a, I> {
+    /// Where the part after this one goes on, once all pieces of this one are taken.
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        self.place
+    }
+
     fn content(&mut self) -> Option<&'a [u8]> {
         loop {
             while self.rest.is_empty() {
                 self.rest = self.chunks.next()?;
             }
-            if std::mem::take(&mut self.folding) {
-                self.line = 1;
+            if std::mem::take(&mut self.place.folding) {
+                self.place.line = 1;
                 return Some(FOLD);
             }
-            let at_dot = self.changes.stuff && !self.in_line && self.rest[0] == b'.';
-            if at_dot && !std::mem::replace(&mut self.stuffed, true) {
+            let at_dot = self.changes.stuff && !self.place.in_line && self.rest[0] == b'.';
+            if at_dot && !std::mem::replace(&mut self.place.stuffed, true) {
                 return Some(DOT);
             }
-            self.stuffed = false;
+            self.place.stuffed = false;
             let length = if self.changes.fold { self.fold_run() } else { self.plain_run() };
             if length > 0 {
                 return Some(self.cut(length));
@@ -120,7 +134,7 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Pieces<'a, I> {
     fn cut(&mut self, length: usize) -> &'a [u8] {
         let (piece, rest) = self.rest.split_at(length);
         self.rest = rest;
-        self.in_line = !piece.ends_with(b"\n");
+        self.place.in_line = !piece.ends_with(b"\n");
         piece
     }
 
@@ -135,18 +149,21 @@ impl<'a, I: Iterator<Item = &'a [u8]>> Pieces<'a, I> {
 
     /// Up to the end of the line, or as much of it as still fits: nothing, when a chunk ended with a full line.
     fn fold_run(&mut self) -> usize {
-        let (end, ends) = match memchr(b'\n', self.rest) {
+        let left = MAX_LINE.saturating_sub(self.place.line);
+        let room = usize::try_from(left).unwrap_or(usize::MAX);
+        // A line end further away than this changes nothing, and a long line is looked at once only.
+        let near = &self.rest[..self.rest.len().min(room.saturating_add(CRLF.len()))];
+        let (end, ends) = match memchr(b'\n', near) {
             Some(lf) => (lf + 1, true),
-            None => (self.rest.len(), false),
+            None => (near.len(), false),
         };
         let text = end - usize::from(ends);
         let text = text - usize::from(text > 0 && self.rest[text - 1] == b'\r');
-        let room = usize::try_from(MAX_LINE.saturating_sub(self.line)).unwrap_or(usize::MAX);
         if text <= room {
-            self.line = if ends { 0 } else { self.line + text as u64 };
+            self.place.line = if ends { 0 } else { self.place.line + text as u64 };
             return end;
         }
-        self.folding = true;
+        self.place.folding = true;
         char_boundary(self.rest, room)
     }
 }
@@ -211,6 +228,26 @@ mod tests {
         assert_eq!(wire(&[line.as_bytes()], FOLD_ONLY), expected);
     }
 
+    /// Searching for the end of the line at every cut would take minutes.
+    #[test]
+    fn a_very_long_line_is_looked_at_once() {
+        let line = vec![b'x'; 64 << 20];
+        let folds = pieces([&line[..]], FOLD_ONLY).filter(|piece| *piece == FOLD).count();
+        assert_eq!(folds, (line.len() - 998).div_ceil(997));
+    }
+
+    /// The pieces of content that comes in parts, as one string.
+    fn in_parts(parts: &[&[u8]], changes: Changes) -> String {
+        let (mut place, mut wire) = (Place::default(), Vec::new());
+        for (number, octets) in parts.iter().enumerate() {
+            let last = number + 1 == parts.len();
+            let mut pieces = part([*octets], changes, place, last);
+            wire.extend(pieces.by_ref().collect::<Vec<_>>().concat());
+            place = pieces.place();
+        }
+        String::from_utf8(wire).expect("test content is UTF-8")
+    }
+
     proptest! {
         /// However it is cut into chunks: no line is over the limit, and unstuffed and unfolded it is what it was.
         #[test]
@@ -236,6 +273,7 @@ mod tests {
             scan.feed(&content);
             let changes = Changes::needed(&scan.facts(), true);
             let sent = wire(&chunks, changes);
+            prop_assert_eq!(&in_parts(&chunks, changes), &sent);
             prop_assert!(sent.ends_with(".\r\n"));
             let body = &sent[..sent.len() - 3];
             prop_assert!(body.split("\r\n").all(|line| line.len() <= 999));

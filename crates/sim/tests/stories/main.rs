@@ -4,6 +4,7 @@ mod connections;
 mod dead;
 mod delivery;
 mod greeting;
+mod lines;
 mod mx;
 mod notices;
 mod operator;
