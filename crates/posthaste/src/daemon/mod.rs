@@ -4,17 +4,19 @@
 //! port in use is told at once), the operators' interface, recovery, and only then is mail accepted. Not here: what the agents do.
 
 mod desk;
+mod doors;
 mod machine;
 mod reload;
 mod store;
 
-use crate::config::{AdminAddress, Loaded, Lowered};
+use crate::config::{AdminAddress, Config, Loaded, Lowered};
 use anyhow::{Context as _, Result};
+use doors::Doors;
 use posthaste_admin::{Admin, Desk, http};
 use posthaste_delivery::Courier;
 use posthaste_dispatch::Dispatch;
 use posthaste_dns::Resolver;
-use posthaste_io::{Journal, Listener, World};
+use posthaste_io::{Journal, World};
 use posthaste_io_tokio::FileJournal;
 use posthaste_mail::Timestamp;
 use posthaste_queue::Scheduler;
@@ -28,8 +30,6 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
-/// Connections that may wait to be accepted.
-const BACKLOG: u32 = 1024;
 /// How long sessions and attempts under way may take to end at a stop; 10 s in all are promised.
 const STOP_GRACE: Duration = Duration::from_secs(7);
 /// The store has failed: start again from the disk (EX_IOERR of sysexits).
@@ -42,7 +42,12 @@ pub(crate) struct Daemon {
     spool: Arc<dyn Spool>,
     dispatch: Dispatch,
     reception: Reception,
+    /// The settings in force.
     lowered: Arc<Mutex<Arc<Lowered>>>,
+    /// The configuration of the start: some of it holds until the process ends.
+    started_with: Arc<Config>,
+    /// Where mail is accepted now. Held throughout the start and a reload: one at a time.
+    doors: Arc<tokio::sync::Mutex<Doors>>,
     /// The file the settings came from, and whether it may scale the clock.
     file: Option<PathBuf>,
     allow_clock_scale: bool,
@@ -67,8 +72,9 @@ pub(crate) async fn run(loaded: Loaded, allow_clock_scale: bool) -> Result<ExitC
     let journal = FileJournal::open(&loaded.config.log.events, spool.last_commit())?;
     let journal = Arc::new(journal);
     let world = posthaste_io_tokio::world(Arc::clone(&journal) as Arc<dyn Journal>);
-    let daemon = wire(world, spool, lowered, loaded.file.clone(), allow_clock_scale);
-    let sockets = daemon.bind().await?;
+    let daemon = wire(world, spool, lowered, &loaded, allow_clock_scale);
+    let mut doors = daemon.doors.lock().await;
+    let sockets = doors::bind(&daemon.world, &daemon.settings().reception.listeners).await?;
     daemon.open_desk(&loaded).await?;
     let found = daemon.dispatch.recover().await?;
     tracing::info!(
@@ -79,7 +85,9 @@ pub(crate) async fn run(loaded: Loaded, allow_clock_scale: bool) -> Result<ExitC
         "the spool is read"
     );
     daemon.state.recovered.store(true, Ordering::SeqCst);
-    daemon.accept(sockets);
+    doors.open(&daemon.reception, sockets);
+    drop(doors);
+    daemon.state.listening.store(true, Ordering::SeqCst);
     let code = daemon.wait().await?;
     daemon.end(&journal).await;
     Ok(code)
@@ -89,7 +97,7 @@ fn wire(
     world: World,
     spool: Arc<dyn Spool>,
     lowered: Arc<Lowered>,
-    file: Option<PathBuf>,
+    loaded: &Loaded,
     allow_clock_scale: bool,
 ) -> Daemon {
     let resolver = Arc::new(Resolver::new(world.clone(), lowered.dns.clone()));
@@ -115,7 +123,9 @@ fn wire(
         dispatch,
         reception,
         lowered: Arc::new(Mutex::new(lowered)),
-        file,
+        started_with: Arc::new(loaded.config.clone()),
+        doors: Arc::default(),
+        file: loaded.file.clone(),
         allow_clock_scale,
         state: Arc::new(state),
     }
@@ -129,26 +139,6 @@ impl Daemon {
 
     fn hostname(&self) -> String {
         self.settings().reception.hostname.clone()
-    }
-
-    async fn bind(&self) -> Result<Vec<(String, Box<dyn Listener>)>> {
-        let mut bound = Vec::new();
-        for listener in &self.settings().reception.listeners {
-            let socket = self.world.net.listen(listener.address, BACKLOG).await;
-            let socket =
-                socket.with_context(|| format!("cannot listen on {}", listener.address))?;
-            tracing::info!(listener = listener.name, address = %socket.local(), "listening");
-            bound.push((listener.name.clone(), socket));
-        }
-        Ok(bound)
-    }
-
-    fn accept(&self, sockets: Vec<(String, Box<dyn Listener>)>) {
-        for (name, socket) in sockets {
-            let reception = self.reception.clone();
-            tokio::spawn(async move { reception.serve(socket, &name).await });
-        }
-        self.state.listening.store(true, Ordering::SeqCst);
     }
 
     async fn open_desk(&self, loaded: &Loaded) -> Result<()> {
@@ -186,10 +176,8 @@ impl Daemon {
                 () = self.state.stop.notified() => return Ok(ExitCode::SUCCESS),
                 _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
                 _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
-                _ = hang_up.recv() => match reload::reload(self).await {
-                    Ok(_) => tracing::info!("settings reread"),
-                    Err(fault) => tracing::error!("the old settings hold: {fault}"),
-                },
+                // What came of it is in the log.
+                _ = hang_up.recv() => drop(reload::reload(self).await),
             }
         }
     }

@@ -1,15 +1,32 @@
-//! Rereading the settings while mail flows. A file that is wrong changes nothing.
+//! Rereading the settings while mail flows. A file that is wrong, or an address that cannot be had, changes nothing.
 
-use super::{Daemon, machine};
-use crate::config::{self, Lowered};
+use super::{Daemon, doors, machine};
+use crate::config::{self, Config, Lowered};
 use posthaste_admin::desk::{ReloadFault, Reloaded};
 use posthaste_dispatch::Reload;
 use posthaste_dns::Resolver;
 use std::sync::{Arc, PoisonError};
 
-/// Rereads the file the daemon was started with.
+/// Rereads the file the daemon was started with, and says in the log what came of it.
 pub(super) async fn reload(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
+    let daemon = daemon.clone();
+    // A task of its own: who asked may go away, and half a reload must not be left.
+    let done = tokio::spawn(async move { reread(&daemon).await }).await;
+    let result = done.unwrap_or_else(|gone| Err(ReloadFault(gone.to_string())));
+    match &result {
+        Ok(reloaded) if reloaded.after_restart.is_empty() => tracing::info!("settings reread"),
+        Ok(reloaded) => {
+            let later = reloaded.after_restart.join(", ");
+            tracing::warn!(after_restart = later, "settings reread; some hold after a restart only");
+        }
+        Err(fault) => tracing::error!("the old settings hold: {fault}"),
+    }
+    result
+}
+
+async fn reread(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
     let (file, scale) = (daemon.file.clone(), daemon.allow_clock_scale);
+    let mut doors = daemon.doors.lock().await;
     let read = tokio::task::spawn_blocking(move || config::load(file.as_deref(), scale));
     let loaded = match read.await {
         Ok(Ok(loaded)) => loaded,
@@ -17,9 +34,30 @@ pub(super) async fn reload(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
         Err(gone) => return Err(ReloadFault(gone.to_string())),
     };
     let fresh = Arc::new(loaded.config.lower(&machine::look()));
+    let listeners = &fresh.reception.listeners;
+    let (beside, after) = doors.missing(listeners);
+    let bound = doors::bind(&daemon.world, &beside).await;
+    let bound = bound.map_err(|error| ReloadFault(format!("{error:#}")))?;
+    take(daemon, &fresh);
+    doors.open(&daemon.reception, bound);
+    doors.close_others(listeners).await;
+    let mut after_restart = after_restart(&daemon.started_with, &loaded.config);
+    match doors::bind(&daemon.world, &after).await {
+        Ok(bound) => doors.open(&daemon.reception, bound),
+        // Its port was ours a moment ago; the next reload tries again.
+        Err(error) => {
+            tracing::error!("{error:#}");
+            after_restart.push("listener".to_owned());
+        }
+    }
+    Ok(Reloaded { after_restart })
+}
+
+/// Gives every agent its new settings.
+fn take(daemon: &Daemon, fresh: &Arc<Lowered>) {
     let old = {
         let mut held = daemon.lowered.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *held, Arc::clone(&fresh))
+        std::mem::replace(&mut *held, Arc::clone(fresh))
     };
     let resolver = (old.dns != fresh.dns)
         .then(|| Arc::new(Resolver::new(daemon.world.clone(), fresh.dns.clone())));
@@ -31,17 +69,42 @@ pub(super) async fn reload(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
         resolver,
     });
     daemon.reception.reload(fresh.reception.clone());
-    Ok(Reloaded { after_restart: after_restart(&old, &fresh) })
 }
 
-/// Settings that are taken up by the next start only.
-fn after_restart(old: &Lowered, fresh: &Lowered) -> Vec<String> {
-    let mut later = Vec::new();
-    if old.reception.listeners != fresh.reception.listeners {
-        later.push("listener".to_owned());
+/// Settings that differ from those the process runs with until it ends, however often they are reread.
+fn after_restart(running: &Config, fresh: &Config) -> Vec<String> {
+    let differ = [
+        ("data", running.data != fresh.data),
+        ("admin", running.admin != fresh.admin),
+        ("log", running.log != fresh.log),
+    ];
+    differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn config(folder: &Path, text: &str) -> Config {
+        let file = folder.join("p.toml");
+        std::fs::write(&file, text).expect("the folder is ours");
+        config::load(Some(&file), false).unwrap_or_else(|e| panic!("{e}")).config
     }
-    if old.admin != fresh.admin {
-        later.push("admin".to_owned());
+
+    #[test]
+    fn what_holds_until_the_end_is_told_by_what_runs() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let running = config(folder.path(), "");
+        for (text, expected) in [
+            ("", &[][..]),
+            ("[[listener]]\naddress = \"127.0.0.1:1\"\n[limits]\nrecipients = 500", &[]),
+            ("[log]\nlevel = \"debug\"", &["log"]),
+            ("[admin]\naddress = \"off\"", &["admin"]),
+            // The control socket and the event log lie in it.
+            ("data = \"elsewhere\"", &["data", "admin", "log"]),
+        ] {
+            assert_eq!(after_restart(&running, &config(folder.path(), text)), expected, "{text}");
+        }
     }
-    later
 }
