@@ -3,14 +3,15 @@
 use crate::settle::change;
 use crate::{Dispatch, Inner, lock};
 use posthaste_mail::QueueId;
-use posthaste_queue::Changed;
+use posthaste_queue::{Changed, Life};
 use posthaste_spool::Settlement;
 use std::collections::BTreeSet;
 
 /// What to try now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Retry {
-    /// These messages.
+    /// These messages. One that is parked as poison goes on only when it is named by itself: it may have
+    /// brought the process down.
     Messages(Vec<QueueId>),
     /// All mail of a destination, and the destination itself if it is down.
     Destination {
@@ -32,7 +33,7 @@ impl Dispatch {
         match what {
             Retry::Messages(ids) => {
                 for &id in ids {
-                    let changed = inner.retry_message(id);
+                    let changed = inner.retry_message(id, ids.len() == 1);
                     count += inner.store_act(changed).await;
                 }
             }
@@ -55,7 +56,7 @@ impl Dispatch {
 
 impl Inner {
     /// Due now; and where it waits for the trial of a destination, that is due as well.
-    fn retry_message(&self, id: QueueId) -> Vec<Changed> {
+    fn retry_message(&self, id: QueueId, named: bool) -> Vec<Changed> {
         let now = self.world.wall();
         let mut scheduler = self.scheduler();
         let Some(view) = scheduler.message(now, id) else { return Vec::new() };
@@ -66,7 +67,12 @@ impl Inner {
             let none = scheduler.retry_destination(now, destination, 0);
             debug_assert!(none.is_empty(), "only the trial was asked for");
         }
-        scheduler.retry_message(now, id, None)
+        let mut changed = scheduler.retry_message(now, id, None);
+        let parked = view.recipients.iter().filter(|r| named && r.state.life == Life::Poison);
+        for recipient in parked {
+            changed.extend(scheduler.release(now, id, Some(recipient.number)));
+        }
+        changed
     }
 
     /// Stores new states in one commit; answers how many recipients. Handed to the store without a wait in

@@ -16,6 +16,7 @@ use posthaste_route::Route;
 use posthaste_spool::{LedgerEntry, LedgerKey, Started};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -147,7 +148,9 @@ impl Serving {
             Some(_) => {}
             None => match self.reach(&destination, &route, needs).await {
                 Ok(line) => self.line = Some(line),
-                Err(unreached) => return self.unreached(work, &in_hand, *unreached).await,
+                Err(Some(unreached)) => return self.unreached(work, &in_hand, *unreached).await,
+                // A stop: the message goes back untouched.
+                Err(None) => return Then::Stop,
             },
         }
         self.hand_over(work, &in_hand, &route, began).await
@@ -166,7 +169,7 @@ impl Serving {
         destination: &Destination,
         route: &Route,
         needs: Needs,
-    ) -> Result<Line, Box<Unreached>> {
+    ) -> Result<Line, Option<Box<Unreached>>> {
         let inner = Arc::clone(&self.inner);
         let hosts = TicketHosts::new(&inner, self.ticket);
         let target = Target {
@@ -176,7 +179,13 @@ impl Serving {
             route,
             needs,
         };
-        let reached = inner.courier.reach(&target, &hosts).await;
+        let reached = {
+            let reaching = pin!(inner.courier.reach(&target, &hosts));
+            match select(reaching, pin!(inner.closed())).await {
+                Either::Left((reached, _)) => reached,
+                Either::Right(((), _)) => return Err(None),
+            }
+        };
         self.hosts_down = hosts.take_down();
         match reached {
             Reached::Line(line) => {
@@ -188,7 +197,7 @@ impl Serving {
             }
             Reached::Nobody(unreached) => {
                 inner.counters.connection(false);
-                Err(unreached)
+                Err(Some(unreached))
             }
         }
     }
@@ -245,11 +254,15 @@ impl Serving {
         let limit = inner.courier.settings().attempt_limit;
         let left = limit.saturating_sub(inner.world.now() - began);
         let at = inner.world.wall();
-        let transfer = line.transfer(&parcel, settled);
-        let transfer = match posthaste_io::within(&*inner.world.clock, left, transfer).await {
-            Some(transfer) => transfer,
-            None => line.cut_off(&parcel, at),
+        let ended = {
+            let transfer = line.transfer(&parcel, settled);
+            let in_time = pin!(posthaste_io::within(&*inner.world.clock, left, transfer));
+            match select(in_time, pin!(inner.closed())).await {
+                Either::Left((in_time, _)) => in_time.ok_or(Fault::AttemptTooLong),
+                Either::Right(((), _)) => Err(Fault::Interrupted),
+            }
         };
+        let transfer = ended.unwrap_or_else(|fault| line.cut_off(&parcel, at, fault));
         if transfer.stale {
             return self.not_on_this_line();
         }
@@ -407,7 +420,8 @@ impl Serving {
     async fn hang_up(&mut self) {
         self.settled().await;
         if let Some(line) = self.line.take() {
-            line.quit().await;
+            // A stop does not wait for the answer to a good-bye.
+            select(pin!(line.quit()), pin!(self.inner.closed())).await;
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{Inner, destination, lock};
 use futures_util::future::select;
 use posthaste_evidence::Fault;
 use posthaste_mail::{QueueId, Timestamp};
-use posthaste_queue::life::TransitionKind;
+use posthaste_queue::life::{CRASHES_TO_POISON, TransitionKind};
 use posthaste_queue::{Changed, Forgotten};
 use posthaste_spool::{Content, LedgerKey, Settlement};
 use std::sync::Arc;
@@ -79,10 +79,12 @@ impl Inner {
     async fn expire(&self, changed: &[Changed]) {
         let Some(first) = changed.first() else { return };
         let now = self.world.wall();
+        let parked = changed.iter().any(|c| c.transition.state.crashes >= CRASHES_TO_POISON);
         let in_hand = match self.in_hand(first.message).await {
-            Ok(Some(in_hand)) => Some(in_hand),
-            // A content that cannot be read does not keep a message alive: its notice goes without.
-            Ok(None) | Err(_) => self.envelope_only(first.message).await,
+            Ok(Some(in_hand)) if !parked => Some(in_hand),
+            // A content that cannot be read, or may have brought the process down, does not keep a message
+            // alive: its notice goes without.
+            _ => self.envelope_only(first.message).await,
         };
         let Some(in_hand) = in_hand else {
             // It has ended, or the store has quarantined and listed it.

@@ -43,7 +43,8 @@ use posthaste_spool::{Spool, Tenure};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
 
 /// The agent. Clones share everything.
 #[derive(Clone)]
@@ -90,6 +91,8 @@ pub(crate) struct Inner {
     /// The first commit that the store announced in this life.
     pub(crate) first_commit: AtomicU64,
     pub(crate) running: AtomicBool,
+    /// The time of a stop is nearly over.
+    closing: watch::Sender<bool>,
     pub(crate) counters: Counters,
     /// Told when the store fails for good: the process must end.
     pub(crate) fatal: Notify,
@@ -124,6 +127,7 @@ impl Dispatch {
             next_connection: AtomicU64::new(tenure.epoch << 32),
             first_commit: AtomicU64::new(u64::MAX),
             running: AtomicBool::new(false),
+            closing: watch::Sender::new(false),
             counters: Counters::default(),
             fatal: Notify::new(),
         });
@@ -165,9 +169,10 @@ impl Dispatch {
         self.inner.counters.read()
     }
 
-    /// Begins no new work and waits until what is under way has ended, at most `grace`. What has not ended
-    /// then is in doubt, and known as such at the next start.
-    pub async fn stop(&self, grace: std::time::Duration) {
+    /// Begins no new work and waits until what is under way has ended, at most `grace`. Transactions that have
+    /// not ended shortly before that are cut off and settled as what they are, in doubt after their final dot:
+    /// an orderly stop is no crash, and leaves nothing for the next start to wonder about.
+    pub async fn stop(&self, grace: Duration) {
         let inner = &self.inner;
         inner.scheduler().stop();
         inner.running.store(false, Ordering::SeqCst);
@@ -175,15 +180,29 @@ impl Dispatch {
         for line in waiting {
             line.notify_one();
         }
-        let until = inner.world.now() + grace;
-        while inner.scheduler().connections() > 0 && inner.world.now() < until {
-            posthaste_io::sleep(&*inner.world.clock, settings::STOP_POLL).await;
-        }
+        let end = inner.world.now() + grace;
+        inner.wait_for_connections(grace.saturating_sub(settings::STOP_SETTLES)).await;
+        inner.closing.send_replace(true);
+        inner.wait_for_connections(end - inner.world.now()).await;
         inner.alarm.notify_one();
     }
 }
 
 impl Inner {
+    async fn wait_for_connections(&self, limit: Duration) {
+        let until = self.world.now() + limit;
+        while self.scheduler().connections() > 0 && self.world.now() < until {
+            posthaste_io::sleep(&*self.world.clock, settings::STOP_POLL).await;
+        }
+    }
+
+    /// Ready when the time of a stop is nearly over: nothing more is waited for.
+    pub(crate) async fn closed(&self) {
+        let mut closing = self.closing.subscribe();
+        // The sender lives as long as we do.
+        let _ = closing.wait_for(|closing| *closing).await;
+    }
+
     pub(crate) fn scheduler(&self) -> MutexGuard<'_, Scheduler> {
         lock(&self.scheduler)
     }

@@ -8,6 +8,9 @@ pub(crate) const STOP_POLL: Duration = Duration::from_millis(20);
 /// How long just accepted content stays in memory when it is not tried.
 pub(crate) const FRESH_FOR: Duration = Duration::from_secs(60);
 
+/// Of the time that a stop may take, what is kept for settling what is cut off.
+pub(crate) const STOP_SETTLES: Duration = Duration::from_secs(2);
+
 /// How mail is moved out. One `Arc` of it is taken per connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {

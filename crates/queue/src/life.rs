@@ -141,11 +141,11 @@ pub fn expires(received: Timestamp, expire_after: Duration) -> Timestamp {
     received.plus(expire_after)
 }
 
-/// The recipient's time is over: it is live, and not parked as poison, which waits for the operator
-/// (composing its notice could bring the process down again).
+/// The recipient's time is over: it is live, in whatever state. Whoever makes the notice of one that was parked
+/// as poison leaves its content alone.
 #[must_use]
 pub fn expired(now: Timestamp, state: &RecipientState, expires: Timestamp) -> bool {
-    now >= expires && matches!(state.life, Life::Queued | Life::Held)
+    now >= expires && state.life.is_live()
 }
 
 /// The end of a recipient whose time is over.
@@ -276,7 +276,7 @@ mod tests {
         for (life, held, released, retried, removed, expires) in [
             (Life::Queued, true, false, true, true, true),
             (Life::Held, false, true, false, true, true),
-            (Life::Poison, false, true, false, true, false),
+            (Life::Poison, false, true, false, true, true),
             (Life::Delivered, false, false, false, false, false),
             (Life::Failed, false, false, false, false, false),
             (Life::Expired, false, false, false, false, false),

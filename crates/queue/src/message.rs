@@ -103,7 +103,7 @@ impl Message {
             group.live += 1;
             group.held += u32::from(recipient.life != Life::Queued);
             if recipient.mark == Mark::Waiting {
-                group.can_expire |= recipient.life != Life::Poison;
+                group.can_expire = true;
                 if recipient.life == Life::Queued {
                     let due = recipient.due(self.received);
                     group.due = Some(group.due.map_or(due, |d| d.min(due)));

@@ -14,7 +14,7 @@ impl Scheduler {
     /// acts of the operator (on any messages) that waited for the end of an attempt which then was not made.
     /// Ask until `None`.
     ///
-    /// Held recipients expire too; those parked as poison wait for the operator.
+    /// Held recipients expire too, and those parked as poison.
     pub fn expired(&mut self, now: Timestamp) -> Option<Vec<Changed>> {
         if !self.outbox.is_empty() {
             return Some(self.outbox.drain(..).collect());
