@@ -27,8 +27,6 @@ pub(crate) struct Queue {
     pub(crate) jobs: Vec<Job>,
     /// How many of them are messages.
     pub(crate) accepts: usize,
-    /// How many of them somebody waits for.
-    pub(crate) awaited: usize,
     /// Nothing more is taken in; what is here is still done.
     pub(crate) closing: bool,
     /// The process is over: nothing is done.
@@ -83,13 +81,12 @@ impl Inbox {
             return;
         }
         let accept = matches!(&job, Job::Commit { request: Request::Accept(_), .. });
-        let awaited = !matches!(&job, Job::Commit { reply: Reply::Nobody, .. });
         queue.closing |= matches!(&job, Job::Close(_));
         queue.accepts += usize::from(accept);
-        queue.awaited += usize::from(awaited);
         queue.jobs.push(job);
-        // The first one that is waited for starts a clock; after it only messages wake the log.
-        let wakes = accept || queue.closing || (awaited && queue.awaited == 1);
+        // The first job starts a clock, also one that nobody waits for: a transaction that is not written down is
+        // not known after a crash. After it only messages wake the log.
+        let wakes = accept || queue.closing || queue.jobs.len() == 1;
         drop(queue);
         if wakes {
             self.ring();
@@ -104,7 +101,7 @@ impl Inbox {
     /// Takes all that waits.
     pub(crate) fn take(&self) -> Vec<Job> {
         let mut queue = self.queue.lock();
-        (queue.accepts, queue.awaited) = (0, 0);
+        queue.accepts = 0;
         std::mem::take(&mut queue.jobs)
     }
 
@@ -112,7 +109,7 @@ impl Inbox {
     pub(crate) fn halt(&self) {
         let mut queue = self.queue.lock();
         queue.halted = true;
-        (queue.accepts, queue.awaited) = (0, 0);
+        queue.accepts = 0;
         let jobs = std::mem::take(&mut queue.jobs);
         drop(queue);
         drop(jobs);

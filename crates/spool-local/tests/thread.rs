@@ -7,6 +7,7 @@ use posthaste_spool::conformance::block_on;
 use posthaste_spool::{Spool, testing};
 use posthaste_spool_local::{INBOX_OCTETS, LocalSpool, Log};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use support::{accept, content, deliver, listed, settings};
 
 #[test]
@@ -73,4 +74,25 @@ fn what_does_not_fit_the_inbox_waits_and_is_accepted() {
     }
     assert_eq!(spool.health().messages, count as u64);
     block_on(spool.close());
+}
+
+#[test]
+fn a_transaction_is_written_down_though_nothing_else_happens() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = RealDisk::open(&folder.path().join("spool")).expect("a disk");
+    let (log, _) = Log::open(disk.clone(), settings()).expect("opens");
+    let spool = LocalSpool::on_thread(log).expect("a thread");
+    let id = accept(&spool, 2000).expect("accepted").envelope.id;
+    // The log rests.
+    std::thread::sleep(Duration::from_millis(50));
+    let commits = spool.health().commits;
+    spool.started(support::started(id));
+    // A slow machine may take its time over it; without a clock it would wait for ever.
+    let until = Instant::now() + Duration::from_secs(5);
+    while spool.health().commits == commits && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    spool.halt();
+    let (again, _) = support::open(disk, settings());
+    assert_eq!(support::in_hand(&again, id), [0]);
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use posthaste_io_sim::{Sim, SimDisk};
+use posthaste_io_sim::{Cut, Sim, SimDisk};
 use posthaste_mail::QueueId;
 use posthaste_spool::{Spool, testing};
 use posthaste_spool_local::{LocalSpool, Log, Timing};
@@ -51,4 +51,30 @@ fn the_same_seed_writes_the_same_octets() {
     let (commits, digest) = run(1);
     assert!(commits <= 10, "100 messages in small segments share commits: {commits}");
     assert_eq!(run(1), (commits, digest));
+}
+
+#[test]
+fn a_transaction_is_written_down_though_nothing_else_happens() {
+    let sim = Sim::new(3);
+    let host = sim.host("mail", &["192.0.2.1".parse().expect("an address")]);
+    let world = host.world();
+    let disk = SimDisk::new();
+    let (log, _) = Log::open(disk.clone(), settings()).expect("opens");
+    let (spool, task) = LocalSpool::on_world(log, &world, Timing::default());
+    let spool = Arc::new(spool);
+    drop(world.spawn.spawn("log", task));
+    let store = Arc::clone(&spool);
+    let message = sim.block_on(&host, async move {
+        let mail = testing::mail(store.mint(world.wall()), 1, 3000);
+        let id = mail.envelope.id;
+        store.accept(mail).await.expect("accepted");
+        posthaste_io::sleep(&*world.clock, Duration::from_millis(50)).await;
+        store.started(support::started(id));
+        posthaste_io::sleep(&*world.clock, Duration::from_millis(20)).await;
+        id
+    });
+    spool.halt();
+    drop(spool);
+    let (spool, _) = support::open(disk.power_cut(Cut::Lost), settings());
+    assert_eq!(support::in_hand(&spool, message), [0]);
 }

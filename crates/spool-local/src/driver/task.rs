@@ -43,17 +43,17 @@ async fn run<D: Disk>(mut pump: Pump<D>, inbox: Arc<Inbox>, clock: Arc<dyn Clock
     let mut company = Company::default();
     let mut more = true;
     loop {
-        let (accepts, awaited, closing, over) = {
+        let (accepts, waits, closing, over) = {
             let queue = inbox.lock();
             let over = queue.halted || (queue.closing && queue.jobs.is_empty());
-            (queue.accepts, queue.awaited, queue.closing, over)
+            (queue.accepts, !queue.jobs.is_empty(), queue.closing, over)
         };
         if over {
             return;
         }
         if accepts > 0 || closing {
             gather(&inbox, &*clock, company.expected()).await;
-        } else if awaited > 0 {
+        } else if waits {
             ride(&inbox, &*clock).await;
         } else if more {
             more = pump.tidy(true);

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 /// The longest a message waits for company (design: spool rule 7).
 pub(super) const GATHER: Duration = Duration::from_micros(400);
-/// The longest a settlement waits for a message to ride with.
+/// The longest a settlement, or the beginning of a transaction, waits for a message to ride with.
 pub(super) const RIDE: Duration = Duration::from_millis(5);
 
 impl<D: Disk + 'static> LocalSpool<D> {
@@ -69,7 +69,7 @@ fn wait<D: Disk>(inbox: &Inbox, company: &Company, more: &mut bool, pump: &mut P
             gather(&mut queue, inbox, company);
             return !queue.halted && (!queue.closing || !queue.jobs.is_empty());
         }
-        if queue.awaited > 0 {
+        if !queue.jobs.is_empty() {
             ride(&mut queue, inbox);
             return !queue.halted;
         }

@@ -8,7 +8,7 @@ use posthaste_queue::RecipientState;
 use posthaste_queue::life::Life;
 use posthaste_spool::conformance::block_on;
 use posthaste_spool::testing::{self, NOON};
-use posthaste_spool::{Change, Content, NewMail, Refused, Settlement, Spool};
+use posthaste_spool::{Change, Content, NewMail, Refused, Settlement, Spool, Started};
 use posthaste_spool_local::{LocalSpool, Log, Report, Settings};
 
 /// Small segments, as the design wants them in tests.
@@ -65,4 +65,14 @@ pub(crate) fn content(spool: &dyn Spool, id: QueueId) -> Option<Vec<u8>> {
 pub(crate) fn listed(spool: &dyn Spool) -> Vec<QueueId> {
     let page = block_on(spool.live(QueueId::MIN, 100_000)).expect("readable");
     page.items.into_iter().map(|live| live.envelope.id).collect()
+}
+
+/// The first recipient of a message is in a transaction.
+pub(crate) fn started(message: QueueId) -> Started {
+    Started { message, recipients: vec![0], peer: None }
+}
+
+/// Its recipients that were in a transaction when the store was opened.
+pub(crate) fn in_hand(spool: &dyn Spool, message: QueueId) -> Vec<u32> {
+    block_on(spool.find(message)).expect("readable").expect("live").in_hand
 }
