@@ -24,6 +24,9 @@ fn main() {
     let folder = PathBuf::from(arguments.next().expect("a folder is given"));
     let mut number = |default| arguments.next().map_or(default, |n| n.parse().expect("a number"));
     let (accepts, octets, sessions) = (number(200_000), number(10_240), number(50));
+    if accepts == 0 {
+        return measure_open(&folder);
+    }
     flow("accepts", &folder, accepts, octets, sessions, false);
     measure_open(&folder);
     settle(&folder, sessions);
@@ -136,16 +139,25 @@ fn report(what: &str, count: usize, took: Duration, cpu: Cpu, slowest: Duration,
     );
 }
 
+/// Resident memory of this process, octets.
+fn resident() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").expect("proc is mounted");
+    let pages: usize = pages.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("pages");
+    pages * 4096
+}
+
 fn measure_open(folder: &Path) {
+    let before = resident();
     let clock = Instant::now();
     let disk = RealDisk::open(folder).expect("the folder can be used");
     let (log, report) = Log::open(disk, Settings::default()).expect("the store can be opened");
     println!(
-        "open: {} messages in {} segments ({} read group by group) in {:?}",
+        "open: {} messages in {} segments ({} read group by group) in {:?}, {} octets of memory each",
         report.messages,
         report.segments,
         report.scanned,
-        clock.elapsed()
+        clock.elapsed(),
+        resident().saturating_sub(before) as u64 / report.messages.max(1),
     );
     drop(log);
 }

@@ -142,7 +142,10 @@ impl<D: Disk> Log<D> {
                 let named = complete.and_then(|()| preparing.name(&*self.shared.disk.lock()));
                 self.pool.push(named.map_err(|e| failed(&e))?);
             }
-            Err(error) if is_full(&error) => preparing.abandon(&*self.shared.disk.lock()),
+            Err(error) if is_full(&error) => {
+                preparing.abandon(&*self.shared.disk.lock());
+                return Ok(false);
+            }
             Err(error) => return Err(failed(&error)),
         }
         Ok(self.preparing.is_some() || self.pool.len() < self.settings.spares)

@@ -376,6 +376,8 @@ impl<D: Disk> Log<D> {
         let live: Vec<QueueId> =
             index.in_hand.keys().filter(|id| index.messages.contains_key(id)).copied().collect();
         index.in_hand.retain(|id, _| live.binary_search(id).is_ok());
+        // Built in one go its nodes are full; grown in order of id they are half empty.
+        index.messages = std::mem::take(&mut index.messages).into_iter().collect();
         index.was_in_hand = index.in_hand.clone();
         // The connections of the last run have ended with it.
         index.connections.clear();

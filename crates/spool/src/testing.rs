@@ -156,10 +156,10 @@ pub fn transaction(at: Timestamp) -> Vec<Observation> {
         effect: Effect::None,
     };
     vec![
-        step(0, Stage::Mail, Subject::Here, 250),
+        step(0, Stage::Mail, Subject::Peer, 250),
         step(30, Stage::Rcpt, Subject::Recipient(0), 250),
-        step(60, Stage::Data, Subject::Here, 354),
-        step(90, Stage::Eod, Subject::Here, 250),
+        step(60, Stage::Data, Subject::Peer, 354),
+        step(90, Stage::Eod, Subject::Peer, 250),
     ]
 }
 
@@ -237,6 +237,7 @@ pub fn every_observation() -> Vec<Observation> {
         question(),
         Subject::Host { name: "x".into(), address: None },
         Subject::Recipient(3),
+        Subject::Peer,
     ];
     let stages = Stage::NAMES.iter().map(|(stage, _)| *stage).cycle();
     let both = seen.into_iter().cycle().zip(subjects.into_iter().cycle());

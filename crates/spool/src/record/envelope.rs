@@ -40,6 +40,7 @@ const LONGEST_LINE: u32 = 5;
 const DOTTED: u32 = 6;
 const CRC: u32 = 7;
 const EIGHT_BIT_HEADER: u32 = 8;
+const SIGNED: u32 = 9;
 
 impl Record for Envelope {
     fn write(&self, w: &mut Writer) {
@@ -162,6 +163,7 @@ fn write_facts(w: &mut Writer, facts: &ContentFacts) {
     w.flag(EIGHT_BIT_HEADER, facts.eight_bit_header);
     w.number(LONGEST_LINE, facts.longest_line);
     w.flag(DOTTED, facts.dotted);
+    w.flag(SIGNED, facts.signed);
     w.number(CRC, u64::from(facts.crc));
 }
 
@@ -176,6 +178,7 @@ fn read_facts(fields: Fields<'_>) -> Result<ContentFacts, Damaged> {
             EIGHT_BIT_HEADER => facts.eight_bit_header = value.flag()?,
             LONGEST_LINE => facts.longest_line = value.number()?,
             DOTTED => facts.dotted = value.flag()?,
+            SIGNED => facts.signed = value.flag()?,
             CRC => facts.crc = value.small()?,
             _ => {}
         }

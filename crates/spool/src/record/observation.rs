@@ -69,6 +69,7 @@ fn write_subject(w: &mut Writer, subject: &Subject) {
             w.number(SUBJECT, 4);
             w.number(RECIPIENT, u64::from(*number));
         }
+        Subject::Peer => w.number(SUBJECT, 5),
     }
 }
 
@@ -191,6 +192,7 @@ impl Parts {
             },
             3 => Subject::Host { name: self.name, address: self.address },
             4 => Subject::Recipient(self.recipient),
+            5 => Subject::Peer,
             _ => return Err(Damaged("an unknown subject")),
         };
         let seen = match self.seen {

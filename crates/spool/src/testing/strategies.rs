@@ -163,7 +163,7 @@ fn recipient() -> impl Strategy<Value = Recipient> {
 }
 
 fn facts() -> impl Strategy<Value = ContentFacts> {
-    (any::<[u64; 3]>(), any::<[bool; 3]>(), any::<[u32; 2]>()).prop_map(|(n, b, m)| ContentFacts {
+    (any::<[u64; 3]>(), any::<[bool; 4]>(), any::<[u32; 2]>()).prop_map(|(n, b, m)| ContentFacts {
         size: n[0],
         header_end: n[1],
         received: m[0],
@@ -171,6 +171,7 @@ fn facts() -> impl Strategy<Value = ContentFacts> {
         eight_bit_header: b[2],
         longest_line: n[2],
         dotted: b[1],
+        signed: b[3],
         crc: m[1],
     })
 }
