@@ -5,9 +5,11 @@
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use posthaste_dns::{Agreement, Lookup, Resolver};
-use posthaste_evidence::{Effect, Fault, Observation, RecordType, Seen, Stage, Subject};
+use posthaste_evidence::{
+    Answer, AnswerKind, Effect, Fault, Observation, RecordType, Seen, Stage, Subject, Transport,
+};
 use posthaste_io::{Task, World};
-use posthaste_mail::Host;
+use posthaste_mail::{Host, Timestamp};
 use posthaste_route::{Hop, Ourselves, Plan, Planned, Question, Route, Step};
 use std::time::Duration;
 
@@ -88,29 +90,56 @@ fn ask(resolver: &Resolver, question: Question) -> Task<'_, (Question, Lookup)> 
 fn finish(world: &World, planned: Planned, mut observations: Vec<Observation>) -> Found {
     let now = world.wall();
     observations.extend(planned.noted.into_iter().map(|n| n.observed(now)));
+    observations.truncate(MAX_OBSERVATIONS - 1);
     if let Err(fault) = &planned.hops {
         let decided = observations.iter().rposition(|o| is_of(o, fault));
+        if let (None, Fault::DnsFailed { name, kind, answer }) = (decided, fault) {
+            observations.push(verdict(now, name, *kind, *answer));
+        }
         if let Some(decisive) = decided.or(observations.len().checked_sub(1)) {
             observations[decisive].effect = Effect::Blocking;
         }
     }
-    observations.truncate(MAX_OBSERVATIONS);
     Found { hops: planned.hops, observations }
 }
 
 /// The answer that a fault of DNS is about.
 fn is_of(observation: &Observation, fault: &Fault) -> bool {
     match (&observation.subject, fault) {
-        (Subject::Question { name, kind, .. }, Fault::DnsFailed { name: n, kind: k, .. }) => {
-            name == n && kind == k
+        (Subject::Question { name, kind, .. }, Fault::DnsFailed { name: n, kind: k, answer }) => {
+            let said = match &observation.seen {
+                Seen::Answer(seen) => seen.kind == *answer,
+                // Who did not answer is told apart from who answered well and led nowhere.
+                _ => *answer == AnswerKind::Timeout,
+            };
+            name == n && kind == k && said
         }
         _ => false,
     }
 }
 
+/// What the answers come to together, when no single one says it: a chain of aliases that does not end.
+fn verdict(at: Timestamp, name: &str, kind: RecordType, answer: AnswerKind) -> Observation {
+    Observation {
+        at,
+        took: Duration::ZERO,
+        stage: stage_of(kind),
+        subject: Subject::Question { server: None, name: name.to_owned(), kind },
+        seen: Seen::Answer(Answer::empty(answer, Transport::Cache)),
+        effect: Effect::Blocking,
+    }
+}
+
+const fn stage_of(kind: RecordType) -> Stage {
+    match kind {
+        RecordType::Mx => Stage::DnsMx,
+        _ => Stage::DnsAddr,
+    }
+}
+
 /// A question that was not waited for: without consequence for this attempt, but worth knowing.
-fn unanswered(question: &Question, at: posthaste_mail::Timestamp, after: Duration) -> Observation {
-    let stage = if question.kind == RecordType::Mx { Stage::DnsMx } else { Stage::DnsAddr };
+fn unanswered(question: &Question, at: Timestamp, after: Duration) -> Observation {
+    let stage = stage_of(question.kind);
     let (name, kind) = (question.name.clone(), question.kind);
     Observation {
         at,

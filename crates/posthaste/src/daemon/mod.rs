@@ -65,6 +65,8 @@ struct State {
 
 /// Runs the daemon to its end.
 pub(crate) async fn run(loaded: Loaded, allow_clock_scale: bool) -> Result<ExitCode> {
+    // From here on a signal waits for its turn and does not end the start half-way.
+    let mut signals = Signals::listen()?;
     let lowered = Arc::new(loaded.config.lower(&machine::look()));
     let data = &loaded.config.data;
     machine::make_private(data)?;
@@ -88,7 +90,7 @@ pub(crate) async fn run(loaded: Loaded, allow_clock_scale: bool) -> Result<ExitC
     doors.open(&daemon.reception, sockets);
     drop(doors);
     daemon.state.listening.store(true, Ordering::SeqCst);
-    let code = daemon.wait().await?;
+    let code = daemon.wait(&mut signals).await;
     daemon.end(&journal).await;
     Ok(code)
 }
@@ -160,24 +162,19 @@ impl Daemon {
     }
 
     /// Waits for a signal, the operator's `stop`, or the end of the store.
-    async fn wait(&self) -> Result<ExitCode> {
-        let (mut terminate, mut interrupt, mut hang_up) = (
-            listen_for(SignalKind::terminate())?,
-            listen_for(SignalKind::interrupt())?,
-            listen_for(SignalKind::hangup())?,
-        );
+    async fn wait(&self, signals: &mut Signals) -> ExitCode {
         loop {
             tokio::select! {
                 biased;
                 () = self.dispatch.failed() => {
                     tracing::error!("the store has failed; the process ends and must be started again");
-                    return Ok(ExitCode::from(STORE_FAILED));
+                    return ExitCode::from(STORE_FAILED);
                 }
-                () = self.state.stop.notified() => return Ok(ExitCode::SUCCESS),
-                _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
-                _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
+                () = self.state.stop.notified() => return ExitCode::SUCCESS,
+                _ = signals.terminate.recv() => return ExitCode::SUCCESS,
+                _ = signals.interrupt.recv() => return ExitCode::SUCCESS,
                 // What came of it is in the log.
-                _ = hang_up.recv() => drop(reload::reload(self).await),
+                _ = signals.hang_up.recv() => drop(reload::reload(self).await),
             }
         }
     }
@@ -197,6 +194,20 @@ impl Daemon {
     }
 }
 
-fn listen_for(kind: SignalKind) -> Result<Signal> {
-    signal(kind).context("cannot listen for signals")
+/// The signals that mean something to the daemon.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let listen_for = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            terminate: listen_for(SignalKind::terminate())?,
+            interrupt: listen_for(SignalKind::interrupt())?,
+            hang_up: listen_for(SignalKind::hangup())?,
+        })
+    }
 }

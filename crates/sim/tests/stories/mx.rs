@@ -1,7 +1,7 @@
 //! Finding the host: RFC 5321 section 5.1, RFC 7505, and what DNS trouble means.
 
 use crate::words::*;
-use posthaste_evidence::{Fault, Outcome, RecordType};
+use posthaste_evidence::{AnswerKind, Fault, Outcome, RecordType};
 use posthaste_io_sim::Link;
 use posthaste_peers::dns::Behaviour;
 use posthaste_route::{Pattern, Route, Table};
@@ -148,6 +148,20 @@ fn private_addresses_are_not_connected_to_unless_the_route_allows() {
     send(&system, 1, &["r@d.test"]);
     assert!(until_quiet(&system, MINUTE) < AT_ONCE);
     assert_eq!(taken(&system, "inner.test"), ["r@d.test"]);
+}
+
+#[test]
+fn aliases_that_go_round_in_a_circle_are_named_as_the_reason() {
+    let system = up(Plan::default().zone("d.test CNAME e.test\ne.test CNAME d.test"));
+    send(&system, 1, &["r@d.test"]);
+    system.pass(HOUR);
+    let last = system.dispatch().last_fault("d.test", "default").map(|l| l.result.fault);
+    let circle = Fault::DnsFailed {
+        name: "d.test".into(),
+        kind: RecordType::Mx,
+        answer: AnswerKind::Malformed,
+    };
+    assert_eq!(last.flatten(), Some(circle));
 }
 
 #[test]
