@@ -141,14 +141,11 @@ impl Setting for Via {
     fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong> {
         const EXPECTED: &str = "\"mx\" or a list of next hops such as [\"relay.example.org:25\"]";
         match value.get_ref() {
-            DeValue::String(text) if text.as_ref() == "mx" => Ok(Self::Mx),
-            DeValue::String(text) => {
-                Err(wrong(value, format!("expected {EXPECTED}; write \"mx\" or [\"{text}\"]")))
-            }
+            DeValue::String(text) if text.eq_ignore_ascii_case("mx") => Ok(Self::Mx),
             DeValue::Array(array) if array.is_empty() => {
                 Err(wrong(value, format!("the list is empty; expected {EXPECTED}")))
             }
-            DeValue::Array(_) => Vec::read(value).map(Self::Hosts),
+            DeValue::Array(_) | DeValue::String(_) => Vec::read(value).map(Self::Hosts),
             _ => Err(wrong_type(value, EXPECTED)),
         }
     }
@@ -169,7 +166,7 @@ impl Setting for Servers {
             DeValue::Array(array) if array.is_empty() => {
                 Err(wrong(value, format!("the list is empty; expected {EXPECTED}")))
             }
-            DeValue::Array(_) => {
+            DeValue::Array(_) | DeValue::String(_) => {
                 let servers = Vec::<Server>::read(value)?;
                 Ok(Self::These(servers.into_iter().map(|s| s.0).collect()))
             }

@@ -85,8 +85,8 @@ pub(crate) struct SettingView {
     section: String,
     number: usize,
     key: &'static str,
-    /// As TOML.
-    value: Option<String>,
+    /// `null` when it has none.
+    value: serde_json::Value,
     origin: &'static str,
     line: Option<usize>,
 }
@@ -101,11 +101,18 @@ impl SettingView {
             section: shown.section.clone(),
             number: shown.number,
             key: shown.key,
-            value: shown.value.clone(),
+            value: shown.value.as_deref().map_or(serde_json::Value::Null, as_json),
             origin,
             line,
         }
     }
+}
+
+/// A value as TOML writes it, as JSON.
+fn as_json(value: &str) -> serde_json::Value {
+    let table: toml::Table =
+        toml::from_str(&format!("value = {value}")).expect("settings show themselves as TOML");
+    serde_json::to_value(&table["value"]).expect("no setting is a number that JSON lacks")
 }
 
 fn read_text(file: &Path) -> Result<String, ConfigError> {

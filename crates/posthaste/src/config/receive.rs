@@ -82,10 +82,10 @@ pub(super) fn limits(section: Section<'_, '_>) -> Limits {
         command_timeout: time("command_timeout", base.command_timeout),
         data_timeout: time("data_timeout", base.data_timeout),
         message_timeout: time("message_timeout", base.message_timeout),
+        store_timeout: section.take_in("store_timeout", base.store_timeout, SECOND..=HOUR / 6),
         receive_budget: memory(&section, base.receive_budget),
         hops: section.take_in("hops", base.hops, 10..=1000),
         own_hops: section.take_in("own_hops", base.own_hops, 1..=100),
-        ..base
     };
     section.finish();
     limits

@@ -253,10 +253,13 @@ impl Setting for bool {
     }
 }
 
+/// A list; one string alone is the list of it.
 impl<T: Setting> Setting for Vec<T> {
     fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong> {
-        let DeValue::Array(array) = value.get_ref() else {
-            return Err(wrong_type(value, "a list such as [\"...\", \"...\"]"));
+        let array = match value.get_ref() {
+            DeValue::Array(array) => array,
+            DeValue::String(_) => return Ok(vec![T::read(value)?]),
+            _ => return Err(wrong_type(value, "a list such as [\"...\", \"...\"]")),
         };
         if array.len() > MAX_LIST {
             return Err(wrong(value, format!("the list has more than {MAX_LIST} elements")));

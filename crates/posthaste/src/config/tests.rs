@@ -112,6 +112,28 @@ fn a_whole_file_is_read() {
     assert_eq!(config.admin.socket, PathBuf::from("/etc/posthaste/run/control.sock"));
 }
 
+#[test]
+fn one_string_stands_for_a_list_of_one() {
+    let route =
+        |via: &str| format!("[[route]]\nto = \"b.example\"\nsource = \"192.0.2.9\"\nvia = {via}\n");
+    let text = |via| {
+        format!(
+            "relay_networks = \"10.0.0.0/8\"\ndomains = \"a.example\"\n{}[resolver]\nservers = \"::1\"",
+            route(via)
+        )
+    };
+    let config = good(&text("\"10.0.0.5:25\""));
+    assert_eq!(config.relay_networks.len(), 1);
+    assert_eq!(config.domains[0].0, "a.example");
+    assert_eq!(config.routes[0].to, ["b.example".parse::<Pattern>().expect("a pattern")]);
+    assert_eq!(config.routes[0].source.len(), 1);
+    let hop = NextHop { host: "10.0.0.5".into(), port: Some(25) };
+    assert_eq!(config.routes[0].via, Via::Hosts(vec![hop]));
+    let Servers::These(servers) = &config.resolver.servers else { panic!("one server") };
+    assert_eq!(servers[0].to_string(), "[::1]:53");
+    assert_eq!(good(&text("\"MX\"")).routes[0].via, Via::Mx, "no host is called so");
+}
+
 /// A file, and everything that is said about it.
 const WRONG: &[(&str, &str)] = &[
     ("hostnme = \"x\"", "p.toml:1:1: unknown setting `hostnme`; did you mean `hostname`?"),
@@ -123,7 +145,7 @@ const WRONG: &[(&str, &str)] = &[
         "[limits]\nzzz = 1",
         "p.toml:2:1: unknown setting `zzz` in [limits]; known here: message_size, recipients, \
              sessions, sessions_per_client, sessions_per_relay_client, commands, errors, command_timeout, \
-             data_timeout, message_timeout, receive_memory, hops, own_hops",
+             data_timeout, message_timeout, store_timeout, receive_memory, hops, own_hops",
     ),
     (
         "expire_after = 5",
@@ -164,9 +186,18 @@ const WRONG: &[(&str, &str)] = &[
     ),
     ("limits = 5", "p.toml:1:10: `limits` is a section, not an integer; write [limits]"),
     (
-        "[[route]]\nto = [\"example.org\"]\nvia = \"10.0.0.5:25\"",
+        "[[route]]\nto = [\"example.org\"]\nvia = 25",
         "p.toml:3:7: `route.via`: expected \"mx\" or a list of next hops such as \
-             [\"relay.example.org:25\"]; write \"mx\" or [\"10.0.0.5:25\"]",
+             [\"relay.example.org:25\"], found an integer",
+    ),
+    (
+        "[resolver]\nservers = \"sytem\"",
+        "p.toml:2:11: `resolver.servers`: \"sytem\" is not an address; expected a DNS server such as \
+             \"192.0.2.1\" or \"127.0.0.1:5353\"",
+    ),
+    (
+        "[limits]\nstore_timeout = \"1h\"",
+        "p.toml:2:17: `limits.store_timeout` must be from \"1s\" to \"10 min\"",
     ),
     ("[[route]]\nvia = \"mx\"", "p.toml:1:1: `route.to` is missing; write to = [\"example.org\"]"),
     (

@@ -1,6 +1,7 @@
 //! Without a daemon: exit status, the settings checked and shown, the example file.
 
 use crate::command::{posthaste, with_variable};
+use serde_json::json;
 use std::fs;
 use std::path::Path;
 
@@ -132,11 +133,19 @@ fn the_settings_in_force_are_shown_with_their_origin() {
     assert!(ran.stdout.contains("\n[limits]\nmessage_size = \"36MiB\" "), "{}", ran.stdout);
     let ran = posthaste(folder.path(), &["config", "show", "--json"]);
     let settings = ran.json()["settings"].clone();
-    let data = settings.as_array().unwrap().iter().find(|s| s["key"] == "data").unwrap().clone();
-    assert_eq!(
-        (&data["value"], &data["origin"]),
-        (&"\"posthaste-data\"".into(), &"default".into())
-    );
+    let find = |key: &str| settings.as_array().unwrap().iter().find(|s| s["key"] == key).unwrap();
+    assert_eq!(find("data")["origin"], "default");
+    for (key, value) in [
+        ("data", json!("posthaste-data")),
+        ("recipients", json!(1000)),
+        ("jitter", json!(0.2)),
+        ("allow_private", json!(false)),
+        ("to", json!(["*"])),
+        ("glitch", json!({ "times": 4, "every": "1 min" })),
+        ("bare_newline", json!(null)),
+    ] {
+        assert_eq!(find(key)["value"], value, "{key}");
+    }
 }
 
 #[test]
