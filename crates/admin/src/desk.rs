@@ -50,6 +50,9 @@ pub trait Desk: Send + Sync {
     /// How mail from one address to another would be sent now. Asks DNS; sends nothing.
     fn route(&self, from: ReversePath, to: Mailbox) -> Task<'_, RouteAnswer>;
 
+    /// The largest message that may be handed in, octets.
+    fn message_size(&self) -> usize;
+
     /// Rereads the settings. Sessions and attempts under way keep theirs.
     fn reload(&self) -> Task<'_, Result<Reloaded, ReloadFault>>;
 
@@ -138,6 +141,9 @@ pub struct Message {
 pub struct Standing {
     /// Its state.
     pub state: RecipientState,
+    /// Attempts that were its destination's and concern it too: failed trials since the message came, as far as
+    /// they are remembered. [`RecipientState::attempts`] does not count them.
+    pub shared_attempts: u32,
     /// Where it goes next: name and route; `None` when no route matches or it has ended.
     pub destination: Option<(String, String)>,
     /// Why it is not done yet; `None` when it has ended.

@@ -80,7 +80,7 @@ pub(super) async fn submit(
     }
     // Held in memory until it is durable: only a few at once, the others wait here with their bodies unread.
     let _turn = admin.submits.acquire().await.map_err(|e| Refusal::failed(e.to_string()))?;
-    let limit = admin.settings.message_size;
+    let limit = admin.desk.message_size();
     let content = to_bytes(body, limit).await.map_err(|_| {
         let message = format!("the message is larger than {limit} octets, or did not come whole");
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", message)

@@ -60,8 +60,6 @@ const MAX_TIME: Duration = Duration::from_secs(120);
 pub struct Settings {
     /// The folder of the event log.
     pub events: PathBuf,
-    /// The largest message that may be handed in, octets.
-    pub message_size: usize,
 }
 
 /// The interface: one for the socket and TCP.

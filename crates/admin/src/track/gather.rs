@@ -2,6 +2,7 @@
 
 use super::{Question, Tracked};
 use crate::filter::{Field, Record, Scalar};
+use crate::text;
 use crate::view::{VERSION, When};
 use posthaste_mail::{QueueId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -191,7 +192,7 @@ impl TrackedMessage {
         }
         .to_owned();
         recipient.at = owned(&event["at"]);
-        recipient.last_error = words(event).filter(|_| status != "delivered");
+        recipient.last_error = said(event).filter(|_| status != "delivered");
         if status != "expired" {
             recipient.attempts += 1;
             recipient.host = owned(&event["host"]);
@@ -254,18 +255,16 @@ impl TrackedRecipient {
     }
 }
 
-/// What a line says went wrong: the reply as the server said it, else the fault.
-fn words(event: &Value) -> Option<String> {
+/// What a line of the event log says of a try: the reply as the server said it, else the fault in words.
+#[must_use]
+pub fn said(event: &Value) -> Option<String> {
     let reply = &event["reply"];
     if let Some(code) = reply["code"].as_u64() {
         let parts = [reply["enhanced"].as_str(), reply["text"].as_str()];
         let texts = parts.into_iter().flatten().filter(|text| !text.is_empty());
         return Some(texts.fold(code.to_string(), |all, text| format!("{all} {text}")));
     }
-    let fault = &event["fault"];
-    let kind = fault["kind"].as_str()?.replace('_', " ");
-    let parts = [fault["name"].as_str(), fault["detail"].as_str()];
-    Some(parts.into_iter().flatten().fold(kind, |all, text| format!("{all} {text}")))
+    text::logged_fault(&event["fault"])
 }
 
 fn owned(value: &Value) -> Option<String> {

@@ -6,7 +6,7 @@
 mod backward;
 mod gather;
 
-pub use gather::{TrackedMessage, TrackedRecipient};
+pub use gather::{TrackedMessage, TrackedRecipient, said};
 
 use crate::filter::Filter;
 use crate::view::{VERSION, When};

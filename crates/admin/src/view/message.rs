@@ -141,7 +141,7 @@ impl RecipientObject {
             outcome: outcome(standing),
             wait_reason,
             next_attempt,
-            attempts: standing.state.attempts,
+            attempts: standing.state.attempts.saturating_add(standing.shared_attempts),
             last_error: standing.last_error.as_ref().map(LastErrorView::of),
             verdict: None,
             domain: recipient.mailbox.domain_key(),
@@ -198,11 +198,15 @@ fn outcome(standing: &Standing) -> Option<&'static str> {
     match standing.state.life {
         Life::Delivered => Some("delivered"),
         Life::Failed => Some("failed"),
-        Life::Queued | Life::Held | Life::Poison | Life::Expired if standing.state.failures > 0 => {
+        Life::Queued | Life::Held | Life::Poison | Life::Expired if has_failed(standing) => {
             Some("deferred")
         }
         _ => None,
     }
+}
+
+const fn has_failed(standing: &Standing) -> bool {
+    standing.state.failures > 0 || standing.shared_attempts > 0
 }
 
 impl Record for MessageObject {

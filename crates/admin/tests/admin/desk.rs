@@ -113,6 +113,10 @@ impl Desk for FakeDesk {
         Box::pin(async { route_answer() })
     }
 
+    fn message_size(&self) -> usize {
+        100_000
+    }
+
     fn reload(&self) -> Task<'_, Result<Reloaded, ReloadFault>> {
         let answer = match self.bad_config {
             true => Err(ReloadFault("p.toml:1:1: unknown setting `x`".into())),

@@ -27,7 +27,7 @@ impl Running {
         let folder = tempfile::tempdir().unwrap();
         let runtime = Runtime::new().unwrap();
         let desk = Arc::new(desk);
-        let settings = Settings { events: folder.path().to_owned(), message_size: 100_000 };
+        let settings = Settings { events: folder.path().to_owned() };
         let admin = Admin::new(Arc::clone(&desk) as _, settings);
         let socket = folder.path().join("control.sock");
         let (end, ended) = oneshot::channel();

@@ -79,6 +79,7 @@ pub(crate) fn message(number: u64) -> Message {
     let until = Some(NOW.plus(Duration::from_secs(60)));
     let bob = Standing {
         state: state(Life::Delivered, 1, 0),
+        shared_attempts: 0,
         destination: None,
         waiting: None,
         expires: ago(90).plus(Duration::from_secs(5 * 86_400)),

@@ -55,7 +55,7 @@ fn filters_see_the_whole_story_newest_first() {
         ("domain = e.example", &["0000000000001"]),
         ("status = queued", &["0000000000003"]),
         (
-            "status = failed and last_error contains \"no such domain j.example\"",
+            "status = failed and last_error contains \"the domain j.example does not exist\"",
             &["0000000000002"],
         ),
         ("source_ip = 127.0.0.1", &["0000000000001"]),

@@ -45,10 +45,7 @@ impl Config {
                 hostname: self.hostname.0.clone(),
                 ..posthaste_dispatch::Settings::default()
             }),
-            admin: posthaste_admin::Settings {
-                events: self.log.events.clone(),
-                message_size: usize::try_from(self.limits.message_size).unwrap_or(usize::MAX),
-            },
+            admin: posthaste_admin::Settings { events: self.log.events.clone() },
         }
     }
 

@@ -7,7 +7,7 @@ use posthaste_admin::desk::{
     Desk, DeskFault, Destination, LastError, Message, Numbers, Readiness, ReloadFault, Reloaded,
     RouteAnswer, RouteHop, Standing, Submission, SubmitFault,
 };
-use posthaste_dispatch::{LastTried, Retry};
+use posthaste_dispatch::{Dispatch, LastTried, Retry};
 use posthaste_evidence::{Attempt, Connection, Fault, Outcome, RecipientResult};
 use posthaste_io::Task;
 use posthaste_mail::{Mailbox, QueueId, Recipient, ReversePath, Timestamp};
@@ -56,9 +56,10 @@ impl Desk for Daemon {
         Box::pin(async move {
             let page = self.spool.live(after, limit).await.map_err(fault)?;
             let mut messages = Vec::with_capacity(page.items.len());
+            let mut trials = Trials::default();
             for live in page.items {
                 let history = self.spool.history(live.envelope.id).await.unwrap_or_default();
-                messages.push(self.describe(live, &history));
+                messages.push(self.describe(live, &history, &mut trials));
             }
             Ok(messages)
         })
@@ -69,7 +70,8 @@ impl Desk for Daemon {
             let Some(live) = self.spool.find(id).await.map_err(fault)? else { return Ok(None) };
             let mut history = self.spool.history(id).await.map_err(fault)?;
             self.add_outages(&live, &mut history);
-            Ok(Some((self.describe(live, &history), history)))
+            let message = self.describe(live, &history, &mut Trials::default());
+            Ok(Some((message, history)))
         })
     }
 
@@ -93,6 +95,10 @@ impl Desk for Daemon {
 
     fn route(&self, _from: ReversePath, to: Mailbox) -> Task<'_, RouteAnswer> {
         Box::pin(async move { self.explain(&to).await })
+    }
+
+    fn message_size(&self) -> usize {
+        usize::try_from(self.settings().reception.limits.message_size).unwrap_or(usize::MAX)
     }
 
     fn reload(&self) -> Task<'_, Result<Reloaded, ReloadFault>> {
@@ -134,20 +140,33 @@ impl Daemon {
                 Some(last) if slice.len() == SLICE => {
                     after = Some((last.name.clone(), last.route.clone()));
                 }
-                _ => return numbers,
+                _ => break,
             }
             tokio::task::yield_now().await;
         }
+        numbers.oldest = self.oldest().await;
+        numbers
     }
 
-    fn describe(&self, live: Live, history: &History) -> Message {
+    /// The acceptance of the oldest live message, whether it waits, is held or is in flight: ids are in order of time.
+    async fn oldest(&self) -> Option<Timestamp> {
+        let page = self.spool.live(QueueId::MIN, 1).await.ok()?;
+        page.items.first().map(|live| live.envelope.received)
+    }
+
+    fn describe(&self, live: Live, history: &History, trials: &mut Trials) -> Message {
         let envelope = Arc::new(live.envelope);
         let standing = |(number, state): (u32, &posthaste_queue::RecipientState)| {
             let mailbox = &envelope.recipients[number as usize].mailbox;
             let destination = self.dispatch.destination_of(mailbox);
             let last = self.dispatch.last_tried(&envelope, number, history);
+            let shared = match state.life.is_live() {
+                true => trials.since(&self.dispatch, &destination, envelope.received),
+                false => 0,
+            };
             Standing {
                 state: *state,
+                shared_attempts: shared,
                 waiting: self.dispatch.waiting(envelope.id, number),
                 expires: self.dispatch.expires(envelope.received, &destination.1),
                 destination: state.life.is_live().then_some(destination),
@@ -222,6 +241,22 @@ impl Daemon {
     }
 }
 
+/// When trials of destinations failed, asked once for each of a slice.
+#[derive(Default)]
+struct Trials(BTreeMap<(String, String), Vec<Timestamp>>);
+
+impl Trials {
+    /// Those since a message was accepted: the ones that [`Daemon::add_outages`] shows.
+    fn since(&mut self, of: &Dispatch, place: &(String, String), accepted: Timestamp) -> u32 {
+        if !self.0.contains_key(place) {
+            let failed = of.failures(&place.0, &place.1);
+            self.0.insert(place.clone(), failed.iter().map(|connection| connection.at).collect());
+        }
+        let count = self.0[place].iter().filter(|at| **at >= accepted).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+}
+
 /// A destination's attempt as one of its messages saw it.
 fn shared_attempt(message: QueueId, connection: &Connection, numbers: &[u32]) -> Attempt {
     let last = posthaste_dispatch::fault_of(connection);
@@ -250,10 +285,6 @@ fn add(numbers: &mut Numbers, view: &DestinationView) {
     numbers.destinations += u64::from(view.recipients > 0);
     let down = view.down.is_some() && view.status != DestinationStatus::Idle;
     numbers.destinations_down += u64::from(down);
-    numbers.oldest = match (numbers.oldest, view.oldest) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    };
 }
 
 fn last_error(last: LastTried) -> Option<LastError> {

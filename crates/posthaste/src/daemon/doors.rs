@@ -56,9 +56,8 @@ impl Doors {
         let (stay, go): (Vec<&Door>, Vec<&Door>) = self.0.iter().partition(stays);
         let absent = |l: &&Listener| !stay.iter().any(|door| same(l, &door.listener));
         let port = |l: &Listener| l.address.port();
-        let beside = |l: &Listener| {
-            port(l) == 0 || !go.iter().any(|door| port(&door.listener) == port(l))
-        };
+        let beside =
+            |l: &Listener| port(l) == 0 || !go.iter().any(|door| port(&door.listener) == port(l));
         wanted.iter().filter(absent).cloned().partition(beside)
     }
 

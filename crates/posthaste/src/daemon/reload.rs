@@ -17,7 +17,10 @@ pub(super) async fn reload(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
         Ok(reloaded) if reloaded.after_restart.is_empty() => tracing::info!("settings reread"),
         Ok(reloaded) => {
             let later = reloaded.after_restart.join(", ");
-            tracing::warn!(after_restart = later, "settings reread; some hold after a restart only");
+            tracing::warn!(
+                after_restart = later,
+                "settings reread; some hold after a restart only"
+            );
         }
         Err(fault) => tracing::error!("the old settings hold: {fault}"),
     }

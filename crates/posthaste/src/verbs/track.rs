@@ -12,7 +12,7 @@ pub(super) fn run(client: &Client, question: &str, limit: u16, out: &Out) -> Res
     let by_id = question.parse::<QueueId>().is_ok();
     let name = if by_id { "id" } else { "filter" };
     let target = Target::new("/v1/track").with(name, question).with("limit", &limit.to_string());
-    let answer = client.get(&target)?;
+    let answer = client.get(&target).map_err(|failure| neither(question, failure))?;
     let messages = answer["messages"].as_array().cloned().unwrap_or_default();
     if messages.is_empty() && by_id {
         let message = format!("{question} is not in the event log");
@@ -32,6 +32,14 @@ pub(super) fn run(client: &Client, question: &str, limit: u16, out: &Out) -> Res
         out.remark(&format!("the search ended at {reached}: the log before it was not read"));
     }
     Ok(())
+}
+
+/// Whoever mistypes an id is not helped by the grammar of filters alone.
+fn neither(question: &str, mut failure: Failure) -> Failure {
+    if let Some(error) = failure.errors.iter_mut().find(|error| error.code == "bad-filter") {
+        error.message = format!("`{question}` is neither an id nor a filter: {}", error.message);
+    }
+    failure
 }
 
 fn list(messages: &[Value], out: &Out) {
@@ -79,7 +87,7 @@ fn story(message: &Value, out: &Out) {
 
 /// What a line of the log says besides: the reply, the fault, when it is tried again, the notice, the act.
 fn words(event: &Value) -> String {
-    let mut parts = vec![said(event)];
+    let mut parts = vec![posthaste_admin::track::said(event).unwrap_or_default()];
     for (name, label) in [("next", "tried again"), ("notice", "is"), ("act", "to")] {
         if let Some(value) = event[name].as_str() {
             parts.push(format!("{label} {value}"));
@@ -87,19 +95,6 @@ fn words(event: &Value) -> String {
     }
     parts.retain(|part| !part.is_empty());
     parts.join("; ")
-}
-
-fn said(event: &Value) -> String {
-    let reply = &event["reply"];
-    if reply["code"].is_u64() {
-        let parts = [&reply["code"], &reply["enhanced"], &reply["text"]];
-        let given = parts.into_iter().filter(|part| !part.is_null());
-        return given.map(text).collect::<Vec<_>>().join(" ");
-    }
-    let fault = &event["fault"];
-    let parts = [&fault["kind"], &fault["name"], &fault["detail"]];
-    let given = parts.into_iter().filter_map(Value::as_str);
-    given.collect::<Vec<_>>().join(" ").replace('_', " ")
 }
 
 fn path(reverse_path: &Value) -> String {

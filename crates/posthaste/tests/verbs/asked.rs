@@ -29,7 +29,7 @@ impl Fake {
         std::fs::create_dir_all(&data).unwrap();
         std::fs::write(data.join("events.jsonl"), LOG).unwrap();
         let desk = Arc::new(desk);
-        let settings = Settings { events: data.clone(), message_size: 100_000 };
+        let settings = Settings { events: data.clone() };
         let admin = Admin::new(Arc::clone(&desk) as _, settings);
         let runtime = Runtime::new().unwrap();
         let (end, ended) = oneshot::channel();
@@ -200,6 +200,10 @@ fn a_message_that_has_left_is_tracked() {
     assert_eq!(json["messages"][0]["recipients"][0]["status"], "failed");
     assert_eq!(fake.run(&["track", &id(8)]).code, 4);
     assert_eq!(fake.run(&["track", "from = nobody"]).stdout, "no message fits\n");
+    let ran = fake.run(&["track", "nothing"]);
+    assert_eq!(ran.code, 2);
+    let said = "column 1: `nothing` is neither an id nor a filter: ";
+    assert!(ran.stderr.starts_with(said), "{}", ran.stderr);
 }
 
 #[test]

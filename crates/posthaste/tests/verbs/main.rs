@@ -1,12 +1,13 @@
-//! The verbs as an operator or a script meets them: the built binary, its output and its exit status, without a daemon
-//! and with a fake one behind a real control socket.
+//! The verbs as an operator or a script meets them: the built binary, its output and its exit status: without a daemon,
+//! with a fake one behind a real control socket, and with a real one on loopback.
 //!
-//! Not here: the daemon (`real_mail`), what the interface answers (crate `admin`).
+//! Not here: mail through the daemon (`real_mail`), what the interface answers (crate `admin`).
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail loudly")]
 
 mod asked;
 mod command;
+mod daemon;
 #[path = "../../../admin/tests/admin/desk.rs"]
 mod desk;
 mod offline;

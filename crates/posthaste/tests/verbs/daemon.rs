@@ -1,0 +1,115 @@
+//! A real daemon on loopback: its settings reread under an open session, and what it says of a dead next hop.
+//!
+//! Not here: mail that arrives (`real_mail`).
+
+use crate::command::{fed, posthaste};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+struct Daemon(Child);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(folder: &Path) -> Daemon {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste"));
+    command.current_dir(folder).args(["serve", "--config", "p.toml"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let daemon = Daemon(command.spawn().unwrap());
+    let ran = posthaste(folder, &["ping", "--config", "p.toml", "--wait", "20s"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    daemon
+}
+
+fn settings(folder: &Path, ports: &[u16], more: &str) {
+    let mut text = "hostname = \"a.example\"\n".to_owned();
+    for (i, port) in ports.iter().enumerate() {
+        text +=
+            &format!("[[listener]]\nname = \"door {i} {port}\"\naddress = \"127.0.0.1:{port}\"\n");
+    }
+    text += "[resolver]\nservers = \"127.0.0.1:1\"\n[admin]\naddress = \"off\"\n";
+    std::fs::write(folder.join("p.toml"), text + more).unwrap();
+}
+
+fn free_ports() -> [u16; 2] {
+    let sockets = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    sockets.map(|socket| socket.local_addr().unwrap().port())
+}
+
+/// A session, its greeting read.
+fn session(port: u16) -> Option<BufReader<TcpStream>> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut session = BufReader::new(stream);
+    let mut line = String::new();
+    session.read_line(&mut line).ok()?;
+    line.starts_with("220 ").then_some(session)
+}
+
+#[test]
+fn doors_open_and_close_and_what_needs_a_restart_is_told_every_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let [old, new] = free_ports();
+    settings(folder, &[old], "");
+    let _daemon = start(folder);
+    let mut before = session(old).expect("it greets");
+
+    settings(folder, &[new], "[log]\nlevel = \"debug\"\n");
+    for _ in 0..2 {
+        let ran = posthaste(folder, &["reload", "--config", "p.toml"]);
+        let said = "reloaded\n`log` has changed and holds after a restart\n";
+        assert_eq!((ran.code, ran.stdout.as_str()), (0, said), "{ran:?}");
+    }
+    assert!(session(new).is_some());
+    assert!(session(old).is_none());
+    before.get_mut().write_all(b"NOOP\r\n").unwrap();
+    let mut line = String::new();
+    before.read_line(&mut line).unwrap();
+    assert!(line.starts_with("250 "), "a session outlives its door: {line}");
+
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    settings(folder, &[taken.local_addr().unwrap().port()], "");
+    let ran = posthaste(folder, &["reload", "--config", "p.toml"]);
+    assert_eq!(ran.code, 2, "{ran:?}");
+    assert!(ran.stderr.starts_with("cannot listen on 127.0.0.1:"), "{}", ran.stderr);
+    assert!(session(new).is_some(), "the old settings hold");
+}
+
+#[test]
+fn the_trials_of_a_dead_next_hop_count_for_the_message_that_waits() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let [port, dead] = free_ports();
+    let route = format!("[[route]]\nto = \"*\"\nvia = \"127.0.0.1:{dead}\"\n");
+    settings(folder, &[port], &route);
+    let _daemon = start(folder);
+    let arguments = ["send", "--from", "<>", "--to", "bob@b.example", "--config", "p.toml"];
+    let ran = fed(folder, &arguments, "Subject: x\n\nhello\n");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let id = ran.stdout.trim();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let message = loop {
+        let message = posthaste(folder, &["queue", "show", id, "--json", "--config", "p.toml"]);
+        let message = message.json();
+        if !message["attempts"].as_array().unwrap().is_empty() {
+            break message;
+        }
+        assert!(Instant::now() < deadline, "{message}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let bob = &message["recipients"][0];
+    assert_eq!((&bob["attempts"], &bob["outcome"]), (&1.into(), &"deferred".into()), "{message}");
+    let listed =
+        posthaste(folder, &["queue", "messages", "attempts = 1", "--json", "--config", "p.toml"]);
+    assert_eq!(listed.json()["messages"][0]["recipients"][0]["outcome"], "deferred");
+    let status = posthaste(folder, &["status", "--json", "--config", "p.toml"]).json();
+    assert_eq!(status["oldest"], message["received"]);
+}
