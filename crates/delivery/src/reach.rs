@@ -80,6 +80,8 @@ pub(crate) struct Way<'a> {
     hosts: &'a dyn Hosts,
     connection: Connection,
     began: Instant,
+    /// The host that was dialled last, of those whose dialling has ended.
+    tried: Option<Candidate>,
     faults: Vec<Fault>,
     failed: Vec<SocketAddr>,
     unfit: Vec<SocketAddr>,
@@ -124,6 +126,7 @@ impl<'a> Way<'a> {
             hosts,
             connection,
             began: courier.world.now(),
+            tried: None,
             faults: Vec::new(),
             failed: Vec::new(),
             unfit: Vec::new(),
@@ -197,6 +200,7 @@ impl<'a> Way<'a> {
 
     fn not_dialled(&mut self, candidate: &Candidate, began: Instant, fault: ConnectFault) {
         let now = self.courier.world.now();
+        self.tried = Some(candidate.clone());
         self.see(candidate, Stage::Connect, began, Seen::ConnectFailed(fault), Effect::Degrading);
         if matches!(fault, ConnectFault::TimedOut | ConnectFault::NetworkUnreachable) {
             self.courier.families().failed(now, candidate.address);
@@ -211,6 +215,7 @@ impl<'a> Way<'a> {
     }
 
     fn dialled(&mut self, candidate: &Candidate, began: Instant, stream: &dyn Stream) {
+        self.tried = Some(candidate.clone());
         let seen = Seen::Connected { local: stream.local() };
         self.see(candidate, Stage::Connect, began, seen, Effect::None);
         self.courier.families().worked(candidate.address);
@@ -258,6 +263,10 @@ impl<'a> Way<'a> {
 
     fn give_up(mut self, fault: Option<Fault>) -> Reached {
         self.connection.took = self.courier.world.now() - self.began;
+        if let Some(last) = self.tried.take() {
+            self.connection.host = Some(last.host);
+            self.connection.peer = Some(last.address);
+        }
         for observation in &mut self.connection.observations {
             let failed = observation.effect == Effect::Degrading;
             if failed && observation.stage.is_before_mail() {

@@ -86,7 +86,7 @@ impl Line {
         let ending = self.converse(parcel, before_content, &mut log).await;
         let stale = reused && ending.died_idle();
         let results = if stale { Vec::new() } else { results(parcel, &ending) };
-        log.mark_blocking(&results);
+        log.mark(&results);
         log.observations.truncate(MAX_OBSERVATIONS);
         let took = self.world.now() - began;
         let usable = ending.broken.is_none() && ending.usable;
@@ -138,7 +138,7 @@ impl Line {
                 }
                 Heard::Step(Step::Gibberish(stage, _)) => {
                     let stage = stage_of(stage);
-                    log.see(&self.world, stage, Subject::Here, Seen::Gibberish);
+                    log.see(&self.world, stage, Subject::Peer, Seen::Gibberish);
                     ending.broken = Some(Fault::Gibberish { stage });
                 }
                 Heard::Step(Step::Ready) => return ending,
@@ -166,7 +166,7 @@ impl Line {
         ending.usable = false;
         ending.broken = Some(match stop {
             Stop::Line(broken) => {
-                log.see(&self.world, stage, Subject::Here, broken.seen());
+                log.see(&self.world, stage, Subject::Peer, broken.seen());
                 broken.fault(stage)
             }
             Stop::Store => Fault::StoreFault,
@@ -175,7 +175,8 @@ impl Line {
     }
 
     async fn send(&mut self, parcel: &Parcel<'_>, log: &mut Log) -> Result<(), Stop> {
-        let changes = Changes::needed(&parcel.envelope.facts, true);
+        let facts = &parcel.envelope.facts;
+        let changes = Changes::needed(facts, !facts.signed);
         if changes.fold {
             let seen = Seen::Chose(Choice::FoldedLongLines);
             log.see(&self.world, Stage::Body, Subject::Here, seen);
@@ -352,8 +353,8 @@ impl Log {
             client::Stage::Rcpt(place) => parcel
                 .recipients
                 .get(place as usize)
-                .map_or(Subject::Here, |&number| Subject::Recipient(number)),
-            _ => Subject::Here,
+                .map_or(Subject::Peer, |&number| Subject::Recipient(number)),
+            _ => Subject::Peer,
         };
         self.see(world, stage_of(stage), subject, Seen::Reply(reply.shortened()));
     }
@@ -373,18 +374,29 @@ impl Log {
         });
     }
 
-    /// What decided for somebody that was not delivered is blocking.
-    fn mark_blocking(&mut self, results: &[RecipientResult]) {
-        let stages: Vec<Stage> =
-            results.iter().filter_map(|r| r.fault.as_ref().map(Fault::stage)).collect();
+    /// What decided for somebody that was not delivered is blocking; what only sent a recipient to the next
+    /// transaction is degrading.
+    fn mark(&mut self, results: &[RecipientResult]) {
         for observation in &mut self.observations {
             let refused = match &observation.seen {
                 Seen::Reply(reply) => !reply.is_positive() && !reply.is_intermediate(),
                 Seen::TimedOut { .. } | Seen::Lost { .. } | Seen::Gibberish => true,
                 _ => false,
             };
-            if refused && stages.contains(&observation.stage) {
+            if !refused {
+                continue;
+            }
+            let about = |r: &&RecipientResult| match observation.subject {
+                Subject::Recipient(number) => r.recipient == number,
+                _ => true,
+            };
+            let mut concerned = results.iter().filter(about).peekable();
+            let left_over = concerned.peek().is_none();
+            let stage = observation.stage;
+            if concerned.any(|r| r.fault.as_ref().is_some_and(|f| f.stage() == stage)) {
                 observation.effect = Effect::Blocking;
+            } else if left_over && matches!(observation.subject, Subject::Recipient(_)) {
+                observation.effect = Effect::Degrading;
             }
         }
     }

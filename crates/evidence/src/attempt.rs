@@ -50,9 +50,9 @@ pub struct Connection {
     pub at: Timestamp,
     /// Until it stood or failed.
     pub took: Duration,
-    /// The host's name; `None` when none was reached.
+    /// The host's name; of a connection that failed, the one tried last; `None` when none was tried.
     pub host: Option<String>,
-    /// The host's endpoint.
+    /// That host's endpoint.
     pub peer: Option<SocketAddr>,
     /// Our end.
     pub local: Option<SocketAddr>,

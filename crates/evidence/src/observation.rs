@@ -135,6 +135,8 @@ pub enum Subject {
     },
     /// The recipient with this number in its envelope.
     Recipient(u32),
+    /// The host at the other end of the attempt's connection, which names it.
+    Peer,
 }
 
 /// What came of a step, raw.

@@ -29,6 +29,9 @@ pub struct ContentFacts {
     pub longest_line: u64,
     /// A line starts with a dot: sending must stuff (RFC 5321 section 4.5.2).
     pub dotted: bool,
+    /// The header section says that the content is signed (DKIM, ARC, S/MIME, multipart/signed): a changed
+    /// octet would break the signature, so lines are not folded.
+    pub signed: bool,
     /// CRC32C of the whole content.
     pub crc: u32,
 }

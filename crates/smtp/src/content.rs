@@ -2,8 +2,11 @@
 //!
 //! Not here: what a header field means (`message`), SMTP framing (`server`, `data`).
 
+mod signature;
+
 use memchr::{memchr, memchr_iter};
 use posthaste_mail::ContentFacts;
+use signature::SignatureMatch;
 
 const RECEIVED: &[u8; 8] = b"received";
 
@@ -20,6 +23,7 @@ pub struct ContentScan {
     after_cr: bool,
     in_header: bool,
     field: FieldMatch,
+    signature: SignatureMatch,
 }
 
 /// How far the line under way matches `Received:`, across pieces.
@@ -49,6 +53,7 @@ impl ContentScan {
             after_cr: false,
             in_header: true,
             field: FieldMatch::Name(0),
+            signature: SignatureMatch::new(),
         }
     }
 
@@ -93,6 +98,7 @@ impl ContentScan {
             let segment = &octets[start..end];
             self.facts.eight_bit_header = self.facts.eight_bit_header || !segment.is_ascii();
             self.match_field(segment);
+            self.facts.signed |= self.signature.feed(segment);
             if line_end.is_some() {
                 self.in_header = self.line_length(segment) > 0;
                 self.field = FieldMatch::Name(0);
@@ -198,9 +204,35 @@ mod tests {
                 eight_bit_header: content.starts_with(b"A: \xc3"),
                 longest_line: *longest_line,
                 dotted: *dotted,
+                signed: false,
                 crc: crc32c::crc32c(content),
             };
             assert_eq!(facts(content), expected, "{}", String::from_utf8_lossy(content));
+        }
+    }
+
+    #[test]
+    fn signed_content_says_so_in_its_header() {
+        for (content, signed) in [
+            ("DKIM-Signature: v=1\r\n\r\n", true),
+            ("dkim-signature : v=1\r\n\r\n", true),
+            ("A: b\r\nARC-Seal:i=1\r\n\r\n", true),
+            ("ARC-Message-Signature: i=1\r\n\r\n", true),
+            ("Content-Type: multipart/signed; micalg=x\r\n\r\n", true),
+            ("Content-Type:\r\n\tMultipart/Signed;\r\n micalg=x\r\n\r\n", true),
+            ("Content-Type: application/pkcs7-mime\r\n\r\n", true),
+            ("Content-Type: application/x-pkcs7-mime\r\n\r\n", true),
+            ("Content-Type: application/pkcs7-signature\r\n\r\n", true),
+            ("Content-Type: multipart/mixed\r\n\r\n", false),
+            ("Content-Type: text/plain\r\n\r\nDKIM-Signature: no\r\n", false),
+            ("A: b\r\n DKIM-Signature: folded\r\n\r\n", false),
+            (" DKIM-Signature: folded\r\n\r\n", false),
+            ("X-DKIM-Signature: x\r\nDKIM-Signatures: x\r\n\r\n", false),
+            ("ARC-Authentication-Results: i=1\r\n\r\n", false),
+            ("Content-Type:\r\nmultipart/signed: x\r\n\r\n", false),
+            ("", false),
+        ] {
+            assert_eq!(facts(content.as_bytes()).signed, signed, "{content:?}");
         }
     }
 
@@ -222,6 +254,8 @@ mod tests {
             Just(b"\n".to_vec()),
             Just(b".".to_vec()),
             Just(b"Received:".to_vec()),
+            Just(b"DKIM-Signature:".to_vec()),
+            Just(b"\r\nContent-Type:\r\n multipart/signed".to_vec()),
             Just(b"x".to_vec()),
             Just(vec![0xe4]),
         ];

@@ -28,7 +28,8 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// From the facts gathered at reception. `may_fold`: the content is not signed, or it does not matter.
+    /// From the facts gathered at reception. `may_fold`: lines may be changed, as those of signed content must
+    /// not be.
     #[must_use]
     pub const fn needed(facts: &ContentFacts, may_fold: bool) -> Self {
         Self { stuff: facts.dotted, fold: may_fold && facts.longest_line > MAX_LINE }

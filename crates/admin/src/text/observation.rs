@@ -2,12 +2,20 @@
 
 use super::fault::{answer_word, connect_fault};
 use posthaste_evidence::observation::Choice;
-use posthaste_evidence::{Answer, AnswerKind, Record, RecordData, Seen, Subject, Transport};
+use posthaste_evidence::{
+    Answer, AnswerKind, Connection, Record, RecordData, Seen, Subject, Transport,
+};
 use posthaste_mail::Recipient;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 
-/// About what. `recipients` are those of the envelope that a number counts in.
-pub(crate) fn subject(subject: &Subject, recipients: &[Recipient]) -> String {
+/// About what. `recipients` are those of the envelope that a number counts in; `connection` is the one that the
+/// attempt used.
+pub(crate) fn subject(
+    subject: &Subject,
+    recipients: &[Recipient],
+    connection: Option<&Connection>,
+) -> String {
     match subject {
         Subject::Here => "this machine".to_owned(),
         Subject::Route(name) => format!("route {name}"),
@@ -15,15 +23,23 @@ pub(crate) fn subject(subject: &Subject, recipients: &[Recipient]) -> String {
             Some(server) => format!("{kind} {name} asked of {server}"),
             None => format!("{kind} {name}"),
         },
-        Subject::Host { name, address } => match address {
-            Some(address) => format!("{name} ({address})"),
-            None => name.clone(),
-        },
+        Subject::Host { name, address } => host(name, *address),
+        Subject::Peer => {
+            let named = connection.and_then(|c| Some(host(c.host.as_deref()?, c.peer)));
+            named.unwrap_or_else(|| "the other host".to_owned())
+        }
         Subject::Recipient(number) => {
             let index = usize::try_from(*number).unwrap_or(usize::MAX);
             let named = recipients.get(index).map(|recipient| recipient.mailbox.to_string());
             named.unwrap_or_else(|| format!("recipient {number}"))
         }
+    }
+}
+
+fn host(name: &str, address: Option<SocketAddr>) -> String {
+    match address {
+        Some(address) => format!("{name} ({address})"),
+        None => name.to_owned(),
     }
 }
 
@@ -167,6 +183,30 @@ mod tests {
     use posthaste_mail::Reply;
 
     #[test]
+    fn the_host_of_the_connection_is_named() {
+        let connection = |name: Option<&str>| Connection {
+            id: posthaste_evidence::ConnectionId(1),
+            destination: "b.example".into(),
+            route: "default".into(),
+            at: posthaste_mail::Timestamp::EPOCH,
+            took: std::time::Duration::ZERO,
+            host: name.map(str::to_owned),
+            peer: name.map(|_| ([127, 0, 0, 1], 25).into()),
+            local: None,
+            observations: Vec::new(),
+        };
+        let named = connection(Some("mx.b.example"));
+        for (connection, text) in [
+            (Some(&named), "mx.b.example (127.0.0.1:25)"),
+            (Some(&connection(None)), "the other host"),
+            (None, "the other host"),
+        ] {
+            assert_eq!(subject(&Subject::Peer, &[], connection), text);
+        }
+        assert_eq!(subject(&Subject::Here, &[], Some(&named)), "this machine");
+    }
+
+    #[test]
     fn observations_show_what_was_said() {
         let mx = RecordData::Mx { preference: 10, exchange: "mx.b.example".into() };
         let record = Record { name: "b.example".into(), ttl: 300, data: mx };
@@ -180,7 +220,7 @@ mod tests {
             name: "b.example".into(),
             kind: RecordType::Mx,
         };
-        assert_eq!(subject(&question, &[]), "MX b.example asked of 127.0.0.1:53");
+        assert_eq!(subject(&question, &[], None), "MX b.example asked of 127.0.0.1:53");
         for (seen, word, text) in [
             (
                 Seen::Answer(answer),

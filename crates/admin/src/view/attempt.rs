@@ -72,7 +72,12 @@ impl AttemptView {
             attempt.connection.and_then(|id| history.connections.iter().find(|c| c.id == id));
         let id = format!("{}-{}", attempt.message, attempt.at.as_millis());
         let mut observations = connection.map(of_connection).unwrap_or_default();
-        observations.extend(ObservationView::all(&attempt.observations, &id, &envelope.recipients));
+        observations.extend(ObservationView::all(
+            &attempt.observations,
+            &id,
+            &envelope.recipients,
+            connection,
+        ));
         Self {
             at: When(attempt.at),
             took_ms: millis(attempt.took),
@@ -113,23 +118,29 @@ impl ReplyView {
 }
 
 impl ObservationView {
-    /// Observations in order; `of` begins their ids. `recipients` are those of the envelope, where there is one.
+    /// Observations in order; `of` begins their ids. `recipients` are those of the envelope, where there is one; `connection`
+    /// is that of the attempt.
     pub(super) fn all(
         observations: &[Observation],
         of: &str,
         recipients: &[Recipient],
+        connection: Option<&Connection>,
     ) -> Vec<Self> {
         let numbered = observations.iter().enumerate();
-        numbered.map(|(i, seen)| Self::one(seen, format!("{of}.{}", i + 1), recipients)).collect()
+        let one = |(i, seen): (usize, &Observation)| {
+            let subject = text::subject(&seen.subject, recipients, connection);
+            Self::one(seen, format!("{of}.{}", i + 1), subject)
+        };
+        numbered.map(one).collect()
     }
 
-    fn one(observation: &Observation, id: String, recipients: &[Recipient]) -> Self {
+    fn one(observation: &Observation, id: String, subject: String) -> Self {
         Self {
             id,
+            subject,
             at: When(observation.at),
             took_ms: millis(observation.took),
             stage: observation.stage.name(),
-            subject: text::subject(&observation.subject, recipients),
             outcome: text::outcome(&observation.seen),
             raw: text::raw(&observation.seen),
             effect: observation.effect.name(),
@@ -139,7 +150,7 @@ impl ObservationView {
 
 /// A connection's observations have the same ids in every attempt that used it.
 fn of_connection(connection: &Connection) -> Vec<ObservationView> {
-    ObservationView::all(&connection.observations, &format!("c{}", connection.id.0), &[])
+    ObservationView::all(&connection.observations, &format!("c{}", connection.id.0), &[], None)
 }
 
 fn common_outcome(results: &[RecipientResult]) -> &'static str {

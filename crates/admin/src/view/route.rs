@@ -70,7 +70,7 @@ impl RouteObject {
             standing: answer.standing.as_ref().map(DestinationObject::of_view),
             concurrency: answer.concurrency,
             expire_after: answer.expire_after.as_secs(),
-            observations: ObservationView::all(&answer.observations, "o", &[]),
+            observations: ObservationView::all(&answer.observations, "o", &[], None),
         }
     }
 }

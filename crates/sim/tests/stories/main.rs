@@ -10,5 +10,6 @@ mod notices;
 mod operator;
 mod recovery;
 mod retry;
+mod seen;
 mod store;
 mod words;
