@@ -205,11 +205,16 @@ impl Line {
         body: &SpilledBody,
         changes: Changes,
     ) -> Result<bool, Stop> {
-        let (mut offset, mut place) = (0, Place::default());
+        let (mut offset, mut place, mut crc) = (0, Place::default(), 0);
         loop {
             let range = next_range(parcel.spool, body, offset).await.map_err(|_| Stop::Store)?;
             offset += range.len() as u64;
+            crc = crc32c::crc32c_append(crc, &range);
             let last = offset >= body.size;
+            // What the disk has changed must not arrive as if it were sound: without its final dot it does not.
+            if last && crc != parcel.envelope.facts.crc {
+                return Err(Stop::Store);
+            }
             let mut pieces = data::part([&range[..]], changes, place, last);
             let written: Vec<&[u8]> = pieces.by_ref().collect();
             place = pieces.place();

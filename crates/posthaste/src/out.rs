@@ -63,7 +63,13 @@ impl Out {
 
 /// The text without characters that act on a terminal; line ends stay.
 pub(crate) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    let acts = |c: char| (c.is_control() && c != '\n') || turns(c);
+    text.chars().map(|c| if acts(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// The marks that turn the direction of writing, by which a text can show something else than what it is.
+const fn turns(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -72,6 +78,7 @@ mod tests {
 
     #[test]
     fn mail_cannot_act_on_the_terminal() {
+        assert_eq!(clean("abc\u{202e}fdp.exe"), "abc\u{fffd}fdp.exe");
         assert_eq!(clean("a\u{1b}[31mb\u{9b}c\r\nd"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}\nd");
     }
 }

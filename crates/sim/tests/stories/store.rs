@@ -4,7 +4,7 @@ use crate::words::*;
 use posthaste_evidence::Outcome::{Deferred, Delivered};
 use posthaste_evidence::{Fault, Outcome};
 use posthaste_peers::mail::{Action, Script, Step};
-use posthaste_sim::{MailSystem, Plan};
+use posthaste_sim::{Letter, MailSystem, Plan, Store};
 use posthaste_spool::Refused;
 
 const HOST: &str = "mx0.d.test";
@@ -105,4 +105,23 @@ fn mail_that_cannot_be_read_when_its_time_is_over_still_gets_its_notice() {
     system.reading.fail_fetch(false);
     until_quiet(&system, HOUR);
     assert_eq!(the_notice(&system).about, ["r@d.test"]);
+}
+
+#[test]
+fn a_large_body_that_the_disk_has_changed_does_not_arrive() {
+    let plan = Plan { store: Store::Local, ..Plan::domain("d.test", 1) };
+    let system = up(plan);
+    let host = Script::default().always(Step::Greeting, Action::Reply("421 not now".into()));
+    peer(&system, HOST).set(host);
+    hand_in(&system, Letter::new(1, "writer@sender.test", &strings(&["r@d.test"]), 600_000));
+    system.pass(SECOND);
+    let disk = system.relay.disk();
+    let files = posthaste_io::Disk::list(&disk).expect("a readable folder");
+    let (body, _) = files.iter().find(|(name, _)| name.starts_with("body-")).expect("spilled");
+    disk.rot(body, 300_000, 1);
+    peer(&system, HOST).set(Script::default());
+    system.pass(HOUR);
+    assert!(taken(&system, HOST).is_empty(), "nothing took its final dot");
+    assert_eq!(system.live().len(), 1, "it is kept, and says why");
+    assert!(outcomes(&system, "r@d.test").iter().all(|o| *o == Outcome::Deferred));
 }
