@@ -39,6 +39,8 @@ pub(crate) struct Index<F> {
     pub(crate) last_commit: u64,
     pub(crate) quarantined: Vec<Quarantined>,
     pub(crate) damages: u64,
+    /// Stretches of segments that are listed: by segment, first octet and the one after the last.
+    damaged: BTreeSet<(u32, u64, u64)>,
 }
 
 /// A live message: 64 octets with its id.
@@ -142,6 +144,7 @@ impl<F> Index<F> {
             last_commit: 0,
             quarantined: Vec::new(),
             damages: 0,
+            damaged: BTreeSet::new(),
         }
     }
 
@@ -300,8 +303,16 @@ impl<F> Index<F> {
         self.segments.values().map(|segment| segment.header.size).sum()
     }
 
-    /// Lists a damaged place once.
+    /// Lists a damaged place once: what overlaps with one that is listed is found again by another reader.
     pub(crate) fn quarantine(&mut self, segment: u32, offset: u32, size: u64, what: &'static str) {
+        let (first, end) = (u64::from(offset), u64::from(offset) + size.max(1));
+        let mut listed = self.damaged.range((segment, 0, 0)..=(segment, u64::MAX, u64::MAX));
+        if listed.any(|(_, from, to)| *from < end && first < *to) {
+            return;
+        }
+        if self.damaged.len() < MAX_LISTED {
+            self.damaged.insert((segment, first, end));
+        }
         let number = self.segments.get_mut(&segment).map_or(0, |segment| {
             segment.damaged = true;
             segment.number
@@ -314,7 +325,7 @@ impl<F> Index<F> {
     }
 
     pub(crate) fn list_damage(&mut self, damage: Quarantined) {
-        if self.quarantined.contains(&damage) {
+        if self.quarantined.iter().any(|listed| listed.place == damage.place) {
             return;
         }
         self.damages += 1;

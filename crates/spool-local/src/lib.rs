@@ -16,6 +16,7 @@ mod layout;
 mod local;
 mod log;
 mod open;
+mod orphans;
 mod place;
 mod pump;
 pub mod restarts;

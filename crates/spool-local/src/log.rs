@@ -344,7 +344,9 @@ impl<D: Disk> Log<D> {
             Some(preparing) => (preparing.number, Ok(preparing)),
             None => {
                 let number = self.next_file;
-                self.next_file += 1;
+                // 4 billion files of 64 MiB have been made, or somebody numbered one so.
+                let exhausted = || io::Error::other("no segment can be numbered any more");
+                self.next_file = number.checked_add(1).ok_or_else(exhausted)?;
                 (number, Preparing::begin(&*self.shared.disk.lock(), number, size))
             }
         };
@@ -375,8 +377,10 @@ impl<D: Disk> Log<D> {
             size: spare.header.size,
             salt: self.settings.salt,
         };
+        let exhausted = || io::Error::other("no segment can be numbered any more");
+        let after = header.sequence.checked_add(1).ok_or_else(exhausted)?;
         write_header(&*spare.file, &header)?;
-        self.next_sequence += 1;
+        self.next_sequence = after;
         let segment = Segment::taken(Arc::clone(&spare.file), spare.number, header);
         let offset = segment.used;
         self.shared.index.lock().segments.insert(header.sequence, segment);

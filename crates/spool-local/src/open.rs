@@ -10,6 +10,7 @@ use crate::layout::{GROUP_IN_INDEX, HEADER, SegmentHeader, Use, align, entries};
 use crate::log::{
     Failed, Log, Room, Sabotage, Settings, failed, index_of, is_full, narrow, write_index,
 };
+use crate::orphans::{Bodies, HIGHEST_NUMBER};
 use crate::place::Place;
 use crate::scan::{self, Found, Group};
 use crate::shared::Shared;
@@ -32,8 +33,11 @@ pub struct Report {
     pub segments: u64,
     /// Segments that had no index and were read group by group.
     pub scanned: u64,
-    /// A commit was begun and not finished: it was never acknowledged, and is dropped.
-    pub torn: bool,
+    /// The place of a commit that was begun and, as far as can be told, not finished: it is dropped. One that was
+    /// finished, and damaged afterwards, looks the same when it was the last.
+    pub torn: Option<String>,
+    /// Bodies that the dropped commit may have named: kept until the next start.
+    pub kept: Vec<Quarantined>,
     /// Files removed that no record names.
     pub orphans: u64,
     /// What cannot be read.
@@ -46,6 +50,21 @@ pub enum OpenError {
     /// The disk does not answer. The operator must look at it.
     #[error("the spool cannot be read: {0}")]
     Unreadable(io::Error),
+    /// Something that is not a file has the name of a segment. The operator must bring the file back, or move the
+    /// other thing away.
+    #[error("{0} in the spool is not a file that can be opened")]
+    NotAFile(String),
+    /// A store was here and its records are not. The operator must bring its segments back, or move what is left of
+    /// it away to begin anew.
+    #[error(
+        "the spool holds the rest of a store, but no readable segment with records: bring its segments \
+             back, or move all files of the folder away to begin an empty one"
+    )]
+    RecordsMissing,
+    /// Too few numbers are left after this segment: no run has made it. The operator must look at where it comes
+    /// from.
+    #[error("{0} in the spool has a number so high that no segments can follow it")]
+    NoNumber(String),
     /// No room for a fresh segment. The operator must make room.
     #[error("the disk has no room for one more segment of the spool")]
     Full,
@@ -90,21 +109,30 @@ impl<D: Disk> Log<D> {
 
     fn start(&mut self) -> Result<Report, OpenError> {
         let files = self.shared.disk.lock().list().map_err(OpenError::Unreadable)?;
+        self.look_for_hidden(&files)?;
+        let mut bodies = Bodies::of(&files);
         let taken = self.read_headers(&files)?;
-        let held = self.replay(taken);
+        // Spare segments follow the first one that is taken, and one is taken from then on.
+        if taken.is_empty() && (bodies.are_there() || self.next_file > 2 || self.next_sequence > 1)
+        {
+            return Err(OpenError::RecordsMissing);
+        }
+        let held = self.replay(taken, &mut bodies);
         let mut report = Report {
             segments: held.len() as u64,
             scanned: held.iter().filter(|h| !h.found.indexed).count() as u64,
-            torn: held.last().is_some_and(|h| h.found.torn),
+            torn: self.torn_place(&held),
             ..Report::default()
         };
         self.check_bodies(&files);
+        let unclaimed = self.judge_unclaimed(&files, &bodies, report.torn.is_some());
+        report.kept = unclaimed.kept;
         self.epoch += 1;
         if self.settings.read_only {
             self.failed = Some(Failed::ReadOnly);
         } else {
             self.take_over(&held)?;
-            report.orphans = self.remove_orphans(&files);
+            report.orphans = self.remove_orphans(&unclaimed.orphans);
             self.fill_pool();
         }
         self.finish_index();
@@ -124,12 +152,16 @@ impl<D: Disk> Log<D> {
         for (name, length) in files {
             let Named::Segment(number) = named(name) else { continue };
             self.next_file = self.next_file.max(number + 1);
-            let file = self.shared.disk.lock().open(name, mode).map_err(OpenError::Unreadable)?;
-            let header = read_header(&file).map_err(OpenError::Unreadable)?;
+            let unreadable = |error| OpenError::Unreadable(of_file(name, &error));
+            let file = self.shared.disk.lock().open(name, mode).map_err(unreadable)?;
+            let header = read_header(&file).map_err(unreadable)?;
             let Some(header) = header else {
                 self.list_file(number, *length, "neither header of the segment can be read");
                 continue;
             };
+            if header.sequence > HIGHEST_NUMBER {
+                return Err(OpenError::NoNumber(name.clone()));
+            }
             self.next_sequence = self.next_sequence.max(header.sequence + 1);
             self.epoch = self.epoch.max(header.epoch);
             let file = Arc::new(file);
@@ -165,8 +197,16 @@ impl<D: Disk> Log<D> {
         self.shared.index.lock().list_damage(Quarantined { place, size, what });
     }
 
+    /// Where the last run's last commit was begun, when it was not finished.
+    fn torn_place(&self, held: &[Held]) -> Option<String> {
+        let Held { sequence, found } = held.last().filter(|h| h.found.torn)?;
+        let index = self.shared.index.lock();
+        let name = segment_name(index.segments.get(sequence)?.number);
+        Some(format!("{name}+{}", found.end))
+    }
+
     /// Takes in all records in the order in which they were written.
-    fn replay(&mut self, taken: BTreeMap<u32, Taken<D::File>>) -> Vec<Held> {
+    fn replay(&mut self, taken: BTreeMap<u32, Taken<D::File>>, bodies: &mut Bodies) -> Vec<Held> {
         let mut held = Vec::new();
         for (sequence, Taken { file, number, header, length }) in taken {
             let found = scan::segment(&*file, &header);
@@ -183,14 +223,14 @@ impl<D: Disk> Log<D> {
             }
             drop(index);
             for group in &found.groups {
-                self.replay_group(sequence, group);
+                self.replay_group(sequence, group, bodies);
             }
             held.push(Held { sequence, found });
         }
         held
     }
 
-    fn replay_group(&mut self, segment: u32, group: &Group) {
+    fn replay_group(&mut self, segment: u32, group: &Group, bodies: &mut Bodies) {
         let mut index = self.shared.index.lock();
         index.last_id = index.last_id.max(group.last_id);
         index.last_commit = index.last_commit.max(group.number);
@@ -206,7 +246,12 @@ impl<D: Disk> Log<D> {
         for raw in list {
             let at = At { segment, offset: raw.offset, pieces: raw.pieces, commit: group.number };
             match Head::decode(raw.kind, raw.head) {
-                Ok(Some(head)) => index.apply(head, at),
+                Ok(Some(head)) => {
+                    if let Head::End(end) = &head {
+                        bodies.end(end.id);
+                    }
+                    index.apply(head, at);
+                }
                 Ok(None) => {}
                 Err(_) => index.quarantine(segment, raw.offset, 0, "an entry is damaged"),
             }
@@ -340,22 +385,6 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    /// Only after what the last run left is durable again: a file may belong to a message that has yet to end.
-    fn remove_orphans(&self, files: &[(String, u64)]) -> u64 {
-        let mut removed = 0;
-        for (name, _) in files {
-            let orphan = match named(name) {
-                Named::Unfinished => true,
-                Named::Body(id) => !self.shared.index.lock().spilled.contains_key(&id),
-                Named::Segment(_) | Named::Stranger => false,
-            };
-            if orphan && self.shared.disk.lock().remove(name).is_ok() {
-                removed += 1;
-            }
-        }
-        removed
-    }
-
     /// Prewrites spare segments at once, as far as there is room.
     pub(crate) fn fill_pool(&mut self) {
         while self.pool.len() < self.settings.spares {
@@ -399,6 +428,11 @@ struct Taken<F> {
     number: u32,
     header: SegmentHeader,
     length: u64,
+}
+
+/// What the operating system says, with the name of the file.
+fn of_file(name: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{name}: {error}"))
 }
 
 /// The segment that a group needs when it is written again.
