@@ -60,6 +60,30 @@ impl Dispatch {
         inner.world.spawn.spawn("tidy", Box::pin(expiry::tidy(tidy)));
         Ok(found)
     }
+
+    /// Reads a store that takes no settlements: the queue can be looked at; nothing is delivered, and what was in
+    /// hand stays in doubt until a later start.
+    ///
+    /// # Errors
+    /// [`RecoveryFault`]
+    pub async fn recover_read_only(&self) -> Result<Recovered, RecoveryFault> {
+        let inner = &self.inner;
+        let mut found = Recovered::default();
+        inner.restore_ledger(&mut found).await?;
+        let mut after = QueueId::MIN;
+        loop {
+            let page = inner.spool.live(after, PAGE).await?;
+            for live in page.items {
+                found.messages += 1;
+                found.in_doubt += live.in_hand.len() as u64;
+                inner.requeue(inner.world.wall(), &live);
+            }
+            match page.next {
+                Some(next) => after = next,
+                None => return Ok(found),
+            }
+        }
+    }
 }
 
 impl Inner {

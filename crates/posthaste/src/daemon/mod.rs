@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use doors::Doors;
 use posthaste_admin::{Admin, Desk, http};
 use posthaste_delivery::Courier;
-use posthaste_dispatch::Dispatch;
+use posthaste_dispatch::{Dispatch, Recovered};
 use posthaste_dns::Resolver;
 use posthaste_io::{Journal, World};
 use posthaste_io_tokio::FileJournal;
@@ -70,7 +70,12 @@ pub(crate) async fn run(loaded: Loaded, allow_clock_scale: bool) -> Result<ExitC
     let lowered = Arc::new(loaded.config.lower(&machine::look()));
     let data = &loaded.config.data;
     machine::make_private(data)?;
-    let spool = store::open(data)?;
+    let (spool, folder) = tokio::select! {
+        opened = store::open(data) => opened?,
+        // After failures it waits before it opens anything.
+        _ = signals.terminate.recv() => return Ok(ExitCode::SUCCESS),
+        _ = signals.interrupt.recv() => return Ok(ExitCode::SUCCESS),
+    };
     let journal = FileJournal::open(&loaded.config.log.events, spool.last_commit())?;
     let journal = Arc::new(journal);
     let world = posthaste_io_tokio::world(Arc::clone(&journal) as Arc<dyn Journal>);
@@ -78,7 +83,7 @@ pub(crate) async fn run(loaded: Loaded, allow_clock_scale: bool) -> Result<ExitC
     let mut doors = daemon.doors.lock().await;
     let sockets = doors::bind(&daemon.world, &daemon.settings().reception.listeners).await?;
     daemon.open_desk(&loaded).await?;
-    let found = daemon.dispatch.recover().await?;
+    let found = daemon.recover(&folder).await?;
     tracing::info!(
         messages = found.messages,
         in_doubt = found.in_doubt,
@@ -90,7 +95,7 @@ pub(crate) async fn run(loaded: Loaded, allow_clock_scale: bool) -> Result<ExitC
     doors.open(&daemon.reception, sockets);
     drop(doors);
     daemon.state.listening.store(true, Ordering::SeqCst);
-    let code = daemon.wait(&mut signals).await;
+    let code = daemon.wait(&mut signals, &folder).await;
     daemon.end(&journal).await;
     Ok(code)
 }
@@ -161,12 +166,26 @@ impl Daemon {
         Ok(())
     }
 
+    /// Reads the queue; of a store that is read-only nothing is delivered.
+    async fn recover(&self, folder: &store::Folder) -> Result<Recovered> {
+        if folder.is_read_only() {
+            return Ok(self.dispatch.recover_read_only().await?);
+        }
+        let found = self.dispatch.recover().await;
+        if found.is_err() {
+            folder.note_failure();
+        }
+        Ok(found?)
+    }
+
     /// Waits for a signal, the operator's `stop`, or the end of the store.
-    async fn wait(&self, signals: &mut Signals) -> ExitCode {
+    async fn wait(&self, signals: &mut Signals, folder: &store::Folder) -> ExitCode {
         loop {
             tokio::select! {
                 biased;
-                () = self.dispatch.failed() => {
+                // One that is read-only has failed before, and goes on answering.
+                () = self.dispatch.failed(), if !folder.is_read_only() => {
+                    folder.note_failure();
                     tracing::error!("the store has failed; the process ends and must be started again");
                     return ExitCode::from(STORE_FAILED);
                 }
