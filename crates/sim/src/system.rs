@@ -6,7 +6,7 @@ use posthaste_delivery::Courier;
 use posthaste_dispatch::Dispatch;
 use posthaste_dns::Resolver;
 use posthaste_evidence::EventKind;
-use posthaste_io_sim::{Crash, Host, Run, Sim};
+use posthaste_io_sim::{Crash, Host, Run, Sim, SimDisk};
 use posthaste_mail::QueueId;
 use posthaste_peers::dns::{DnsServer, Zone};
 use posthaste_peers::mail::MailHost;
@@ -347,6 +347,27 @@ impl MailSystem {
         })
     }
 
+    fn open_log(&self) -> Log<SimDisk> {
+        let settings = || posthaste_spool_local::Settings {
+            segment_size: SEGMENT,
+            salt: self.sim.seed(),
+            ..Default::default()
+        };
+        let lying = self.plan.store == Store::Lying;
+        if lying {
+            self.relay.disk().lie_about_sync(|_| true);
+        }
+        match Log::open(self.relay.disk(), settings()) {
+            Ok((log, _)) => log,
+            // It refuses what a lie has left, rightly; here an administrator starts over, and mail is gone.
+            Err(_) if lying => {
+                self.relay.set_disk(SimDisk::new());
+                Log::open(self.relay.disk(), settings()).expect("an empty disk").0
+            }
+            Err(error) => panic!("a readable store: {error}"),
+        }
+    }
+
     fn open_store(&mut self) -> Arc<dyn Spool> {
         match self.plan.store {
             Store::Memory => {
@@ -355,17 +376,7 @@ impl MailSystem {
                 Arc::new(Unread { store, reading: self.reading.clone() })
             }
             Store::Local | Store::Lying => {
-                let disk = self.relay.disk();
-                if self.plan.store == Store::Lying {
-                    disk.lie_about_sync(|_| true);
-                }
-                let salt = self.sim.seed();
-                let settings = posthaste_spool_local::Settings {
-                    segment_size: SEGMENT,
-                    salt,
-                    ..Default::default()
-                };
-                let (log, _) = Log::open(disk, settings).expect("a readable store");
+                let log = self.open_log();
                 let world = self.relay.world();
                 let (spool, task) = LocalSpool::on_world(log, &world, Timing::default());
                 self.relay.spawn("spool", task);

@@ -8,6 +8,7 @@ mod doors;
 mod machine;
 mod reload;
 mod store;
+mod watch;
 
 use crate::config::{AdminAddress, Config, Loaded, Lowered};
 use anyhow::{Context as _, Result};
@@ -92,6 +93,7 @@ pub(crate) async fn run(loaded: Loaded, allow_clock_scale: bool) -> Result<ExitC
         "the spool is read"
     );
     daemon.state.recovered.store(true, Ordering::SeqCst);
+    tokio::spawn(watch::watch(Arc::clone(&daemon.spool)));
     doors.open(&daemon.reception, sockets);
     drop(doors);
     daemon.state.listening.store(true, Ordering::SeqCst);
