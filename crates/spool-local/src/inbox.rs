@@ -27,6 +27,8 @@ pub(crate) struct Queue {
     pub(crate) jobs: Vec<Job>,
     /// How many of them are messages.
     pub(crate) accepts: usize,
+    /// So many messages make it worth waking a driver that gathers; 0 as much as 1.
+    pub(crate) wanted: usize,
     /// Nothing more is taken in; what is here is still done.
     pub(crate) closing: bool,
     /// The process is over: nothing is done.
@@ -85,8 +87,10 @@ impl Inbox {
         queue.accepts += usize::from(accept);
         queue.jobs.push(job);
         // The first job starts a clock, also one that nobody waits for: a transaction that is not written down is
-        // not known after a crash. After it only messages wake the log.
-        let wakes = accept || queue.closing || queue.jobs.len() == 1;
+        // not known after a crash. After it only messages wake the log, and while it gathers company, only the last
+        // one that it hopes for: each needless waking costs more than the message's own work here.
+        let enough = accept && queue.accepts >= queue.wanted;
+        let wakes = enough || queue.closing || queue.jobs.len() == 1;
         drop(queue);
         if wakes {
             self.ring();

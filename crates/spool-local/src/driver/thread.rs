@@ -95,11 +95,13 @@ fn ride(queue: &mut MutexGuard<'_, Queue>, inbox: &Inbox) {
 /// While fewer wait than usual, more are likely: they share one sync.
 fn gather(queue: &mut MutexGuard<'_, Queue>, inbox: &Inbox, company: &Company) {
     let until = Instant::now() + GATHER;
-    while queue.accepts < company.expected() && !queue.closing && !queue.halted {
+    queue.wanted = company.expected();
+    while queue.accepts < queue.wanted && !queue.closing && !queue.halted {
         if inbox.bell.wait_until(queue, until).timed_out() {
-            return;
+            break;
         }
     }
+    queue.wanted = 0;
 }
 
 /// How many messages usually come together: a moving average, in 16ths.
