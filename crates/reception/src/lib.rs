@@ -1,6 +1,6 @@
 //! Accepts mail: SMTP sessions on their listeners, and submissions by hand on this machine.
 //!
-//! Floor 4. A message is answered `250` when the store has it, and not before (DESIGN, promise 1). Nothing here
+//! Floor 4. A message is answered `250` when the store has it, and not before (ARCHITECTURE, promise 1). Nothing here
 //! asks DNS about a recipient. Rooms: [`settings`] what the operator sets, [`network`] CIDR, `policy` who may send
 //! where and how refusals are worded, `serve` a door, `places` the sessions under way, `session` one session, `incoming` the content
 //! on its way in, `budget` the memory for it, `accept` the last step, [`submit`] submissions by hand, [`counters`] what happened.

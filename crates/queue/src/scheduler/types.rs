@@ -202,7 +202,7 @@ pub struct DestinationView {
     pub down: Option<DestinationState>,
 }
 
-/// How a destination is (INTERFACE: objects).
+/// How a destination is; the names are those of the outside interface.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum DestinationStatus {
     /// It has connections.
