@@ -47,8 +47,8 @@ pub trait Desk: Send + Sync {
     /// Accepts a message from this machine. The id is answered once the message is durable.
     fn submit(&self, submission: Submission) -> Task<'_, Result<QueueId, SubmitFault>>;
 
-    /// How mail from one address to another would be sent now. Asks DNS; sends nothing.
-    fn route(&self, from: ReversePath, to: Mailbox) -> Task<'_, RouteAnswer>;
+    /// How such mail would be sent now. Asks DNS; sends nothing.
+    fn route(&self, question: RouteQuestion) -> Task<'_, RouteAnswer>;
 
     /// The largest message that may be handed in, octets.
     fn message_size(&self) -> usize;
@@ -178,6 +178,21 @@ pub struct Submission {
     pub content: bytes::Bytes,
     /// Who asks, as the kernel says: `uid 1000`.
     pub user: Option<String>,
+}
+
+/// What mail is asked about: what rules can look at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteQuestion {
+    /// Whom to.
+    pub to: Mailbox,
+    /// Whom from.
+    pub from: ReversePath,
+    /// The listener it comes in by.
+    pub listener: Option<String>,
+    /// The user who hands it in.
+    pub user: Option<String>,
+    /// Its octets.
+    pub size: u64,
 }
 
 /// How mail would be sent.

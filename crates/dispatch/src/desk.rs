@@ -2,9 +2,9 @@
 
 use crate::{Dispatch, destination, lock};
 use posthaste_evidence::Connection;
-use posthaste_mail::{Mailbox, QueueId, Timestamp};
+use posthaste_mail::{Envelope, QueueId, Timestamp};
 use posthaste_queue::{DestinationState, DestinationView, MessageView, Waiting};
-use posthaste_route::Route;
+use posthaste_route::{Facts, Route};
 use posthaste_spool::LedgerKey;
 use std::net::SocketAddr;
 
@@ -44,10 +44,13 @@ impl Dispatch {
         inner.scheduler().wait_reason(inner.world.wall(), id, recipient)
     }
 
-    /// The names of the destination a mailbox belongs to: next-hop domain and route.
+    /// The names of the destination a recipient belongs to: next-hop domain and route.
+    ///
+    /// # Panics
+    /// When the message has no recipient of that number.
     #[must_use]
-    pub fn destination_of(&self, mailbox: &Mailbox) -> (String, String) {
-        let to = destination::of(&self.inner.routes(), mailbox);
+    pub fn destination_of(&self, envelope: &Envelope, number: u32) -> (String, String) {
+        let to = destination::of(&self.inner.routes(), envelope, number);
         (to.name, to.route)
     }
 
@@ -64,17 +67,17 @@ impl Dispatch {
         lock(&self.inner.outages).state(&LedgerKey::NextHop(host))
     }
 
-    /// Where mail for this address would go.
+    /// Where such mail would go.
     #[must_use]
-    pub fn explain_route(&self, mailbox: &Mailbox) -> Explained {
+    pub fn explain_route(&self, facts: &Facts<'_>) -> Explained {
         let inner = &self.inner;
         let routes = inner.routes();
-        let to = destination::of(&routes, mailbox);
+        let to = destination::of_facts(&routes, facts);
         let now = inner.world.wall();
         let mut scheduler = inner.scheduler();
         let id = scheduler.destination(now, &to.name, &to.route);
         let queue = scheduler.destination_view(now, id);
-        let route = routes.find(mailbox.host()).map(|(_, route)| route.clone());
+        let route = routes.find(facts).map(|(_, route)| route.clone());
         Explained { destination: to.name, route, queue }
     }
 

@@ -1,7 +1,7 @@
 //! Which destination a recipient belongs to: next-hop domain and route.
 
-use posthaste_mail::{Host, Mailbox};
-use posthaste_route::{Action, Route, Table};
+use posthaste_mail::{Envelope, Host, Mailbox};
+use posthaste_route::{Action, Facts, Route, Table};
 use posthaste_spool::LedgerKey;
 
 /// The route of recipients that no rule matches; nothing is sent over it.
@@ -16,13 +16,24 @@ pub(crate) struct Destination {
     pub(crate) route: String,
 }
 
-/// The destination of a mailbox.
-pub(crate) fn of(routes: &Table, mailbox: &Mailbox) -> Destination {
-    match routes.find(mailbox.host()) {
+/// The destination of a recipient of a message.
+///
+/// # Panics
+/// When the message has no recipient of that number.
+pub(crate) fn of(routes: &Table, envelope: &Envelope, number: u32) -> Destination {
+    of_facts(
+        routes,
+        &Facts::of(envelope, number).expect("recipients are counted from this envelope"),
+    )
+}
+
+/// The destination of what is told of a message.
+pub(crate) fn of_facts(routes: &Table, facts: &Facts<'_>) -> Destination {
+    match routes.find(facts) {
         Some((_, route)) => {
-            Destination { name: next_hop(route, mailbox), route: route.name.clone() }
+            Destination { name: next_hop(route, facts.recipient), route: route.name.clone() }
         }
-        None => Destination { name: mailbox.domain_key(), route: NO_ROUTE.to_owned() },
+        None => Destination { name: facts.recipient.domain_key(), route: NO_ROUTE.to_owned() },
     }
 }
 
@@ -66,7 +77,10 @@ mod tests {
         let literal = "[192.0.2.7]".parse::<Pattern>().expect("a pattern");
         let mx = Route::by_mx("mx", vec![Pattern::Exact("example.org".into()), literal]);
         let routes = Table::new(vec![relay, mx]);
-        let at = |address: &str| of(&routes, &Mailbox::parse(address, false).expect("valid"));
+        let at = |address: &str| {
+            let to = Mailbox::parse(address, false).expect("valid");
+            of_facts(&routes, &Facts::between(&posthaste_mail::ReversePath::Null, &to))
+        };
         assert_eq!(at("x@a.corp.example"), at("y@b.corp.example"));
         assert_eq!(at("x@a.corp.example").name, "a.example:2526,192.0.2.1:2526");
         assert_eq!(at("x@Example.ORG").name, "example.org");

@@ -4,6 +4,7 @@ use crate::outages::fault_of;
 use crate::{Dispatch, Inner, destination, lock};
 use posthaste_evidence::{Connection, Fault, Outcome, RecipientResult};
 use posthaste_mail::{Envelope, Timestamp};
+use posthaste_route::Facts;
 use posthaste_spool::{History, LedgerKey};
 use std::net::SocketAddr;
 
@@ -47,8 +48,8 @@ impl Inner {
         recipient: u32,
         history: &History,
     ) -> Option<LastTried> {
-        let mailbox = &envelope.recipients.get(recipient as usize)?.mailbox;
-        let to = destination::of(&self.routes(), mailbox);
+        let facts = Facts::of(envelope, recipient)?;
+        let to = destination::of_facts(&self.routes(), &facts);
         let key = destination::ledger_key(&to.name, &to.route);
         let theirs = self.last_of_destination(&key, recipient);
         match (own(recipient, history), theirs) {
@@ -59,8 +60,8 @@ impl Inner {
 
     /// Trials of a recipient's destination since the message was accepted; at least so many.
     pub(crate) fn trials(&self, envelope: &Envelope, recipient: u32) -> u32 {
-        let Some(recipient) = envelope.recipients.get(recipient as usize) else { return 0 };
-        let to = destination::of(&self.routes(), &recipient.mailbox);
+        let Some(facts) = Facts::of(envelope, recipient) else { return 0 };
+        let to = destination::of_facts(&self.routes(), &facts);
         let key = destination::ledger_key(&to.name, &to.route);
         let outages = lock(&self.outages);
         let failures = outages.failures(&key);

@@ -169,8 +169,7 @@ impl Inner {
     ) -> RecipientState {
         let scheduler = self.scheduler();
         let settings = scheduler.settings();
-        let mailbox = &envelope.recipients[number as usize].mailbox;
-        let route = destination::of(&self.routes(), mailbox).route;
+        let route = destination::of(&self.routes(), envelope, number).route;
         let rules = Rules {
             schedule: settings.schedule_for(&route),
             // Should its time be over, the clock task ends it, with the notice that is owed.
@@ -193,11 +192,9 @@ impl Inner {
         let routes = self.routes();
         let mut scheduler = self.scheduler();
         let mut recipients = Vec::with_capacity(live.states.len());
-        for ((number, recipient), state) in
-            (0u32..).zip(&live.envelope.recipients).zip(&live.states)
-        {
+        for (number, state) in (0u32..).zip(&live.states) {
             if state.life.is_live() {
-                let to = destination::of(&routes, &recipient.mailbox);
+                let to = destination::of(&routes, &live.envelope, number);
                 let id = scheduler.destination(now, &to.name, &to.route);
                 recipients.push((number, id, *state));
             }

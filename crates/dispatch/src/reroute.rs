@@ -29,11 +29,11 @@ impl Inner {
         let now = self.world.wall();
         let routes = self.routes();
         let mut scheduler = self.scheduler();
-        let recipients = (0u32..).zip(&live.envelope.recipients).zip(&live.states);
+        let recipients = (0u32..).zip(&live.states);
         let to: Vec<_> = recipients
             .filter(|(_, state)| state.life.is_live())
-            .map(|((number, recipient), _)| {
-                let to = destination::of(&routes, &recipient.mailbox);
+            .map(|(number, _)| {
+                let to = destination::of(&routes, &live.envelope, number);
                 (number, scheduler.destination(now, &to.name, &to.route))
             })
             .collect();

@@ -68,9 +68,8 @@ impl Inner {
         for mail in mails {
             let envelope = &mail.envelope;
             let mut recipients = Vec::with_capacity(envelope.recipients.len());
-            for ((number, recipient), state) in (0u32..).zip(&envelope.recipients).zip(&mail.states)
-            {
-                let to = destination::of(&routes, &recipient.mailbox);
+            for (number, state) in (0u32..).zip(&mail.states) {
+                let to = destination::of(&routes, envelope, number);
                 let id = scheduler.destination(now, &to.name, &to.route);
                 recipients.push((number, id, *state));
             }

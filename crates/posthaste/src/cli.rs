@@ -67,13 +67,7 @@ pub(crate) enum Verb {
     /// Destinations with mail, one message, or messages
     Queue(QueueArgs),
     /// How mail to an address would be sent, and why not now
-    Route {
-        /// Whom to
-        address: String,
-        /// Whom from
-        #[arg(long, value_name = "ADDRESS")]
-        from: Option<String>,
-    },
+    Route(RouteArgs),
     /// What became of a message, also after it has left
     Track {
         /// An id, or a filter such as: to = a@b.example and age < 2d
@@ -83,6 +77,25 @@ pub(crate) enum Verb {
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
         limit: u16,
     },
+}
+
+/// Which mail `route` is asked about.
+#[derive(Args, Debug)]
+pub(crate) struct RouteArgs {
+    /// Whom to
+    pub(crate) address: String,
+    /// Whom from; not given: a notice, which is from nobody
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) from: Option<String>,
+    /// The name of the listener it comes in by
+    #[arg(long, value_name = "NAME")]
+    pub(crate) listener: Option<String>,
+    /// The user who hands it in
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// How large it is, such as 12MB
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) size: Option<String>,
 }
 
 /// What to do with the settings.

@@ -9,9 +9,11 @@
 pub mod addresses;
 pub mod domain;
 pub mod exchangers;
+pub mod facts;
 pub mod plan;
 pub mod table;
 
 pub use addresses::{Families, is_private};
+pub use facts::Facts;
 pub use plan::{Endpoint, Hop, Noted, Ourselves, Plan, Planned, Question, Step, endpoints};
 pub use table::{Action, EightBit, Pattern, PatternError, Route, RouteId, SmartHost, Table};

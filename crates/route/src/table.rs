@@ -4,6 +4,7 @@
 
 use crate::addresses::Families;
 use crate::domain::to_dns;
+use crate::facts::Facts;
 use posthaste_mail::Host;
 use posthaste_mail::address::parse_literal;
 use std::fmt;
@@ -101,11 +102,10 @@ impl Table {
         Self { routes }
     }
 
-    /// The first route that matches what stands right of a recipient's `@`; `None` is
-    /// [`Fault::NoRoute`](posthaste_evidence::Fault::NoRoute).
+    /// The first route that matches; `None` is [`Fault::NoRoute`](posthaste_evidence::Fault::NoRoute).
     #[must_use]
-    pub fn find(&self, recipient: Host<'_>) -> Option<(RouteId, &Route)> {
-        let target = Target::of(recipient);
+    pub fn find(&self, facts: &Facts<'_>) -> Option<(RouteId, &Route)> {
+        let target = Target::of(facts.host());
         self.iter().find(|(_, route)| route.to.iter().any(|pattern| target.fits(pattern)))
     }
 
@@ -251,6 +251,11 @@ impl Target {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use posthaste_mail::{Mailbox, ReversePath};
+
+    fn to(address: &str) -> Mailbox {
+        Mailbox::parse(address, true).unwrap()
+    }
 
     fn patterns(texts: &[&str]) -> Vec<Pattern> {
         texts.iter().map(|t| t.parse().unwrap()).collect()
@@ -265,27 +270,30 @@ mod tests {
             Route::by_mx("rest", patterns(&["*"])),
         ]);
         for (host, expected) in [
-            (Host::Name("EXAMPLE.org"), "exact"),
-            (Host::Name("xn--mnchen-3ya.de"), "exact"),
-            (Host::Name("MÜNCHEN.de"), "exact"),
-            (Host::Name("a.b.example.org"), "below"),
-            (Host::Name("badexample.org"), "rest"),
-            (Host::Literal("192.0.2.1".parse().unwrap()), "literal"),
-            (Host::Literal("192.0.2.2".parse().unwrap()), "rest"),
+            ("EXAMPLE.org", "exact"),
+            ("xn--mnchen-3ya.de", "exact"),
+            ("MÜNCHEN.de", "exact"),
+            ("a.b.example.org", "below"),
+            ("badexample.org", "rest"),
+            ("[192.0.2.1]", "literal"),
+            ("[192.0.2.2]", "rest"),
         ] {
-            let (id, route) = table.find(host).unwrap();
-            assert_eq!(route.name, expected, "{host:?}");
+            let to = to(&format!("x@{host}"));
+            let (id, route) = table.find(&Facts::between(&ReversePath::Null, &to)).unwrap();
+            assert_eq!(route.name, expected, "{host}");
             assert_eq!(table.get(id), Some(route));
             assert_eq!(table.by_name(expected), Some((id, route)));
         }
         let narrow = Table::new(vec![Route::by_mx("exact", patterns(&["example.org"]))]);
-        assert_eq!(narrow.find(Host::Name("example.net")), None);
+        let to = to("x@example.net");
+        assert_eq!(narrow.find(&Facts::between(&ReversePath::Null, &to)), None);
     }
 
     #[test]
     fn the_default_sends_everything_by_mx() {
         let table = Table::default();
-        let (_, route) = table.find(Host::Name("anything.example")).unwrap();
+        let to = to("x@anything.example");
+        let (_, route) = table.find(&Facts::between(&ReversePath::Null, &to)).unwrap();
         assert_eq!(route.action, Action::Mx { port: SMTP_PORT });
         assert!(!route.allow_private);
     }

@@ -3,6 +3,7 @@
 use super::answer::Refusal;
 use super::params::{Pairs, Params, mailbox, queue_id, reverse_path};
 use super::{Admin, MAX_SCAN, SLICE};
+use crate::desk::RouteQuestion;
 use crate::filter::{DESTINATION, MESSAGE};
 use crate::track::{self, Question, Tracked};
 use crate::view::{DestinationObject, MessageObject, RouteObject, StatusObject, VERSION};
@@ -133,11 +134,16 @@ pub(super) async fn message(State(admin): Here, Path(id): Path<String>) -> Answe
 }
 
 pub(super) async fn route(State(admin): Here, pairs: Pairs) -> Answer<RouteObject> {
-    let params = Params::new(pairs, &["address", "from"])?;
+    let params = Params::new(pairs, &["address", "from", "listener", "user", "size"])?;
     let address = params.required("address")?;
-    let to = mailbox(address)?;
-    let from = reverse_path(params.get("from"))?;
-    let answer = admin.desk.route(from, to).await;
+    let question = RouteQuestion {
+        to: mailbox(address)?,
+        from: reverse_path(params.get("from"))?,
+        listener: params.get("listener").map(str::to_owned),
+        user: params.get("user").map(str::to_owned),
+        size: params.size("size")?.unwrap_or(0),
+    };
+    let answer = admin.desk.route(question).await;
     Ok(Json(RouteObject::of(address, &answer)))
 }
 

@@ -7,7 +7,7 @@
 //! | `GET /v1/queue?filter&after&limit` | both | `{v, destinations: [destination], next}` |
 //! | `GET /v1/messages?filter&after&limit` | both | `{v, messages: [message], next}` |
 //! | `GET /v1/messages/{id}` | both | **message** with `attempts` |
-//! | `GET /v1/route?address&from` | both | **route** |
+//! | `GET /v1/route?address&from&listener&user&size` | both | **route** |
 //! | `GET /v1/track?id` or `?filter&limit` | both | `{v, messages, complete, searched_to}` |
 //! | `POST /v1/messages?from&to&to...` | socket | submits the body; `{v, id}` |
 //! | `POST /v1/retry` `{"id"}`, `{"where"}` or `{"all":true}`, `"after"`, `"dry_run"` | socket | `{v, messages, recipients, next}` |

@@ -3,6 +3,7 @@
 use super::answer::Refusal;
 use super::{DEFAULT_LIMIT, MAX_LIMIT};
 use crate::filter::{self, Field, Filter};
+use crate::units::parse_size;
 use axum::extract::Query;
 use posthaste_mail::{Mailbox, QueueId, ReversePath};
 
@@ -39,6 +40,15 @@ impl Params {
     pub(super) fn filter(&self, fields: &[Field]) -> Result<Option<Filter>, Refusal> {
         let text = self.get("filter").filter(|text| !text.trim().is_empty());
         Ok(text.map(|text| filter::parse(text, fields)).transpose()?)
+    }
+
+    /// A number of octets, with or without a unit.
+    pub(super) fn size(&self, name: &str) -> Result<Option<u64>, Refusal> {
+        let read = |text: &str| match text.parse() {
+            Ok(octets) => Ok(octets),
+            Err(_) => parse_size(text).map_err(|e| Refusal::bad_request(format!("`{name}`: {e}"))),
+        };
+        self.get(name).map(read).transpose()
     }
 
     pub(super) fn limit(&self) -> Result<usize, Refusal> {

@@ -4,10 +4,10 @@ use crate::sample::{NOW, ago, destination, history, message, route_answer};
 use posthaste_admin::Desk;
 use posthaste_admin::desk::{
     DeskFault, Destination, Message, Numbers, Readiness, ReloadFault, Reloaded, RouteAnswer,
-    Submission, SubmitFault,
+    RouteQuestion, Submission, SubmitFault,
 };
 use posthaste_io::Task;
-use posthaste_mail::{Mailbox, QueueId, ReversePath, Timestamp};
+use posthaste_mail::{QueueId, Timestamp};
 use posthaste_queue::scheduler::{DestinationStatus, DestinationView, Scheduler};
 use posthaste_queue::{DestinationState, Settings};
 use posthaste_spool::{Health, History};
@@ -109,7 +109,7 @@ impl Desk for FakeDesk {
         Box::pin(async { Ok(QueueId::from_u64(42)) })
     }
 
-    fn route(&self, _from: ReversePath, _to: Mailbox) -> Task<'_, RouteAnswer> {
+    fn route(&self, _question: RouteQuestion) -> Task<'_, RouteAnswer> {
         Box::pin(async { route_answer() })
     }
 

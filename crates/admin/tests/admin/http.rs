@@ -191,11 +191,14 @@ fn reload_and_stop_reach_the_desk() {
 #[test]
 fn a_route_is_explained() {
     let running = Running::start(FakeDesk::default());
-    let route = running.get("/v1/route?address=eve%40e.example").json();
+    let route = running
+        .get("/v1/route?address=eve%40e.example&from=a%40b.example&listener=in&user=ann&size=12MB")
+        .json();
     assert_eq!(route["hops"][0]["ip"], "192.0.2.1");
     assert_eq!(route["observations"][0]["stage"], "dns-mx");
     assert_eq!(running.get("/v1/route").status, 400);
     assert_eq!(running.get("/v1/route?address=x").status, 400);
+    assert_eq!(running.get("/v1/route?address=a%40b.example&size=big").status, 400);
 }
 
 #[test]

@@ -158,7 +158,8 @@ fn seed(name: &str) -> u64 {
 mod tests {
     use super::super::file::{Surroundings, read};
     use super::*;
-    use posthaste_mail::Host;
+    use posthaste_mail::{Host, Mailbox, ReversePath};
+    use posthaste_route::Facts;
 
     fn lowered(text: &str) -> Lowered {
         let around = Surroundings {
@@ -191,7 +192,9 @@ mod tests {
             "[[route]]\nto = [\"b.example\"]\nvia = [\"10.0.0.5\", \"10.0.0.6:587\"]\nport = 2525\n\
              expire_after = \"1h\"\nretry.jitter = 0\n",
         );
-        let (_, route) = lowered.routes.find(Host::Name("b.example")).unwrap();
+        let to = Mailbox::parse("x@b.example", false).unwrap();
+        let found = lowered.routes.find(&Facts::between(&ReversePath::Null, &to));
+        let (_, route) = found.unwrap();
         assert_eq!(route.destination(Host::Name("b.example")), "10.0.0.5:2525,10.0.0.6:587");
         assert_eq!(lowered.queue.expire_after("b.example"), Duration::from_secs(3600));
         assert_eq!(lowered.queue.schedule_for("b.example").jitter, 0);

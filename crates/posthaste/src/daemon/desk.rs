@@ -5,15 +5,15 @@
 use super::{Daemon, reload};
 use posthaste_admin::desk::{
     Desk, DeskFault, Destination, LastError, Message, Numbers, Readiness, ReloadFault, Reloaded,
-    RouteAnswer, RouteHop, Standing, Submission, SubmitFault,
+    RouteAnswer, RouteHop, RouteQuestion, Standing, Submission, SubmitFault,
 };
 use posthaste_dispatch::{Dispatch, LastTried, Retry};
 use posthaste_evidence::{Attempt, Connection, Fault, Outcome, RecipientResult};
 use posthaste_io::Task;
-use posthaste_mail::{Mailbox, QueueId, Recipient, ReversePath, Timestamp};
+use posthaste_mail::{QueueId, Recipient, Timestamp};
 use posthaste_queue::{DestinationStatus, DestinationView};
 use posthaste_reception::SubmitError;
-use posthaste_route::{Action, Ourselves, endpoints};
+use posthaste_route::{Action, Facts, Ourselves, endpoints};
 use posthaste_spool::{History, Live, Refused};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -93,8 +93,8 @@ impl Desk for Daemon {
         })
     }
 
-    fn route(&self, _from: ReversePath, to: Mailbox) -> Task<'_, RouteAnswer> {
-        Box::pin(async move { self.explain(&to).await })
+    fn route(&self, question: RouteQuestion) -> Task<'_, RouteAnswer> {
+        Box::pin(async move { self.explain(&question).await })
     }
 
     fn message_size(&self) -> usize {
@@ -157,8 +157,7 @@ impl Daemon {
     fn describe(&self, live: Live, history: &History, trials: &mut Trials) -> Message {
         let envelope = Arc::new(live.envelope);
         let standing = |(number, state): (u32, &posthaste_queue::RecipientState)| {
-            let mailbox = &envelope.recipients[number as usize].mailbox;
-            let destination = self.dispatch.destination_of(mailbox);
+            let destination = self.dispatch.destination_of(&envelope, number);
             let last = self.dispatch.last_tried(&envelope, number, history);
             let shared = match state.life.is_live() {
                 true => trials.since(&self.dispatch, &destination, envelope.received),
@@ -180,11 +179,9 @@ impl Daemon {
     /// A destination that is down has its attempts in common: they belong to the story of each of its messages.
     fn add_outages(&self, live: &Live, history: &mut History) {
         let mut concerned: BTreeMap<(String, String), Vec<u32>> = BTreeMap::new();
-        for ((number, recipient), state) in
-            (0u32..).zip(&live.envelope.recipients).zip(&live.states)
-        {
+        for (number, state) in (0u32..).zip(&live.states) {
             if state.life.is_live() {
-                let destination = self.dispatch.destination_of(&recipient.mailbox);
+                let destination = self.dispatch.destination_of(&live.envelope, number);
                 concerned.entry(destination).or_default().push(number);
             }
         }
@@ -199,8 +196,15 @@ impl Daemon {
         history.attempts.sort_by_key(|attempt| attempt.at);
     }
 
-    async fn explain(&self, to: &Mailbox) -> RouteAnswer {
-        let explained = self.dispatch.explain_route(to);
+    async fn explain(&self, question: &RouteQuestion) -> RouteAnswer {
+        let facts = Facts {
+            recipient: &question.to,
+            sender: question.from.mailbox(),
+            listener: question.listener.as_deref().unwrap_or(""),
+            user: question.user.as_deref(),
+            size: question.size,
+        };
+        let explained = self.dispatch.explain_route(&facts);
         let Some(route) = explained.route else {
             return RouteAnswer { fault: Some(Fault::NoRoute), ..RouteAnswer::default() };
         };
@@ -212,7 +216,7 @@ impl Daemon {
         let found = posthaste_delivery::lookup::find_hops(
             &self.world,
             &self.dispatch.resolver(),
-            to.host(),
+            facts.host(),
             &route,
             &ourselves,
         )

@@ -33,9 +33,7 @@ pub(crate) fn run(cli: Cli, out: &Out) -> Result<ExitCode, Failure> {
         Verb::Config(verb) => config::run(global, verb, out),
         Verb::Send(args) => send::run(&daemon(global)?, &args, out),
         Verb::Queue(args) => queue::run(global, args, out),
-        Verb::Route { address, from } => {
-            route::run(&daemon(global)?, &address, from.as_deref(), out)
-        }
+        Verb::Route(asked) => route::run(&daemon(global)?, &asked, out),
         Verb::Track { question, limit } => {
             track::run(&daemon(global)?, &question.join(" "), limit, out)
         }

@@ -1,6 +1,7 @@
 //! `route ADDRESS [--from]`: which rule, which hops, which limits, and why not now.
 
 use super::{last_error, now, text};
+use crate::cli::RouteArgs;
 use crate::client::{Client, Target};
 use crate::failure::Failure;
 use crate::out::Out;
@@ -9,13 +10,13 @@ use posthaste_admin::units::print_rough;
 use serde_json::Value;
 use std::time::Duration;
 
-pub(super) fn run(
-    client: &Client,
-    address: &str,
-    from: Option<&str>,
-    out: &Out,
-) -> Result<(), Failure> {
-    let target = Target::new("/v1/route").with("address", address).with_some("from", from);
+pub(super) fn run(client: &Client, asked: &RouteArgs, out: &Out) -> Result<(), Failure> {
+    let target = Target::new("/v1/route")
+        .with("address", &asked.address)
+        .with_some("from", asked.from.as_deref())
+        .with_some("listener", asked.listener.as_deref())
+        .with_some("user", asked.user.as_deref())
+        .with_some("size", asked.size.as_deref());
     let route = client.get(&target)?;
     if out.is_json() {
         out.object(&route);
