@@ -49,8 +49,10 @@ struct Folder {
     path: PathBuf,
     /// For syncs of the folder and its free space.
     handle: File,
-    /// Held for its lock.
-    _lock: File,
+    /// Held for its lock; a folder that is only looked at may have none.
+    _lock: Option<File>,
+    /// Nothing is changed, not even the lock.
+    read_only: bool,
 }
 
 /// An open file of a [`RealDisk`].
@@ -75,13 +77,44 @@ impl RealDisk {
         let handle = File::open(path).map_err(failed("open the folder"))?;
         let lock = take_lock(path)?;
         let path = path.to_owned();
-        Ok(Self { folder: Arc::new(Folder { path, handle, _lock: lock }) })
+        let folder = Folder { path, handle, _lock: Some(lock), read_only: false };
+        Ok(Self { folder: Arc::new(folder) })
+    }
+
+    /// Takes a folder that is there, to look at it: nothing is written, made or removed, and whatever tries to is
+    /// refused. Nobody else takes it meanwhile, but for others who look.
+    ///
+    /// # Errors
+    /// [`DiskOpenError::Locked`] names the owner; the rest is the operating system's.
+    pub fn look(path: &Path) -> Result<Self, DiskOpenError> {
+        let failed = |act| move |source| DiskOpenError::Io { act, path: path.to_owned(), source };
+        let handle = File::open(path).map_err(failed("open the folder"))?;
+        let lock = match File::open(path.join(LOCK_NAME)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            opened => Some(opened.map_err(failed("open the lock file of"))?),
+        };
+        if let Some(file) = &lock {
+            match file.try_lock_shared() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(locked(path, &mut &*file)),
+                Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
+            }
+        }
+        let path = path.to_owned();
+        Ok(Self { folder: Arc::new(Folder { path, handle, _lock: lock, read_only: true }) })
     }
 
     /// The folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.folder.path
+    }
+
+    fn may_change(&self) -> io::Result<()> {
+        if self.folder.read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        Ok(())
     }
 
     fn file_path(&self, name: &str) -> io::Result<PathBuf> {
@@ -96,6 +129,13 @@ impl Disk for RealDisk {
     type File = RealFile;
 
     fn open(&self, name: &str, mode: OpenMode) -> io::Result<RealFile> {
+        if mode != OpenMode::Read && self.folder.read_only {
+            if mode == OpenMode::Write {
+                // One that is missing is missing, whatever it was wanted for.
+                std::fs::symlink_metadata(self.file_path(name)?)?;
+            }
+            self.may_change()?;
+        }
         let mut options = OpenOptions::new();
         options.read(true).mode(0o600);
         match mode {
@@ -111,10 +151,12 @@ impl Disk for RealDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.may_change()?;
         std::fs::rename(self.file_path(from)?, self.file_path(to)?)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.may_change()?;
         std::fs::remove_file(self.file_path(name)?)
     }
 
@@ -212,10 +254,7 @@ fn take_lock(folder: &Path) -> Result<File, DiskOpenError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            return Err(DiskOpenError::Locked {
-                path: folder.to_owned(),
-                pid: read_pid(&mut file),
-            });
+            return Err(locked(folder, &mut file));
         }
         Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
     }
@@ -232,7 +271,13 @@ fn take_lock(folder: &Path) -> Result<File, DiskOpenError> {
     }
 }
 
-fn read_pid(file: &mut File) -> Option<u32> {
+/// Who has it. Of those who only look the file does not tell: then it still names an owner that has ended.
+fn locked(folder: &Path, file: &mut impl Read) -> DiskOpenError {
+    let pid = read_pid(file).filter(|pid| Path::new("/proc").join(pid.to_string()).exists());
+    DiskOpenError::Locked { path: folder.to_owned(), pid }
+}
+
+fn read_pid(file: &mut impl Read) -> Option<u32> {
     const LONGEST: u64 = 16;
     let mut text = String::new();
     file.take(LONGEST).read_to_string(&mut text).ok()?;

@@ -114,3 +114,33 @@ fn a_missing_parent_is_the_administrators_to_make() {
     let error = RealDisk::open(&parent.path().join("no/spool")).err().unwrap();
     assert!(error.to_string().starts_with("cannot create the folder "), "{error}");
 }
+
+#[test]
+fn who_looks_changes_nothing_and_keeps_owners_out() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = parent.path();
+    assert!(RealDisk::look(&path.join("no")).is_err());
+    let owner = RealDisk::open(path).unwrap();
+    drop(owner.open("x", OpenMode::Create).unwrap());
+    let lock = std::fs::read(path.join("lock")).unwrap();
+    let error = RealDisk::look(path).err().unwrap().to_string();
+    assert!(error.ends_with(&format!("is in use by process {}", std::process::id())), "{error}");
+    drop(owner);
+
+    // As one that has ended has left it.
+    std::fs::write(path.join("lock"), "4194305\n").unwrap();
+    let (one, other) = (RealDisk::look(path).unwrap(), RealDisk::look(path).unwrap());
+    let error = RealDisk::open(path).err().unwrap().to_string();
+    assert!(error.ends_with("is in use by another process"), "{error}");
+    let kind = |result: std::io::Result<()>| result.unwrap_err().kind();
+    let refused = std::io::ErrorKind::ReadOnlyFilesystem;
+    assert_eq!(kind(one.open("x", OpenMode::Write).map(drop)), refused);
+    assert_eq!(kind(one.open("y", OpenMode::Create).map(drop)), refused);
+    assert_eq!(kind(one.open("y", OpenMode::Write).map(drop)), std::io::ErrorKind::NotFound);
+    assert_eq!(kind(one.remove("x")), refused);
+    assert_eq!(kind(one.rename("x", "y")), refused);
+    assert_eq!(other.list().unwrap(), [("x".to_owned(), 0)]);
+    assert_ne!(std::fs::read(path.join("lock")).unwrap(), lock, "it is as it was left");
+    drop((one, other));
+    RealDisk::open(path).unwrap();
+}

@@ -4,7 +4,7 @@
 use crate::batch::Batch;
 use crate::encode::connection_here;
 use crate::entry::{End, Head, Mail, Remembered, Update};
-use crate::files::{Preparing, Spare, segment_name, write_header};
+use crate::files::{Preparing, Spare, write_header};
 use crate::index::{At, Segment, Slot};
 use crate::layout::{SegmentHeader, Use, entries};
 use crate::log::{Failed, Log, Sabotage, failed, is_full};
@@ -119,8 +119,7 @@ impl<D: Disk> Log<D> {
     fn prepare(&mut self, budget: u64) -> Result<bool, Failed> {
         while self.pool.len() > self.settings.spares + KEPT_FREE {
             let spare = self.pool.pop().expect("it is not empty");
-            // Free and known as free: whether the name is gone after a crash does not matter.
-            let _ = self.shared.disk.lock().remove(&segment_name(spare.number));
+            self.remove_segment(spare.number).map_err(|e| failed(&e))?;
         }
         if self.preparing.is_none() {
             if self.pool.len() >= self.settings.spares {
@@ -271,7 +270,7 @@ impl<D: Disk> Log<D> {
         if header.size == self.usual_size() {
             self.pool.push(Spare { file, number, header });
         } else {
-            let _ = self.shared.disk.lock().remove(&segment_name(number));
+            self.remove_segment(number).map_err(|e| failed(&e))?;
         }
         self.ask_for_room();
         Ok(())

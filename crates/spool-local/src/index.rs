@@ -324,6 +324,16 @@ impl<F> Index<F> {
         });
     }
 
+    /// The stretches of segments that are listed: the place as it is listed, segment, first octet and the one after
+    /// the last.
+    pub(crate) fn damaged_places(&self) -> Vec<(String, u32, u64, u64)> {
+        let place = |&(segment, first, end): &(u32, u64, u64)| {
+            let number = self.segments.get(&segment)?.number;
+            Some((format!("{}+{first}", crate::files::segment_name(number)), segment, first, end))
+        };
+        self.damaged.iter().filter_map(place).collect()
+    }
+
     pub(crate) fn list_damage(&mut self, damage: Quarantined) {
         if self.quarantined.iter().any(|listed| listed.place == damage.place) {
             return;

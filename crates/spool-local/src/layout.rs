@@ -25,7 +25,7 @@ const SEGMENT_MAGIC: &[u8; 4] = b"PHSG";
 const GROUP_MAGIC: &[u8; 4] = b"PHGR";
 const INDEX_MAGIC: &[u8; 4] = b"PHIX";
 /// The version of this layout; others are not read.
-const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 1;
 
 /// The next multiple of [`BLOCK`].
 pub(crate) const fn align(octets: u64) -> u64 {
@@ -92,6 +92,15 @@ impl SegmentHeader {
         })
     }
 
+    /// The version that wrote a header, read or not: magic, version and the checksum at the end of the first 64
+    /// octets stay where they are in every version.
+    pub(crate) fn version(octets: &[u8]) -> Option<u16> {
+        let octets = octets.get(..HEADER as usize)?;
+        let whole = crc32c::crc32c(&octets[..60]).to_le_bytes() == octets[60..];
+        let ours = &octets[..4] == SEGMENT_MAGIC && whole;
+        ours.then(|| u16::from_le_bytes([octets[4], octets[5]]))
+    }
+
     /// What seeds every checksum in the segment.
     pub(crate) fn seed(&self) -> Seed {
         let crc = crc32c::crc32c(&self.salt.to_le_bytes());
@@ -104,6 +113,15 @@ impl SegmentHeader {
 pub(crate) struct Seed(u32);
 
 impl Seed {
+    /// As a number, and back: what a stretch of octets taken out of its segment is read with.
+    pub(crate) const fn number(self) -> u32 {
+        self.0
+    }
+
+    pub(crate) const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+
     /// The beginning of the checksum of a piece at this offset.
     pub(crate) fn at(self, offset: u32) -> u32 {
         crc32c::crc32c_append(self.0, &offset.to_le_bytes())

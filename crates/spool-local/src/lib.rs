@@ -5,6 +5,7 @@
 
 mod batch;
 mod bodies;
+mod check;
 mod driver;
 mod encode;
 mod entry;
@@ -15,15 +16,20 @@ mod index;
 mod layout;
 mod local;
 mod log;
+mod manifest;
 mod open;
 mod orphans;
 mod place;
 mod pump;
+mod quarantine;
 pub mod restarts;
+mod salvage;
 mod scan;
 mod shared;
 mod telling;
+pub mod versions;
 
+pub use check::Checked;
 pub use driver::Timing;
 pub use inbox::INBOX_OCTETS;
 pub use local::LocalSpool;
@@ -31,3 +37,5 @@ pub use local::LocalSpool;
 pub use log::Sabotage;
 pub use log::{Answer, Failed, Group, Log, Request, Settings};
 pub use open::{OpenError, Report};
+pub use quarantine::{Fate, body_file};
+pub use salvage::{Left, Salvaged, Stretch};

@@ -6,6 +6,7 @@ use crate::files::{Preparing, SMALLEST, Spare, discard_unfinished, segment_name,
 use crate::gc::Pass;
 use crate::index::Segment;
 use crate::layout::{HEADER, IndexedGroup, SegmentHeader, Use, align, footer, put_group};
+use crate::manifest::Manifest;
 use crate::scan;
 use crate::shared::Shared;
 use posthaste_io::{Disk, DiskFile};
@@ -135,6 +136,8 @@ pub struct Log<D: Disk> {
     pub(crate) next_commit: u64,
     pub(crate) epoch: u64,
     pub(crate) pass: Option<Pass>,
+    /// Which segments hold records, durably.
+    pub(crate) manifest: Manifest<D::File>,
     /// No sparse segment is collected before this one is taken: the last collection gained nothing.
     pub(crate) rest_until: u32,
     /// Segments that cannot be collected because something in them cannot be read.
@@ -317,6 +320,14 @@ impl<D: Disk> Log<D> {
         }
     }
 
+    /// Removes the file of a segment that holds nothing; first it is taken off the list.
+    pub(crate) fn remove_segment(&mut self, number: u32) -> io::Result<()> {
+        self.manifest.unlist(number)?;
+        // Free and known as free: whether the name is gone after a crash does not matter.
+        let _ = self.shared.disk.lock().remove(&segment_name(number));
+        Ok(())
+    }
+
     /// Seals the active segment and takes a fresh one of at least `needs` octets.
     /// `false` when the disk has no room for one; the log is then as it was.
     pub(crate) fn roll(&mut self, needs: u64) -> Result<bool, Failed> {
@@ -383,7 +394,12 @@ impl<D: Disk> Log<D> {
         self.next_sequence = after;
         let segment = Segment::taken(Arc::clone(&spare.file), spare.number, header);
         let offset = segment.used;
-        self.shared.index.lock().segments.insert(header.sequence, segment);
+        let taken: Vec<(u32, u32)> = {
+            let mut index = self.shared.index.lock();
+            index.segments.insert(header.sequence, segment);
+            index.segments.iter().map(|(sequence, s)| (s.number, *sequence)).collect()
+        };
+        self.manifest.list(header.sequence, taken.into_iter())?;
         self.active = Some(Active { file: spare.file, header, offset, index: Vec::new() });
         self.ask_for_room();
         Ok(())

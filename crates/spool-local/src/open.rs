@@ -10,10 +10,12 @@ use crate::layout::{GROUP_IN_INDEX, HEADER, SegmentHeader, Use, align, entries};
 use crate::log::{
     Failed, Log, Room, Sabotage, Settings, failed, index_of, is_full, narrow, write_index,
 };
+use crate::manifest::Manifest;
 use crate::orphans::{Bodies, HIGHEST_NUMBER};
 use crate::place::Place;
 use crate::scan::{self, Found, Group};
 use crate::shared::Shared;
+use crate::versions::{CURRENT, refuse_newer};
 use bytes::Bytes;
 use posthaste_io::{Disk, OpenMode};
 use posthaste_mail::QueueId;
@@ -40,6 +42,8 @@ pub struct Report {
     pub kept: Vec<Quarantined>,
     /// Files removed that no record names.
     pub orphans: u64,
+    /// Of a store opened read-only: the files that an open for writing would remove as those.
+    pub unclaimed: Vec<String>,
     /// What cannot be read.
     pub quarantined: Vec<Quarantined>,
 }
@@ -65,6 +69,18 @@ pub enum OpenError {
     /// from.
     #[error("{0} in the spool has a number so high that no segments can follow it")]
     NoNumber(String),
+    /// A newer version of the program has written here. Nothing was touched. The operator must run that version, or
+    /// export the mail with it.
+    #[error(
+        "{file} in the spool was written by a newer version of the program (format {version}; this one reads up to \
+             {CURRENT}): nothing was changed; run the newer version"
+    )]
+    Newer {
+        /// The file.
+        file: String,
+        /// Its version.
+        version: u16,
+    },
     /// No room for a fresh segment. The operator must make room.
     #[error("the disk has no room for one more segment of the spool")]
     Full,
@@ -96,6 +112,7 @@ impl<D: Disk> Log<D> {
             next_commit: 1,
             epoch: 0,
             pass: None,
+            manifest: Manifest::none(),
             rest_until: 0,
             left_alone: std::collections::BTreeSet::new(),
             room: Room::default(),
@@ -110,13 +127,17 @@ impl<D: Disk> Log<D> {
     fn start(&mut self) -> Result<Report, OpenError> {
         let files = self.shared.disk.lock().list().map_err(OpenError::Unreadable)?;
         self.look_for_hidden(&files)?;
+        refuse_newer(&*self.shared.disk.lock(), &files)?;
+        self.read_manifest()?;
         let mut bodies = Bodies::of(&files);
         let taken = self.read_headers(&files)?;
         // Spare segments follow the first one that is taken, and one is taken from then on.
-        if taken.is_empty() && (bodies.are_there() || self.next_file > 2 || self.next_sequence > 1)
-        {
+        let was_used =
+            self.next_file > 2 || self.next_sequence > 1 || self.manifest.is_of_a_store();
+        if taken.is_empty() && (bodies.are_there() || was_used) {
             return Err(OpenError::RecordsMissing);
         }
+        self.list_lost(&files);
         let held = self.replay(taken, &mut bodies);
         let mut report = Report {
             segments: held.len() as u64,
@@ -127,12 +148,14 @@ impl<D: Disk> Log<D> {
         self.check_bodies(&files);
         let unclaimed = self.judge_unclaimed(&files, &bodies, report.torn.is_some());
         report.kept = unclaimed.kept;
+        report.unclaimed.clone_from(&unclaimed.orphans);
         self.epoch += 1;
         if self.settings.read_only {
             self.failed = Some(Failed::ReadOnly);
         } else {
             self.take_over(&held)?;
             report.orphans = self.remove_orphans(&unclaimed.orphans);
+            report.unclaimed.clear();
             self.fill_pool();
         }
         self.finish_index();
@@ -140,6 +163,31 @@ impl<D: Disk> Log<D> {
         report.messages = index.messages.len() as u64;
         report.quarantined.clone_from(&index.quarantined);
         Ok(report)
+    }
+
+    fn read_manifest(&mut self) -> Result<(), OpenError> {
+        let mode = if self.settings.read_only { OpenMode::Read } else { OpenMode::Write };
+        let manifest = Manifest::read(&*self.shared.disk.lock(), mode);
+        self.manifest = manifest.map_err(OpenError::Unreadable)?;
+        // A number that stands for a lost segment is not given to another one.
+        self.next_file = self.next_file.max(self.manifest.highest_number() + 1);
+        Ok(())
+    }
+
+    /// Lists the segments that were there and are not: what they held is lost, unless somebody brings them back.
+    fn list_lost(&mut self, files: &[(String, u64)]) {
+        let there = |number| {
+            let name = segment_name(number);
+            files.binary_search_by(|(file, _)| file.cmp(&name)).is_ok()
+        };
+        self.manifest.find_lost(self.next_sequence - 1, there);
+        for number in self.manifest.listed.lost.keys() {
+            self.list_file(*number, 0, "the segment was here and is gone");
+        }
+        if self.manifest.damaged {
+            let (place, what) = ("segments".to_owned(), "the list of segments cannot be read");
+            self.shared.index.lock().list_damage(Quarantined { place, size: 0, what });
+        }
     }
 
     /// Opens every segment; answers those with records, by sequence number.
@@ -173,23 +221,23 @@ impl<D: Disk> Log<D> {
                     }
                     taken.insert(header.sequence, Taken { file, number, header, length: *length });
                 }
-                Use::Free => self.keep_spare(Spare { file, number, header }, *length),
+                Use::Free => self.keep_spare(Spare { file, number, header }, *length)?,
             }
         }
         Ok(taken)
     }
 
     /// Keeps a free segment of the usual size; another one is only in the way.
-    fn keep_spare(&mut self, spare: Spare<D::File>, length: u64) {
+    fn keep_spare(&mut self, spare: Spare<D::File>, length: u64) -> Result<(), OpenError> {
         if self.settings.read_only {
-            return;
+            return Ok(());
         }
         let usable = spare.header.size == self.usual_size() && length == spare.header.size;
         if usable && mend_header(&*spare.file, &spare.header).is_ok() {
             self.pool.push(spare);
-        } else {
-            let _ = self.shared.disk.lock().remove(&segment_name(spare.number));
+            return Ok(());
         }
+        self.remove_segment(spare.number).map_err(|e| OpenError::Unwritable(failed(&e)))
     }
 
     fn list_file(&self, number: u32, size: u64, what: &'static str) {
@@ -270,6 +318,7 @@ impl<D: Disk> Log<D> {
             Err(error) if is_full(&error) => return Err(OpenError::Full),
             spare => spare.map_err(|e| OpenError::Unwritable(failed(&e)))?,
         };
+        self.make_manifest()?;
         self.activate(spare).map_err(|e| OpenError::Unwritable(failed(&e)))?;
         self.next_commit = last_commit + 1;
         if let Some((segment, group)) = again {
@@ -280,6 +329,14 @@ impl<D: Disk> Log<D> {
         let torn = unsynced.is_some();
         self.next_commit = (last_commit + 1 + u64::from(torn)).max(self.next_commit);
         self.seal_old(held).map_err(|e| OpenError::Unwritable(failed(&e)))
+    }
+
+    /// Without room for the list the store goes on without it.
+    fn make_manifest(&mut self) -> Result<(), OpenError> {
+        match self.manifest.make(&*self.shared.disk.lock()) {
+            Err(error) if !is_full(&error) => Err(OpenError::Unwritable(failed(&error))),
+            _ => Ok(()),
+        }
     }
 
     /// Writes a group again. What its entries say of places within the old one is said of the new ones: of the

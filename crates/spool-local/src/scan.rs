@@ -27,7 +27,7 @@ impl Group {
         IndexedGroup { number, offset, length, last_id, directory: &self.directory }
     }
 
-    fn end(&self) -> u32 {
+    pub(crate) fn end(&self) -> u32 {
         u32::try_from(align(u64::from(self.offset) + u64::from(self.length))).unwrap_or(u32::MAX)
     }
 }
@@ -77,6 +77,21 @@ fn by_index(file: &impl DiskFile, header: &SegmentHeader) -> io::Result<Option<F
     let groups: Vec<Group> = list.iter().map(owned).collect();
     let end = groups.last().map_or(FIRST_GROUP, Group::end);
     Ok(Some(Found { groups, end, indexed: true, ..Found::default() }))
+}
+
+/// Reads a whole segment and every piece in it. What an index names and is not whole is damage, the last group included.
+pub(crate) fn whole(file: &impl DiskFile, header: &SegmentHeader) -> Found {
+    let Ok(Some(mut found)) = by_index(file, header) else { return by_groups(file, header) };
+    let damage = &mut found.damage;
+    found.groups.retain(|group| {
+        let whole =
+            matches!(group_at(file, header, group.offset), Ok(Some(read)) if read == *group);
+        if !whole {
+            damage.push((group.offset, group.end() - group.offset));
+        }
+        whole
+    });
+    found
 }
 
 /// Reads group by group. A bad one without a valid later one is torn; with one it is damage.
