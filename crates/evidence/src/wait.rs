@@ -19,6 +19,8 @@ pub enum WaitReason {
     Draining,
     /// The operator holds it.
     Held,
+    /// The operator holds its destination.
+    DestinationHeld,
     /// It was in hand during two crashes; the operator must look at it.
     Poison,
     /// No route matches.
@@ -31,7 +33,7 @@ pub enum WaitReason {
 
 impl WaitReason {
     /// Every reason with its name in the outside interface and one sentence for the operator.
-    pub const ALL: [(Self, &'static str, &'static str); 12] = [
+    pub const ALL: [(Self, &'static str, &'static str); 13] = [
         (Self::Retry, "retry", "the last attempt was deferred; the next one is due at a time"),
         (
             Self::DestinationDown,
@@ -56,6 +58,11 @@ impl WaitReason {
             "the destination answers again; its backlog is released at a growing rate",
         ),
         (Self::Held, "held", "the operator holds it"),
+        (
+            Self::DestinationHeld,
+            "destination-held",
+            "the operator holds its destination; `queue holds` lists what is held",
+        ),
         (
             Self::Poison,
             "poison",

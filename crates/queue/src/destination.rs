@@ -20,6 +20,8 @@ pub(crate) struct Destination {
     pub(crate) route: u32,
     pub(crate) window: Window,
     pub(crate) place: Place,
+    /// The operator holds it: nothing is tried.
+    pub(crate) held: bool,
     mail: Option<Box<Mail>>,
     active: Option<Box<Active>>,
 }
@@ -105,7 +107,8 @@ pub(crate) fn write_key(key: &mut String, name: &str, route: &str) {
 
 impl Destination {
     pub(crate) const fn new(key: Arc<str>, route: u32, window: Window) -> Self {
-        Self { key, route, window, place: Place::Off, mail: None, active: None }
+        let place = Place::Off;
+        Self { key, route, window, place, held: false, mail: None, active: None }
     }
 
     pub(crate) fn key(&self) -> &str {

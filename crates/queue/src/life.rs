@@ -98,6 +98,8 @@ pub enum TransitionKind {
     Held,
     /// End: the operator removed it while it was in flight.
     Removed,
+    /// End: the operator gave it back to its sender.
+    Bounced,
     /// Parked: in hand during two crashes.
     Poison,
 }
@@ -177,6 +179,12 @@ pub fn retry_now(now: Timestamp, state: RecipientState) -> Option<RecipientState
 #[must_use]
 pub fn remove(state: RecipientState) -> Option<RecipientState> {
     state.life.is_live().then_some(RecipientState { life: Life::Removed, ..state })
+}
+
+/// The operator gives it back to its sender: it fails, with the notice that is owed. `None` when it has ended.
+#[must_use]
+pub fn bounce(state: RecipientState) -> Option<RecipientState> {
+    state.life.is_live().then_some(RecipientState { life: Life::Failed, ..state })
 }
 
 const fn started_over(now: Timestamp, state: RecipientState) -> RecipientState {
@@ -287,6 +295,8 @@ mod tests {
             assert_eq!(release(NOW, state).is_some(), released, "{life:?}");
             assert_eq!(retry_now(NOW, state).is_some(), retried, "{life:?}");
             assert_eq!(remove(state).is_some(), removed, "{life:?}");
+            let bounced = bounce(state).map(|s| s.life);
+            assert_eq!(bounced, removed.then_some(Life::Failed), "{life:?}");
             assert_eq!(expired(NOW, &state, NOW), expires, "{life:?}");
             assert!(!expired(NOW, &state, NOW.plus(Duration::from_secs(1))));
         }

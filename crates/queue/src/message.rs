@@ -34,6 +34,7 @@ pub(crate) enum Mark {
     InFlight,
     InFlightThenHold,
     InFlightThenRemove,
+    InFlightThenBounce,
 }
 
 /// The recipients of one message at one destination, summed up.

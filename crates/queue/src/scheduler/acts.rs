@@ -2,6 +2,7 @@
 //! (design: promise 7). `recipient` `None` means every recipient of the message.
 
 use super::{Changed, DestinationId, Scheduler};
+use crate::destination::write_key;
 use crate::life::{self, RecipientState, Transition, TransitionKind};
 use crate::message::{Mark, Recipient};
 use posthaste_mail::{QueueId, Timestamp};
@@ -47,7 +48,7 @@ impl Scheduler {
                 recipient.mark = Mark::InFlightThenHold;
                 None
             }
-            Mark::InFlightThenHold | Mark::InFlightThenRemove => None,
+            Mark::InFlightThenHold | Mark::InFlightThenRemove | Mark::InFlightThenBounce => None,
         })
     }
 
@@ -63,7 +64,7 @@ impl Scheduler {
                 recipient.mark = Mark::InFlight;
                 None
             }
-            Mark::InFlight | Mark::InFlightThenRemove => None,
+            Mark::InFlight | Mark::InFlightThenRemove | Mark::InFlightThenBounce => None,
         })
     }
 
@@ -76,6 +77,56 @@ impl Scheduler {
                 None
             }
         })
+    }
+
+    /// Gives back to the sender: they fail. Those in flight do when their attempt ends in a deferral; they are not
+    /// in the answer. A removal that waits for that is not undone.
+    pub fn bounce(&mut self, now: Timestamp, id: QueueId, recipient: Option<u32>) -> Vec<Changed> {
+        self.act(now, id, recipient, |recipient| match recipient.mark {
+            Mark::Waiting => transition(life::bounce(recipient.state()), TransitionKind::Bounced),
+            Mark::InFlightThenRemove => None,
+            _ => {
+                recipient.mark = Mark::InFlightThenBounce;
+                None
+            }
+        })
+    }
+
+    /// Holds whole destinations of this name, whatever their route, or lets them go on: one flag, and no message
+    /// is touched. Mail that comes later waits too. Attempts under way end as they end.
+    pub fn hold_destination(&mut self, now: Timestamp, name: &str, held: bool) {
+        let changed = match held {
+            true => self.held.insert(name.into()),
+            false => self.held.remove(name),
+        };
+        if !changed {
+            return;
+        }
+        for id in self.named(name) {
+            self.stop_waiting(now, id);
+            if let Some(destination) = self.destinations.get_mut(&id) {
+                destination.held = held;
+                if !held {
+                    destination.drain(now);
+                }
+            }
+            self.refresh(now, id);
+        }
+    }
+
+    /// Names of destinations that are held, in order.
+    pub fn held_destinations(&self) -> impl Iterator<Item = &str> {
+        self.held.iter().map(|name| &**name)
+    }
+
+    /// The destinations of a name, one for each route.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Vec<DestinationId> {
+        let mut key = String::new();
+        write_key(&mut key, name, "");
+        let from = self.names.range::<str, _>((Bound::Included(key.as_str()), Bound::Unbounded));
+        let same = from.take_while(|(other, _)| other.starts_with(key.as_str()));
+        same.map(|(_, id)| *id).collect()
     }
 
     fn act(

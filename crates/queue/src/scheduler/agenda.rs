@@ -101,7 +101,8 @@ impl Scheduler {
     }
 
     fn need(&self, now: Timestamp, destination: &Destination) -> Need {
-        let Some(first) = destination.first_due().filter(|_| !destination.has_no_route()) else {
+        let idle = destination.has_no_route() || destination.held;
+        let Some(first) = destination.first_due().filter(|_| !idle) else {
             return Need::Event;
         };
         let Some(active) = destination.active() else {

@@ -309,6 +309,11 @@ impl Scheduler {
         rest: Option<Timestamp>,
     ) {
         self.stop_waiting(now, id);
+        if self.destinations.get(&id).is_some_and(|d| d.held) {
+            // It would take the place of one that may be tried.
+            self.refresh(now, id);
+            return;
+        }
         let turn = self.turn();
         for host in hosts {
             self.hosts.entry(*host).or_default().waiting.insert((turn, id));

@@ -192,7 +192,7 @@ impl Scheduler {
         let waiting = self.hosts.get(&host).into_iter().flat_map(|h| &h.waiting);
         let oldest = waiting
             .filter_map(|(_, id)| {
-                let destination = self.destinations.get(id)?;
+                let destination = self.destinations.get(id).filter(|d| !d.held)?;
                 destination.outage().filter(|o| o.trial.is_none())?;
                 Some((destination.first_due().filter(|due| *due <= now)?, *id))
             })

@@ -24,7 +24,9 @@ impl Scheduler {
         let route = self.route(route);
         let window = Window::new(&self.settings.limits);
         self.names.insert(Arc::clone(&key), id);
-        self.destinations.insert(id, Box::new(Destination::new(key, route, window)));
+        let mut destination = Destination::new(key, route, window);
+        destination.held = self.held.contains(name);
+        self.destinations.insert(id, Box::new(destination));
         self.refresh(now, id);
         id
     }

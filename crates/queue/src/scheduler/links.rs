@@ -138,6 +138,9 @@ pub(super) fn delayed_act(mark: Mark, state: RecipientState) -> Option<Transitio
         Mark::InFlightThenRemove => {
             life::remove(state).map(|state| Transition { state, kind: TransitionKind::Removed })
         }
+        Mark::InFlightThenBounce => {
+            life::bounce(state).map(|state| Transition { state, kind: TransitionKind::Bounced })
+        }
         Mark::InFlight | Mark::Waiting => None,
     }
 }

@@ -51,6 +51,8 @@ pub struct Scheduler {
     destinations: BTreeMap<DestinationId, Box<Destination>>,
     /// Destinations by their key.
     names: BTreeMap<Arc<str>, DestinationId>,
+    /// Names of destinations that the operator holds, those with no mail included.
+    held: BTreeSet<Box<str>>,
     routes: Vec<Route>,
     connections: BTreeMap<TicketId, Connection>,
     /// Those that had nothing to do.
@@ -99,6 +101,7 @@ impl Scheduler {
             messages: BTreeMap::new(),
             destinations: BTreeMap::new(),
             names: BTreeMap::new(),
+            held: BTreeSet::new(),
             routes: Vec::new(),
             connections: BTreeMap::new(),
             idle_connections: BTreeSet::new(),

@@ -58,6 +58,9 @@ impl Scheduler {
         connection: &Connection,
     ) -> Result<QueueId, Pulled> {
         let destination = self.destinations.get(&connection.destination).ok_or(Pulled::Enough)?;
+        if destination.held {
+            return Err(Pulled::Enough);
+        }
         let (due, message) = destination.mail().waiting.first().copied().ok_or(Pulled::Empty)?;
         if due > now {
             return Err(Pulled::Empty);

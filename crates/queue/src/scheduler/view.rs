@@ -130,6 +130,9 @@ impl Scheduler {
         if destination.is_some_and(|d| d.has_no_route()) {
             return (WaitReason::NoRoute, None);
         }
+        if destination.is_some_and(|d| d.held) {
+            return (WaitReason::DestinationHeld, None);
+        }
         let active = destination.and_then(|d| d.active());
         if let Some(outage) = active.and_then(|a| a.outage.as_ref())
             && (due <= now || due <= outage.state.next_trial)
@@ -179,7 +182,8 @@ impl Scheduler {
 
 impl Scheduler {
     fn next_attempt(&self, now: Timestamp, destination: &Destination) -> Option<Timestamp> {
-        let due = destination.first_due().filter(|_| !destination.has_no_route())?;
+        let idle = destination.has_no_route() || destination.held;
+        let due = destination.first_due().filter(|_| !idle)?;
         let not_before = destination.active().and_then(|active| match &active.outage {
             Some(outage) => Some(self.next_trial(Some(active), outage)),
             None => active.rest.or(closed_until(active.draining, now)),
@@ -210,7 +214,7 @@ fn status(now: Timestamp, destination: &Destination) -> DestinationStatus {
         DestinationStatus::Active
     } else if destination.mail().recipients == 0 {
         DestinationStatus::Idle
-    } else if destination.mail().held == destination.mail().recipients {
+    } else if destination.held || destination.mail().held == destination.mail().recipients {
         DestinationStatus::Held
     } else if destination.outage().is_some() || !destination.has_due(now) {
         DestinationStatus::Retry

@@ -4,7 +4,7 @@ use crate::stories::because;
 use crate::world::{End, World, host};
 use posthaste_evidence::WaitReason;
 use posthaste_mail::QueueId;
-use posthaste_queue::DestinationStatus;
+use posthaste_queue::{DestinationStatus, TransitionKind};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -38,6 +38,82 @@ fn hold_and_remove_in_flight_act_when_the_attempt_ends() {
             assert_eq!(world.live[&(held, 0)].1.attempts, 1);
         }
     }
+}
+
+#[test]
+fn a_bounce_ends_it_at_once_or_when_the_attempt_has_ended() {
+    for (deferred, flying) in [(0, End::Delivered), (100, End::Failed)] {
+        let mut world = World::running();
+        world.pace.transaction = 10 * SECOND;
+        let site = world.site("slow.example", &[host(1)]);
+        world.sites.get_mut(&site).expect("known").deferred = deferred;
+        let (in_flight, removed) = (world.mail(site, 1), world.mail(site, 1));
+        world.run_for(5 * SECOND);
+        let waiting = world.mail(site, 2);
+        let changed = world.scheduler.hold(world.now, waiting, Some(1));
+        world.book(&changed);
+        let changed = world.scheduler.bounce(world.now, waiting, None);
+        assert!(changed.iter().all(|c| c.transition.kind == TransitionKind::Bounced));
+        world.book(&changed);
+        assert_eq!(world.ends.get(&(waiting, 0)), Some(&End::Failed));
+        assert_eq!(world.ends.get(&(waiting, 1)), Some(&End::Failed), "held or not");
+        assert!(world.scheduler.bounce(world.now, in_flight, None).is_empty());
+        assert!(world.scheduler.remove(world.now, removed, None).is_empty());
+        assert!(world.scheduler.bounce(world.now, removed, None).is_empty());
+        world.run_for(10 * SECOND);
+        world.check();
+        assert_eq!(world.ends.get(&(in_flight, 0)), Some(&flying));
+        let gone = if deferred == 0 { End::Delivered } else { End::Removed };
+        assert_eq!(world.ends.get(&(removed, 0)), Some(&gone), "a removal stays one");
+    }
+}
+
+#[test]
+fn a_held_destination_waits_whole_later_mail_too_and_touches_no_message() {
+    let mut world = World::running();
+    let site = world.site("slow.example", &[host(1)]);
+    let other = world.site("other.example", &[host(1)]);
+    world.pace.transaction = 10 * SECOND;
+    let flying = world.mail(site, 1);
+    world.run_for(SECOND);
+    world.hold_destination("slow.example", true);
+    let later = world.mail(site, 1);
+    let elsewhere = world.mail(other, 1);
+    assert_eq!(because(&world, later), (WaitReason::DestinationHeld, None));
+    world.run_for(HOUR);
+    world.check();
+    assert_eq!(world.ends.get(&(flying, 0)), Some(&End::Delivered), "its attempt ended");
+    assert_eq!(world.ends.get(&(elsewhere, 0)), Some(&End::Delivered));
+    assert_eq!(world.live[&(later, 0)].1, Default::default(), "no message is touched");
+    let view = world.scheduler.destination_view(world.now, site).expect("it has mail");
+    assert_eq!((view.status, view.next_attempt), (DestinationStatus::Held, None));
+    let changed = world.scheduler.retry_message(world.now, later, None);
+    world.book(&changed);
+    world.run_for(HOUR);
+    assert_eq!(world.scheduler.held_destinations().collect::<Vec<_>>(), ["slow.example"]);
+    world.hold_destination("slow.example", false);
+    world.run_for(MINUTE);
+    assert!(world.live.is_empty());
+}
+
+#[test]
+fn a_held_destination_leaves_the_trial_of_a_shared_host_to_others() {
+    let mut world = World::running();
+    let held = world.site("held.example", &[host(1)]);
+    let other = world.site("other.example", &[host(1)]);
+    world.down_hosts.insert(host(1));
+    world.mail(held, 1);
+    world.run_for(SECOND);
+    world.mail(other, 1);
+    world.run_for(MINUTE);
+    world.hold_destination("held.example", true);
+    world.down_hosts.clear();
+    world.run_for(DAY);
+    world.check();
+    assert_eq!(world.live.len(), 1, "only what is held waits: {:?}", world.live);
+    world.hold_destination("held.example", false);
+    world.run_for(HOUR);
+    assert!(world.live.is_empty());
 }
 
 #[test]

@@ -79,11 +79,18 @@ fn act(world: &mut World) {
     let Some(id) = some_message(world) else { return };
     let recipient = world.random.percent(50).then_some(world.random.below(5) as u32);
     let now = world.now;
-    let changed = match world.random.below(5) {
+    let changed = match world.random.below(7) {
         0 => world.scheduler.hold(now, id, recipient),
         1 => world.scheduler.release(now, id, recipient),
         2 => world.scheduler.remove(now, id, recipient),
         3 => world.scheduler.retry_message(now, id, recipient),
+        4 => world.scheduler.bounce(now, id, recipient),
+        5 => {
+            let name = format!("d{}.example", world.random.below(SITES));
+            let held = world.random.percent(50);
+            world.hold_destination(&name, held);
+            Vec::new()
+        }
         _ => {
             let n = world.random.below(SITES);
             let destination = site(world, n);
@@ -134,6 +141,9 @@ fn heal(world: &mut World) {
     world.pace.transaction = Duration::from_millis(50);
     for site in world.sites.values_mut() {
         *site = crate::world::Site { hosts: site.hosts.clone(), ..Default::default() };
+    }
+    for n in 0..SITES {
+        world.hold_destination(&format!("d{n}.example"), false);
     }
     let ids: Vec<QueueId> = world.live.keys().map(|k| k.0).collect();
     for id in ids {

@@ -96,6 +96,8 @@ pub(crate) struct World {
     pub(crate) ledger: BTreeMap<String, DestinationState>,
     pub(crate) host_ledger: BTreeMap<SocketAddr, DestinationState>,
     pub(crate) ledger_writes: u64,
+    /// Destinations that the operator holds.
+    pub(crate) held: BTreeSet<String>,
     /// Holds the promises after each so many steps; 0 is never.
     pub(crate) check_every: u64,
     drives: u64,
@@ -132,6 +134,7 @@ impl World {
             ledger: BTreeMap::new(),
             host_ledger: BTreeMap::new(),
             ledger_writes: 0,
+            held: BTreeSet::new(),
             check_every: 0,
             drives: 0,
             next_id: 0,
@@ -242,7 +245,18 @@ impl World {
         }
     }
 
+    /// The operator holds a destination, or lets it go on.
+    pub(crate) fn hold_destination(&mut self, name: &str, held: bool) {
+        match held {
+            true => self.held.insert(name.to_owned()),
+            false => self.held.remove(name),
+        };
+        self.scheduler.hold_destination(self.now, name, held);
+    }
+
     fn connect(&mut self, ticket: ConnectTicket) {
+        let name = self.name(ticket.destination);
+        assert!(!self.held.contains(&name), "{name} is held: no connection");
         self.dials.push((self.now, ticket.destination, ticket.trial));
         // Half of the connections ask for their work before they are dialled.
         let early = if self.random.percent(50) { self.pull(&ticket) } else { None };
@@ -315,7 +329,12 @@ impl World {
         let round = open.idle_round;
         let work = match open.early.take() {
             Some(work) => Pulled::Work(work),
-            None => self.scheduler.pull(self.now, &ticket, 50),
+            None => {
+                let pulled = self.scheduler.pull(self.now, &ticket, 50);
+                let held = self.held.contains(&self.name(ticket.destination));
+                assert!(!held || pulled == Pulled::Enough, "held: no work, and no idle line");
+                pulled
+            }
         };
         match work {
             Pulled::Work(work) => {
@@ -463,6 +482,9 @@ impl World {
         let sites = std::mem::take(&mut self.sites);
         self.sites =
             sites.into_iter().filter_map(|(id, s)| Some((*renamed.get(&id)?, s))).collect();
+        for name in &self.held {
+            self.scheduler.hold_destination(self.now, name, true);
+        }
         for (name, state) in &self.ledger {
             self.scheduler.restore_down(self.now, name, "default", *state);
         }
