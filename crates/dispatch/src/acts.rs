@@ -94,6 +94,7 @@ impl Inner {
             changes: changed.iter().map(change).collect(),
             notices: Vec::new(),
             ledger: Vec::new(),
+            acts: Vec::new(),
         });
         if pending.await.is_err() {
             self.fatal.notify_one();

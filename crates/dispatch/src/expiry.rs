@@ -123,6 +123,7 @@ impl Inner {
             changes: changed.iter().map(change).collect(),
             notices,
             ledger: Vec::new(),
+            acts: Vec::new(),
         };
         let done = self.scheduler().message(now, in_hand.envelope.id).is_none();
         lock(&self.settling).describe(&in_hand.envelope, done);

@@ -101,6 +101,7 @@ fn new_mail(id: QueueId, now: Timestamp, recipient: Recipient, composed: dsn::Co
             helo: String::new(),
             user: None,
         },
+        route: None,
     };
     let content = Content::Inline(Body::new(vec![Bytes::from(composed.octets)]));
     NewMail { envelope, content, states: vec![RecipientState { due: now, ..Default::default() }] }

@@ -41,7 +41,7 @@ impl Outages {
 
     /// As the ledger had it at start. What failed at a host is its destination's story as well.
     pub(crate) fn restore(&mut self, key: LedgerKey, value: LedgerValue) {
-        let LedgerValue::Down { state, failures } = value;
+        let LedgerValue::Down { state, failures } = value else { return };
         for failure in failures {
             if matches!(key, LedgerKey::NextHop(_)) {
                 let theirs = ledger_key(&failure.destination, &failure.route);
@@ -149,7 +149,7 @@ mod tests {
         let kept = outages.failures(&key);
         assert_eq!((kept.len(), kept[0].id), (KEPT_ATTEMPTS, ConnectionId(10)));
         assert_eq!(fault_of(&kept[0]), Some(Fault::Connect(ConnectFault::Refused)));
-        let LedgerValue::Down { failures, .. } = entry.value.expect("it is down");
+        let Some(LedgerValue::Down { failures, .. }) = entry.value else { panic!("it is down") };
         assert_eq!(failures, kept, "the ledger has them too");
         let forgotten = outages.recovered(key.clone()).expect("it was down");
         assert_eq!(forgotten.value, None);

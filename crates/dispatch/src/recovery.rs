@@ -102,7 +102,7 @@ impl Inner {
     async fn restore_ledger(&self, found: &mut Recovered) -> Result<(), RecoveryFault> {
         let now = self.world.wall();
         for (key, value) in self.spool.ledger().await? {
-            let LedgerValue::Down { state, .. } = &value;
+            let LedgerValue::Down { state, .. } = &value else { continue };
             let state = *state;
             match &key {
                 LedgerKey::Destination(name) => {
@@ -112,6 +112,7 @@ impl Inner {
                     self.scheduler().restore_down(now, &name, &route, state);
                 }
                 LedgerKey::NextHop(host) => self.scheduler().restore_host(now, *host, state),
+                LedgerKey::Decision(_) | LedgerKey::Hold(_) => continue,
             }
             found.down += 1;
             lock(&self.outages).restore(key, value);
@@ -237,6 +238,7 @@ impl Inner {
             changes,
             notices: Vec::new(),
             ledger: Vec::new(),
+            acts: Vec::new(),
         };
         self.submit(&Arc::new(live.envelope), settlement, false)
     }

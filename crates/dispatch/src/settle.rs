@@ -75,6 +75,7 @@ impl Inner {
             changes: changed.iter().map(change).collect(),
             notices,
             ledger,
+            acts: Vec::new(),
         };
         self.spool.settle(settlement)
     }
@@ -113,6 +114,7 @@ impl Inner {
             changes: Vec::new(),
             notices: Vec::new(),
             ledger,
+            acts: Vec::new(),
         }));
     }
 }

@@ -1,10 +1,12 @@
 //! What the event log records of a message: one line for each step of its life.
 
+use crate::act::Order;
 use crate::attempt::Outcome;
 use crate::fault::Fault;
 use posthaste_mail::{QueueId, Reply, Timestamp};
 use std::borrow::Cow;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// One line of the event log.
 #[derive(Clone, PartialEq, Debug)]
@@ -71,11 +73,30 @@ pub enum EventKind {
         to: Option<String>,
         /// The act's name.
         act: &'static str,
+        /// Who wanted it, and why; `None` where it was not recorded.
+        order: Option<Arc<Order>>,
+        /// The new message it goes on as.
+        into: Option<QueueId>,
     },
     /// It was in hand during two crashes and is parked.
     Poison,
     /// All recipients reached their end; the message has left the spool.
     Done,
+    /// A decision over many messages, or a hold of a destination: a line of its own, about no one message.
+    Decision {
+        /// What it is about, and how far it has come: `begun`, `resumed`, `done`, `cancelled`, `stopped`.
+        state: &'static str,
+        /// The act's name.
+        act: &'static str,
+        /// Which messages, as the operator wrote it.
+        target: String,
+        /// Who wanted it, and why; with its number.
+        order: Arc<Order>,
+        /// Messages acted on so far.
+        messages: u64,
+        /// Recipients acted on so far.
+        recipients: u64,
+    },
 }
 
 /// What tells an event from every other: commit, message, name (or act), recipient (or notice).
@@ -93,9 +114,13 @@ impl Event {
             | EventKind::NoNotice
             | EventKind::Poison
             | EventKind::Done => Cow::from(""),
+            EventKind::Decision { order, .. } => {
+                Cow::from(order.decision.unwrap_or_default().to_string())
+            }
         };
         let name = match &self.kind {
             EventKind::Operator { act, .. } => act,
+            EventKind::Decision { state, .. } => state,
             kind => kind.name(),
         };
         (self.commit, self.message, name, detail)
@@ -115,6 +140,7 @@ impl EventKind {
             Self::Operator { .. } => "operator",
             Self::Poison => "poison",
             Self::Done => "done",
+            Self::Decision { .. } => "decision",
         }
     }
 }
@@ -144,7 +170,7 @@ mod tests {
             event(1, tried("b@x", Outcome::Delivered)),
             event(1, tried("b@x", Outcome::Failed)),
             event(2, tried("b@x", Outcome::Failed)),
-            event(2, EventKind::Operator { to: None, act: "remove" }),
+            event(2, EventKind::Operator { to: None, act: "remove", order: None, into: None }),
             event(2, EventKind::Notice { id: QueueId::from_u64(3) }),
             event(2, EventKind::Notice { id: QueueId::from_u64(4) }),
             event(2, EventKind::Done),

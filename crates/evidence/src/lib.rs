@@ -3,6 +3,7 @@
 //! Floor 0: data only. Text is rendering and is made elsewhere; no decision ever reads a rendered text.
 //! Not here: the rules that judge evidence (`diagnosis`), and how it is stored (`spool`).
 
+pub mod act;
 pub mod attempt;
 pub mod dns;
 pub mod event;
@@ -10,6 +11,7 @@ pub mod fault;
 pub mod observation;
 pub mod wait;
 
+pub use act::{Act, Order};
 pub use attempt::{Attempt, Connection, ConnectionId, Outcome, RecipientResult};
 pub use dns::{Answer, AnswerKind, Record, RecordData, RecordType, Transport};
 pub use event::{Event, EventIdentity, EventKind};

@@ -1,6 +1,6 @@
 //! One event as one line of JSON. The format is described in the head of [`crate::journal`].
 
-use posthaste_evidence::{ConnectFault, Event, EventKind, Fault};
+use posthaste_evidence::{ConnectFault, Event, EventKind, Fault, Order};
 use posthaste_mail::Reply;
 use serde::Serialize;
 
@@ -17,6 +17,10 @@ pub fn line(event: &Event) -> String {
         id: event.message.to_string(),
         ..Line::default()
     };
+    if matches!(event.kind, EventKind::Decision { .. }) {
+        // It is about no one message.
+        line.id.clear();
+    }
     describe(&event.kind, &mut line);
     serde_json::to_string(&line).expect("a struct of strings and numbers becomes JSON")
 }
@@ -26,6 +30,7 @@ struct Line<'a> {
     v: u32,
     at: String,
     commit: u64,
+    #[serde(skip_serializing_if = "String::is_empty")]
     id: String,
     event: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,6 +59,22 @@ struct Line<'a> {
     notice: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     act: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    into: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recipients: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -104,12 +125,30 @@ fn describe<'a>(kind: &'a EventKind, line: &mut Line<'a>) {
         }
         EventKind::Expired { to } => line.to = Some(To::One(to)),
         EventKind::Notice { id } => line.notice = Some(id.to_string()),
-        EventKind::Operator { to, act } => {
+        EventKind::Operator { to, act, order, into } => {
             line.to = to.as_deref().map(To::One);
             line.act = Some(act);
+            line.into = into.map(|id| id.to_string());
+            if let Some(order) = order {
+                ordered(order, line);
+            }
+        }
+        EventKind::Decision { state, act, target, order, messages, recipients } => {
+            line.act = Some(act);
+            line.state = Some(state);
+            line.target = Some(target);
+            line.messages = Some(*messages);
+            line.recipients = Some(*recipients);
+            ordered(order, line);
         }
         EventKind::NoNotice | EventKind::Poison | EventKind::Done => {}
     }
+}
+
+fn ordered<'a>(order: &'a Order, line: &mut Line<'a>) {
+    line.by = Some(&order.by);
+    line.reason = order.reason.as_deref();
+    line.decision = order.decision;
 }
 
 fn reply_line(reply: &Reply) -> ReplyLine {
@@ -181,6 +220,7 @@ mod tests {
     use super::*;
     use posthaste_evidence::{AnswerKind, Outcome, RecordType, Stage};
     use posthaste_mail::{EnhancedStatus, QueueId, Timestamp};
+    use std::sync::Arc;
 
     fn event(kind: EventKind) -> String {
         let at = Timestamp::from_micros(1_795_243_984_123_456);
@@ -223,14 +263,44 @@ mod tests {
             ),
             (EventKind::NoNotice, r#""event":"no_notice"}"#),
             (
-                EventKind::Operator { to: None, act: "remove" },
+                EventKind::Operator { to: None, act: "remove", order: None, into: None },
                 r#""event":"operator","act":"remove"}"#,
+            ),
+            (
+                EventKind::Operator {
+                    to: Some("b@y".into()),
+                    act: "redirect",
+                    order: Some(order()),
+                    into: Some(QueueId::from_u64(3)),
+                },
+                r#""event":"operator","to":"b@y","act":"redirect","by":"uid 0","reason":"moved","decision":4,"into":"0000000000003"}"#,
             ),
             (EventKind::Poison, r#""event":"poison"}"#),
             (EventKind::Done, r#""event":"done"}"#),
         ] {
             assert_eq!(event(kind), format!("{HEAD}{tail}"));
         }
+    }
+
+    fn order() -> Arc<Order> {
+        let reason = Some("moved".to_owned());
+        Arc::new(Order { by: "uid 0".into(), reason, decision: Some(4) })
+    }
+
+    #[test]
+    fn a_decision_is_about_no_one_message() {
+        let kind = EventKind::Decision {
+            state: "done",
+            act: "hold",
+            target: "domain = y".into(),
+            order: order(),
+            messages: 2,
+            recipients: 3,
+        };
+        assert_eq!(
+            event(kind),
+            r#"{"v":1,"at":"2026-11-21T06:53:04.123Z","commit":7,"event":"decision","act":"hold","by":"uid 0","reason":"moved","decision":4,"state":"done","target":"domain = y","messages":2,"recipients":3}"#
+        );
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Envelope {
     pub summary: Summary,
     /// Where it came from.
     pub source: Source,
+    /// The operator redirected it over the route of this name: the rules do not choose.
+    pub route: Option<String>,
 }
 
 /// One forward-path of a message and its DSN parameters.

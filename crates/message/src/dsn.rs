@@ -138,6 +138,7 @@ mod tests {
                 helo: String::new(),
                 user: None,
             },
+            route: None,
         }
     }
 

@@ -55,6 +55,7 @@ fn envelope(content: &str, recipients: Vec<Recipient>) -> Envelope {
             helo: "client.example".into(),
             user: None,
         },
+        route: None,
     }
 }
 

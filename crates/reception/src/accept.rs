@@ -60,6 +60,7 @@ pub(crate) async fn accept(
         facts: message.facts,
         summary,
         source: message.source,
+        route: None,
     };
     let states = vec![RecipientState::default(); recipients];
     let stored = house.spool.accept(NewMail { envelope, content, states }).await;

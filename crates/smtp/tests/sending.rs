@@ -47,6 +47,7 @@ fn envelope() -> Envelope {
             helo: String::new(),
             user: None,
         },
+        route: None,
     }
 }
 

@@ -202,5 +202,6 @@ fn delivered(message: QueueId, tenure: posthaste_spool::Tenure) -> Settlement {
         changes: vec![Change { message, recipient: 0, state }],
         notices: vec![],
         ledger: vec![],
+        acts: Vec::new(),
     }
 }

@@ -71,11 +71,14 @@ fn tell<D: Disk + 'static>(spool: &LocalSpool<D>) -> String {
     for live in block_on(spool.live(QueueId::MIN, 1000)).expect("readable").items {
         tell_message(&mut told, spool, &live);
     }
-    for (key, LedgerValue::Down { state, failures }) in block_on(spool.ledger()).expect("readable")
-    {
+    for (key, value) in block_on(spool.ledger()).expect("readable") {
+        let LedgerValue::Down { state, failures } = value else {
+            panic!("{key:?}: the first format had outages only")
+        };
         let key = match key {
             LedgerKey::Destination(name) => name,
             LedgerKey::NextHop(endpoint) => endpoint.to_string(),
+            LedgerKey::Decision(_) | LedgerKey::Hold(_) => unreachable!("they have other values"),
         };
         let DestinationState { since, failures: count, next_trial } = state;
         let _ = writeln!(told, "{key} is down since {since}, {count} failures, next {next_trial}");
@@ -90,7 +93,8 @@ fn tell<D: Disk + 'static>(spool: &LocalSpool<D>) -> String {
             EventKind::Expired { to } => format!("expired {to}"),
             EventKind::Notice { id } => format!("notice {id}"),
             EventKind::NoNotice => "no notice".into(),
-            EventKind::Operator { to, act } => format!("{act} {to:?}"),
+            EventKind::Operator { to, act, .. } => format!("{act} {to:?}"),
+            EventKind::Decision { .. } => unreachable!("no store makes it"),
             EventKind::Poison => "poison".into(),
             EventKind::Done => "done".into(),
         };

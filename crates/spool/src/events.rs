@@ -11,6 +11,7 @@ use posthaste_mail::{Envelope, Mailbox, QueueId, Timestamp};
 use posthaste_queue::RecipientState;
 use posthaste_queue::life::Life;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// What a settlement does not say itself.
 pub trait Lookup {
@@ -60,18 +61,28 @@ pub fn of_message(part: &Settled, commit: Lsn, lookup: &dyn Lookup) -> Vec<Event
             events.push(event(at, tried(part, attempt, result, lookup)));
         }
     }
+    for acted in &part.acts {
+        let kind = EventKind::Operator {
+            to: Some(forward_path(part, acted.recipient, lookup)),
+            act: acted.act.name(),
+            order: Some(Arc::clone(&acted.order)),
+            into: acted.into,
+        };
+        events.push(event(part.at, kind));
+    }
     for (recipient, state) in &part.changes {
         let to = || forward_path(part, *recipient, lookup);
         let kind = match state.life {
             Life::Expired => EventKind::Expired { to: to() },
-            Life::Removed => EventKind::Operator { to: Some(to()), act: "remove" },
-            Life::Held => EventKind::Operator { to: Some(to()), act: "hold" },
+            Life::Removed | Life::Held if part.acted_on(*recipient) => continue,
+            Life::Removed => unordered(to(), "remove"),
+            Life::Held => unordered(to(), "hold"),
             Life::Poison => EventKind::Poison,
             Life::Queued | Life::Delivered | Life::Failed => continue,
         };
         events.push(event(part.at, kind));
     }
-    for &id in &part.notices {
+    for &id in part.notices.iter().filter(|id| !part.is_redirected(**id)) {
         events.push(event(part.at, EventKind::Notice { id }));
     }
     if part.notices.is_empty() && part.changes.iter().any(|(_, state)| owes_notice(state)) {
@@ -81,6 +92,11 @@ pub fn of_message(part: &Settled, commit: Lsn, lookup: &dyn Lookup) -> Vec<Event
         events.push(event(part.at, EventKind::Done));
     }
     events
+}
+
+/// An act of whom nothing was recorded: what an older version stored.
+const fn unordered(to: String, act: &'static str) -> EventKind {
+    EventKind::Operator { to: Some(to), act, order: None, into: None }
 }
 
 const fn owes_notice(state: &RecipientState) -> bool {
@@ -175,6 +191,7 @@ mod tests {
             ],
             notices: vec![Notice { about: id, mail: testing::mail(id.next(), 1, 10) }],
             ledger: vec![],
+            acts: vec![],
         }
     }
 

@@ -3,6 +3,7 @@
 //! Not here: an on-disk layout (`spool-local`), and any decision about mail (`queue`, `dispatch`).
 
 pub mod conformance;
+pub mod decision;
 pub mod events;
 pub mod memory;
 pub mod model;
@@ -10,10 +11,12 @@ pub mod record;
 pub mod store;
 pub mod testing;
 
+pub use decision::{Decision, Hold, NewPlace, Stage, Target};
 pub use memory::MemorySpool;
 pub use model::{
-    Change, Content, History, INLINE_LIMIT, KEPT_ATTEMPTS, LedgerEntry, LedgerKey, LedgerValue,
-    Live, Lsn, NewMail, Notice, Page, Settlement, SpilledBody, Started, Stored, Tenure,
+    Acted, Change, Content, History, INLINE_LIMIT, KEPT_ATTEMPTS, LedgerEntry, LedgerKey,
+    LedgerValue, Live, Lsn, NewMail, Notice, Page, Settlement, SpilledBody, Started, Stored,
+    Tenure,
 };
 pub use record::{Damaged, Record, Settled};
 pub use store::{Accepted, Health, ReadFault, Refused, SettleFault, Spill, Spool, Watcher};

@@ -1,7 +1,7 @@
 //! What a store keeps, as plain data.
 
 use bytes::Bytes;
-use posthaste_evidence::{Attempt, Connection};
+use posthaste_evidence::{Act, Attempt, Connection, Order};
 use posthaste_mail::{Body, Envelope, QueueId, Timestamp};
 use posthaste_queue::{DestinationState, RecipientState};
 use std::net::SocketAddr;
@@ -114,9 +114,27 @@ pub struct Settlement {
     pub notices: Vec<Notice>,
     /// Facts that are no message's.
     pub ledger: Vec<LedgerEntry>,
+    /// What the operator did to whom, so that the event log can tell; the new states are among the changes.
+    pub acts: Vec<Acted>,
 }
 
-/// A notice and what it tells of, so that the event log can join the two.
+/// One act of the operator on one recipient.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Acted {
+    /// The message.
+    pub message: QueueId,
+    /// The recipient's number in the envelope.
+    pub recipient: u32,
+    /// What was done.
+    pub act: Act,
+    /// Who wanted it, and why.
+    pub order: Arc<Order>,
+    /// The new message it goes on as, which is among the notices.
+    pub into: Option<QueueId>,
+}
+
+/// A new message that a settlement causes, and what it tells of, so that the event log can join the two: a notice,
+/// or a redirected message (which an [`Acted`] names).
 #[derive(Clone, Debug)]
 pub struct Notice {
     /// The message it is about.
@@ -141,6 +159,10 @@ pub enum LedgerKey {
     Destination(String),
     /// A next-hop host shared by destinations, by its endpoint.
     NextHop(SocketAddr),
+    /// A decision of the operator over many messages, by its number.
+    Decision(u64),
+    /// A hold that concerns mail that is still to come, by its number (out of those of decisions).
+    Hold(u64),
 }
 
 /// What the ledger says.
@@ -153,6 +175,10 @@ pub enum LedgerValue {
         /// The last connections that failed, oldest first, at most [`KEPT_ATTEMPTS`].
         failures: Vec<Connection>,
     },
+    /// How far a decision has come.
+    Decision(Box<crate::Decision>),
+    /// What is held.
+    Hold(crate::Hold),
 }
 
 /// Attempts (or failed connections) remembered per message and per destination (design: spool rules 9 and 10).

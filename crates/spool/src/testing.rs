@@ -77,6 +77,7 @@ pub fn envelope(id: QueueId, recipients: usize, content: &[u8]) -> Envelope {
             helo: "client.example.com".into(),
             user: None,
         },
+        route: None,
     }
 }
 

@@ -62,6 +62,7 @@ pub(crate) fn message(number: u64) -> Message {
             helo: "desktop".into(),
             user: None,
         },
+        route: None,
     };
     let state = |life, attempts, failures| RecipientState {
         life,

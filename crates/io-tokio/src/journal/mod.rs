@@ -183,7 +183,9 @@ fn weight(event: &Event) -> usize {
             to.len() + host.as_ref().map_or(0, |(name, _)| name.len()) + 2 * replied
         }
         EventKind::Expired { to } => to.len(),
+        // The order is shared by all events of a decision.
         EventKind::Operator { to, .. } => to.as_ref().map_or(0, String::len),
+        EventKind::Decision { target, .. } => target.len(),
         EventKind::Notice { .. } | EventKind::NoNotice | EventKind::Poison | EventKind::Done => 0,
     };
     size_of::<Event>() + texts

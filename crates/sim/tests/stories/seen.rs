@@ -96,9 +96,9 @@ fn last_failure(system: &MailSystem) -> Connection {
     let spool = system.running().expect("the relay is up").spool;
     let asked = async move { spool.ledger().await.expect("readable") };
     let ledger = system.sim.block_on(&system.relay, asked);
-    let failures = ledger.into_iter().flat_map(|(_, value)| {
-        let LedgerValue::Down { failures, .. } = value;
-        failures
+    let failures = ledger.into_iter().flat_map(|(_, value)| match value {
+        LedgerValue::Down { failures, .. } => failures,
+        other => panic!("{other:?}"),
     });
     failures.last().expect("a destination that is down")
 }

@@ -204,6 +204,7 @@ impl Life_<'_> {
             changes: vec![],
             notices: vec![],
             ledger: vec![],
+            acts: Vec::new(),
         };
         for _ in 0..=self.rng.below(2) {
             fill(self, &mut s);

@@ -30,6 +30,7 @@ pub(crate) fn settlement(spool: &dyn Spool) -> Settlement {
         changes: vec![],
         notices: vec![],
         ledger: vec![],
+        acts: Vec::new(),
     }
 }
 

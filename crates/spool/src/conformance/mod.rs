@@ -124,6 +124,7 @@ fn settlement(spool: &dyn Spool) -> Settlement {
         changes: vec![],
         notices: vec![],
         ledger: vec![],
+        acts: Vec::new(),
     }
 }
 

@@ -3,8 +3,8 @@
 use super::{Diary, Entry, Fixture, by_message, change, settle, settlement};
 use crate::events::{self, Lookup};
 use crate::testing::{self, NOON};
-use crate::{Lsn, Notice, Settlement, Spool};
-use posthaste_evidence::{ConnectionId, Event};
+use crate::{Acted, Lsn, Notice, Settlement, Spool};
+use posthaste_evidence::{Act, ConnectionId, Event, Order};
 use posthaste_mail::QueueId;
 use posthaste_queue::life::Life;
 use std::net::SocketAddr;
@@ -67,7 +67,13 @@ impl Lookup for Sample {
     }
 }
 
-/// Accepts, defers, fails with a notice, delivers; answers the events as the dispatcher makes them.
+fn held(message: QueueId) -> Acted {
+    let reason = Some("quarantine".to_owned());
+    let order = Order { by: "uid 0".into(), reason, decision: Some(3) };
+    Acted { message, recipient: 0, act: Act::Hold, order: order.into(), into: None }
+}
+
+/// Accepts, defers, holds, fails with a notice, delivers; answers the events as the dispatcher makes them.
 async fn eventful(spool: &dyn Spool) -> Vec<Event> {
     let mut told = Vec::new();
     let [first, second] =
@@ -91,6 +97,11 @@ async fn eventful(spool: &dyn Spool) -> Vec<Event> {
             ..settlement(spool)
         },
         Settlement {
+            changes: vec![change(one, 0, Life::Held)],
+            acts: vec![held(one)],
+            ..settlement(spool)
+        },
+        Settlement {
             changes: vec![change(one, 0, Life::Expired)],
             notices: vec![Notice { about: one, mail: notice.clone() }],
             ..settlement(spool)
@@ -98,7 +109,7 @@ async fn eventful(spool: &dyn Spool) -> Vec<Event> {
     ];
     for (step, s) in settlements.into_iter().enumerate() {
         let commit = settle(spool, s.clone()).await;
-        let done = |id| (step == 1 && id == two) || (step == 2 && id == one);
+        let done = |id| (step == 1 && id == two) || (step == 3 && id == one);
         told.extend(events::settled(&s, commit, &Sample, done));
         for notice in &s.notices {
             told.push(events::received(&notice.mail.envelope, commit));

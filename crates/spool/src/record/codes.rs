@@ -1,8 +1,11 @@
 //! The numbers that stand for closed lists. A number, once given, keeps its meaning for ever.
 
 use super::wire::{Damaged, unzigzag, zigzag};
+use crate::decision::Stage as Phase;
 use posthaste_evidence::observation::Choice;
-use posthaste_evidence::{AnswerKind, ConnectFault, Effect, Outcome, RecordType, Stage, Transport};
+use posthaste_evidence::{
+    Act, AnswerKind, ConnectFault, Effect, Outcome, RecordType, Stage, Transport,
+};
 use posthaste_mail::envelope::Ret;
 use posthaste_mail::{BodyType, SourceKind};
 use posthaste_queue::life::Life;
@@ -33,6 +36,8 @@ codes!(Life: Queued = 0, Held = 1, Poison = 2, Delivered = 3, Failed = 4, Expire
 codes!(BodyType: SevenBit = 0, EightBitMime = 1);
 codes!(Ret: Full = 1, Hdrs = 2);
 codes!(SourceKind: Relay = 0, Inbound = 1, Local = 2, Notice = 3);
+codes!(Act: Retry = 1, Hold = 2, Release = 3, Remove = 4, Bounce = 5, Redirect = 6);
+codes!(Phase: Going = 1, Done = 2, Cancelled = 3, Stopped = 4);
 codes!(Outcome: Delivered = 0, Deferred = 1, Failed = 2, Indeterminate = 3);
 codes!(Effect: None = 0, Blocking = 1, Degrading = 2, Cosmetic = 3);
 codes!(Transport: Udp = 0, Tcp = 1, Cache = 2);

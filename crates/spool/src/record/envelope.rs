@@ -27,6 +27,7 @@ const LISTENER: u32 = 15;
 const CLIENT: u32 = 16;
 const HELO: u32 = 17;
 const USER: u32 = 18;
+const ROUTE: u32 = 19;
 
 const MAILBOX: u32 = 1;
 const ORCPT: u32 = 2;
@@ -68,6 +69,7 @@ impl Record for Envelope {
         }
         w.text(HELO, &self.source.helo);
         w.maybe_text(USER, self.source.user.as_deref());
+        w.maybe_text(ROUTE, self.route.as_deref());
     }
 
     fn read(fields: Fields<'_>) -> Result<Self, Damaged> {
@@ -92,6 +94,7 @@ impl Record for Envelope {
                 CLIENT => e.source.ip = Some(get_ip(value)?),
                 HELO => e.source.helo = value.text()?,
                 USER => e.source.user = Some(value.text()?),
+                ROUTE => e.route = Some(value.text()?),
                 _ => {}
             }
             Ok(())
@@ -119,6 +122,7 @@ fn empty() -> Envelope {
             helo: String::new(),
             user: None,
         },
+        route: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The ledger.
 
 use super::wire::{Damaged, Fields, Value, Writer, push};
-use super::{Record, get_socket, get_time, need, put_socket, put_time};
+use super::{Record, acted, get_socket, get_time, need, put_socket, put_time};
 use crate::{KEPT_ATTEMPTS, LedgerEntry, LedgerKey, LedgerValue};
 use posthaste_evidence::Connection;
 use posthaste_mail::Timestamp;
@@ -12,6 +12,8 @@ const VALUE: u32 = 2;
 
 const DESTINATION: u32 = 1;
 const NEXT_HOP: u32 = 2;
+const DECISION: u32 = 3;
+const HOLD: u32 = 4;
 
 const SINCE: u32 = 1;
 const FAILURES: u32 = 2;
@@ -45,6 +47,8 @@ impl Record for LedgerKey {
         match self {
             Self::Destination(name) => w.bytes(DESTINATION, name.as_bytes()),
             Self::NextHop(endpoint) => put_socket(w, NEXT_HOP, *endpoint),
+            Self::Decision(number) => w.number_even_zero(DECISION, *number),
+            Self::Hold(number) => w.number_even_zero(HOLD, *number),
         }
     }
 
@@ -54,6 +58,8 @@ impl Record for LedgerKey {
             match tag {
                 DESTINATION => key = Some(Self::Destination(value.text()?)),
                 NEXT_HOP => key = Some(Self::NextHop(get_socket(value)?)),
+                DECISION => key = Some(Self::Decision(value.number()?)),
+                HOLD => key = Some(Self::Hold(value.number()?)),
                 _ => {}
             }
             Ok(())
@@ -64,7 +70,11 @@ impl Record for LedgerKey {
 
 impl Record for LedgerValue {
     fn write(&self, w: &mut Writer) {
-        let Self::Down { state, failures } = self;
+        let (state, failures) = match self {
+            Self::Down { state, failures } => (state, failures),
+            Self::Decision(decision) => return acted::write_decision(w, decision),
+            Self::Hold(hold) => return acted::write_hold(w, hold),
+        };
         put_time(w, SINCE, state.since, Timestamp::EPOCH);
         w.number(FAILURES, u64::from(state.failures));
         put_time(w, NEXT_TRIAL, state.next_trial, Timestamp::EPOCH);
@@ -78,17 +88,18 @@ impl Record for LedgerValue {
         let epoch = Timestamp::EPOCH;
         let mut state = DestinationState { since: epoch, failures: 0, next_trial: epoch };
         let mut failures = Vec::new();
+        let mut parts = acted::Parts::default();
         fields.each(|tag, value| {
             match tag {
                 SINCE => state.since = get_time(value, epoch)?,
                 FAILURES => state.failures = value.small()?,
                 NEXT_TRIAL => state.next_trial = get_time(value, epoch)?,
                 CONNECTION => push(&mut failures, connection(value)?)?,
-                _ => {}
+                _ => parts.take(tag, value)?,
             }
             Ok(())
         })?;
-        Ok(Self::Down { state, failures })
+        Ok(parts.assemble()?.unwrap_or(Self::Down { state, failures }))
     }
 }
 

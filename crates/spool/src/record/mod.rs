@@ -4,6 +4,7 @@
 //! stay readable as far as they are known. Reading arbitrary octets never panics, and takes memory in
 //! proportion to them. Not here: where records lie on a disk (`spool-local`).
 
+mod acted;
 mod attempt;
 mod codes;
 mod connection;
@@ -21,7 +22,7 @@ pub mod wire;
 
 pub use attempt::MAX_ATTEMPT;
 pub use connection::MAX_CONNECTION;
-pub use settled::Settled;
+pub use settled::{ActedOn, Settled};
 pub use state::{read_states, write_states};
 pub use wire::Damaged;
 

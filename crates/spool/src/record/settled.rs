@@ -1,12 +1,14 @@
 //! What one settlement did to one message: the unit in which a store keeps it and events are made of it.
 
+use super::acted::{read_acted, write_acted};
 use super::state::{read_change, write_change};
 use super::wire::{Damaged, Fields, Writer, push, put_varint, take_varint};
 use super::{Record, attempt, get_time, put_time};
 use crate::Settlement;
-use posthaste_evidence::Attempt;
+use posthaste_evidence::{Act, Attempt, Order};
 use posthaste_mail::{QueueId, Timestamp};
 use posthaste_queue::RecipientState;
+use std::sync::Arc;
 
 /// What one settlement did to one message.
 #[derive(Clone, PartialEq, Debug)]
@@ -23,6 +25,21 @@ pub struct Settled {
     pub notices: Vec<QueueId>,
     /// Every recipient has reached its end: the message leaves the store with this.
     pub done: bool,
+    /// What the operator did to whom.
+    pub acts: Vec<ActedOn>,
+}
+
+/// One act of the operator on a recipient of a message that is known.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ActedOn {
+    /// What was done.
+    pub act: Act,
+    /// The recipient's number in the envelope.
+    pub recipient: u32,
+    /// Who wanted it, and why.
+    pub order: Arc<Order>,
+    /// The new message it goes on as.
+    pub into: Option<QueueId>,
 }
 
 impl Settled {
@@ -34,6 +51,7 @@ impl Settled {
         let mut parts = std::collections::BTreeMap::new();
         let named = s.attempts.iter().map(|a| a.message);
         let named = named.chain(s.changes.iter().map(|c| c.message));
+        let named = named.chain(s.acts.iter().map(|a| a.message));
         for message in named.chain(s.notices.iter().map(|n| n.about)) {
             parts.entry(message).or_insert_with(|| {
                 order.push(message);
@@ -44,6 +62,7 @@ impl Settled {
                     changes: Vec::new(),
                     notices: Vec::new(),
                     done: done(message),
+                    acts: Vec::new(),
                 }
             });
         }
@@ -57,11 +76,28 @@ impl Settled {
         for n in &s.notices {
             parts.get_mut(&n.about).expect(ENTERED).notices.push(n.mail.envelope.id);
         }
+        for a in &s.acts {
+            let (act, recipient, into) = (a.act, a.recipient, a.into);
+            let acted = ActedOn { act, recipient, order: Arc::clone(&a.order), into };
+            parts.get_mut(&a.message).expect(ENTERED).acts.push(acted);
+        }
         order.iter().filter_map(|message| parts.remove(message)).collect()
     }
 }
 
 impl Settled {
+    /// The operator's act on this recipient is part of it.
+    #[must_use]
+    pub fn acted_on(&self, recipient: u32) -> bool {
+        self.acts.iter().any(|acted| acted.recipient == recipient)
+    }
+
+    /// This new message is no notice: a recipient was redirected into it.
+    #[must_use]
+    pub fn is_redirected(&self, id: QueueId) -> bool {
+        self.acts.iter().any(|acted| acted.into == Some(id))
+    }
+
     /// True when the settlement says something of this recipient: it is no longer in hand then.
     #[must_use]
     pub fn concerns(&self, recipient: u32) -> bool {
@@ -77,6 +113,7 @@ const ATTEMPT: u32 = 3;
 const CHANGE: u32 = 4;
 const NOTICES: u32 = 5;
 const DONE: u32 = 6;
+const ACTED: u32 = 7;
 
 impl Record for Settled {
     fn write(&self, w: &mut Writer) {
@@ -112,6 +149,9 @@ impl Settled {
             w.bytes(NOTICES, &numbers);
         }
         w.flag(DONE, self.done);
+        for acted in &self.acts {
+            w.nested(ACTED, |w| write_acted(w, acted));
+        }
     }
 
     /// Reads it out of a record that knows the message.
@@ -126,6 +166,7 @@ impl Settled {
             changes: Vec::new(),
             notices: Vec::new(),
             done: false,
+            acts: Vec::new(),
         };
         fields.each(|tag, value| {
             match tag {
@@ -143,6 +184,7 @@ impl Settled {
                     let attempt = attempt::read_within(value.fields()?, s.message, s.at)?;
                     push(&mut s.attempts, attempt)?;
                 }
+                ACTED => push(&mut s.acts, read_acted(value.fields()?)?)?,
                 CHANGE => push(&mut s.changes, read_change(value.fields()?)?)?,
                 NOTICES => {
                     let mut rest = value.bytes()?;

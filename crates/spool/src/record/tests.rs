@@ -157,6 +157,7 @@ fn a_delivered_settlement_is_small() {
         changes: vec![(0, state)],
         notices: vec![],
         done: true,
+        acts: vec![],
     };
     let mut w = Writer::default();
     settled.write_within(&mut w);

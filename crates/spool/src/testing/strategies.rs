@@ -1,9 +1,13 @@
 //! Random words of every kind, for property tests.
 
+use crate::record::ActedOn;
 use crate::testing::{self, every_fault, every_observation};
-use crate::{Change, LedgerEntry, LedgerKey, LedgerValue, Settled, Started};
+use crate::{
+    Change, Decision, Hold, LedgerEntry, LedgerKey, LedgerValue, NewPlace, Settled, Stage, Started,
+    Target,
+};
 use posthaste_evidence::{
-    Attempt, Connection, ConnectionId, Observation, Outcome, RecipientResult,
+    Act, Attempt, Connection, ConnectionId, Observation, Order, Outcome, RecipientResult,
 };
 use posthaste_mail::envelope::{Notify, Ret};
 use posthaste_mail::{
@@ -129,6 +133,8 @@ pub(crate) fn ledger_entry() -> impl Strategy<Value = LedgerEntry> {
     let key = prop_oneof![
         ".{0,40}".prop_map(LedgerKey::Destination),
         socket().prop_map(LedgerKey::NextHop),
+        any::<u64>().prop_map(LedgerKey::Decision),
+        any::<u64>().prop_map(LedgerKey::Hold),
     ];
     let failure = (connection(), vec(observation(), 0..5))
         .prop_map(|(c, observations)| Connection { observations, ..c });
@@ -138,19 +144,78 @@ pub(crate) fn ledger_entry() -> impl Strategy<Value = LedgerEntry> {
             failures: connections,
         },
     );
-    (key, option::of(down)).prop_map(|(key, value)| LedgerEntry { key, value })
+    let value = prop_oneof![down, hold(), decision()];
+    (key, option::of(value)).prop_map(|(key, value)| LedgerEntry { key, value })
+}
+
+fn order() -> impl Strategy<Value = Order> {
+    (".{0,20}", option::of(".{0,40}"), option::of(any::<u64>()))
+        .prop_map(|(by, reason, decision)| Order { by, reason, decision })
+}
+
+fn target() -> impl Strategy<Value = Target> {
+    prop_oneof![
+        vec(id(), 0..9).prop_map(Target::Messages),
+        ".{0,40}".prop_map(Target::Filter),
+        "[a-z.]{1,20}".prop_map(Target::Destination),
+        Just(Target::All),
+    ]
+}
+
+fn hold() -> impl Strategy<Value = LedgerValue> {
+    (target(), order(), time(), any::<u64>())
+        .prop_map(|(target, order, at, caught)| Hold { target, order, at, caught })
+        .prop_map(LedgerValue::Hold)
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    select(Act::ALL.map(|(act, _)| act).to_vec())
+}
+
+fn decision() -> impl Strategy<Value = LedgerValue> {
+    let places =
+        prop_oneof![".{1,20}".prop_map(NewPlace::Address), ".{1,20}".prop_map(NewPlace::Route)];
+    let stages = vec![Stage::Going, Stage::Done, Stage::Cancelled, Stage::Stopped];
+    let words = (option::of(places), any::<bool>(), option::of(".{0,40}"), option::of(".{0,40}"));
+    let progress = (any::<[u64; 4]>(), vec((id(), any::<u32>()), 0..5), select(stages));
+    (act(), target(), order(), time(), words, progress)
+        .prop_map(|(act, target, order, at, words, (numbers, in_flight, stage))| Decision {
+            act,
+            target,
+            to: words.0,
+            notice: words.1,
+            text: words.2,
+            order,
+            at,
+            last: QueueId::from_u64(numbers[0]),
+            cursor: QueueId::from_u64(numbers[1]),
+            messages: numbers[2],
+            recipients: numbers[3],
+            in_flight,
+            stage,
+            fault: words.3,
+        })
+        .prop_map(|decision| LedgerValue::Decision(Box::new(decision)))
+}
+
+fn acted() -> impl Strategy<Value = ActedOn> {
+    (act(), any::<u32>(), order(), option::of(id())).prop_map(|(act, recipient, order, into)| {
+        ActedOn { act, recipient, order: order.into(), into }
+    })
 }
 
 pub(crate) fn settled() -> impl Strategy<Value = Settled> {
     let changes = vec((0u32..2000, state()), 0..5);
-    (id(), time(), vec(attempt(), 0..3), changes, vec(id(), 0..3), any::<bool>()).prop_map(
-        |(message, at, attempts, changes, notices, done)| Settled {
+    let ends = (vec(id(), 0..3), any::<bool>(), vec(acted(), 0..3));
+    (id(), time(), vec(attempt(), 0..3), changes, ends).prop_map(
+        |(message, at, attempts, changes, (notices, done, acts))| Settled {
             message,
             at,
             attempts: attempts.into_iter().map(|a| Attempt { message, ..a }).collect(),
             changes,
             notices,
             done,
+            acts,
         },
     )
 }
@@ -184,7 +249,7 @@ pub(crate) fn envelope() -> impl Strategy<Value = Envelope> {
     let kinds = vec![SourceKind::Relay, SourceKind::Inbound, SourceKind::Local, SourceKind::Notice];
     let source = (select(kinds), ".{0,20}", option::of(any::<IpAddr>()), ".{0,20}");
     let ret = option::of(select(vec![Ret::Full, Ret::Hdrs]));
-    let flags = (any::<bool>(), any::<bool>());
+    let flags = (any::<bool>(), any::<bool>(), option::of("[a-z ]{1,20}"));
     (id(), time(), from, vec(recipient(), 1..20), ret, facts(), words, source, flags).prop_map(
         |(id, received, reverse_path, recipients, ret, facts, words, source, flags)| {
             let mut e = testing::envelope(id, 1, b"");
@@ -194,6 +259,7 @@ pub(crate) fn envelope() -> impl Strategy<Value = Envelope> {
             (e.envid, e.summary.header_from, e.summary.subject) = (words.0, words.1, words.2);
             (e.summary.message_id, e.summary.date, e.source.user) = (words.3, words.4, words.5);
             (e.source.kind, e.source.listener, e.source.ip, e.source.helo) = source;
+            e.route = flags.2;
             e
         },
     )
