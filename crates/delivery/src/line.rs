@@ -8,6 +8,7 @@ use crate::talk::{Break, Heard, Talk, stage_of};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{Connection, Effect, Fault, Observation, Seen, Stage, Subject};
 use posthaste_io::{Instant, Stream, World};
+use posthaste_route::Route;
 use posthaste_smtp::client::{self, Capabilities, Session, Step};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,12 +44,13 @@ pub(crate) struct Greeting {
 pub(crate) async fn greet(
     world: &World,
     settings: &Settings,
+    route: &Route,
     candidate: &Candidate,
     stream: Box<dyn Stream>,
     deadline: Instant,
 ) -> Greeting {
     let session = Session::new(Arc::new(client::Settings {
-        name: settings.hostname.clone(),
+        name: route.ehlo.as_ref().unwrap_or(&settings.hostname).clone(),
         pipelining: true,
         timeouts: settings.timeouts,
     }));

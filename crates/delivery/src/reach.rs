@@ -176,7 +176,7 @@ impl<'a> Way<'a> {
             let candidate = Candidate {
                 host: hop.host.clone(),
                 address: endpoint.address,
-                from: source_for(&route.sources, endpoint.address),
+                from: self.source_for(route, endpoint.address.ip()),
                 stagger: if worse { self.settings.stagger_worse } else { self.settings.stagger },
             };
             if self.courier.families().rests(now, endpoint.address) {
@@ -189,6 +189,15 @@ impl<'a> Way<'a> {
         awake.append(&mut resting);
         awake.truncate(self.settings.hosts_per_attempt);
         awake
+    }
+
+    /// From where to connect: sources of the same family share the load.
+    fn source_for(&self, route: &Route, to: IpAddr) -> Option<IpAddr> {
+        match route.sources.len() {
+            0 => None,
+            1 => route.source_for(to, 0),
+            _ => route.source_for(to, self.courier.world.random.next()),
+        }
     }
 
     fn skipped(&mut self, candidate: &Candidate, turn: Turn) {
@@ -230,7 +239,8 @@ impl<'a> Way<'a> {
         deadline: Instant,
     ) -> Option<line::Greeted> {
         let world = &self.courier.world;
-        let greeted = line::greet(world, &self.settings, candidate, stream, deadline).await;
+        let greeted =
+            line::greet(world, &self.settings, target.route, candidate, stream, deadline).await;
         self.connection.observations.extend(greeted.observations);
         let line = match greeted.result {
             Ok(line) => line,
@@ -332,8 +342,4 @@ fn largest_limit(faults: Vec<Fault>) -> Option<Fault> {
         Some(limit) => Some(Fault::OverPeersSize { limit }),
         None => faults.into_iter().next(),
     }
-}
-
-fn source_for(sources: &[IpAddr], address: SocketAddr) -> Option<IpAddr> {
-    sources.iter().copied().find(|s| s.is_ipv4() == address.is_ipv4())
 }

@@ -39,12 +39,12 @@ pub(crate) fn of_facts(routes: &Table, facts: &Facts<'_>) -> Destination {
 
 fn next_hop(route: &Route, mailbox: &Mailbox) -> String {
     match &route.action {
-        Action::Mx { .. } => mailbox.domain_key(),
-        Action::SmartHosts { hosts } => {
+        Action::SmartHosts { hosts, .. } => {
             let hosts: Vec<String> =
                 hosts.iter().map(|h| format!("{}:{}", h.host, h.port)).collect();
             hosts.join(",")
         }
+        _ => mailbox.domain_key(),
     }
 }
 
@@ -71,9 +71,10 @@ mod tests {
 
     #[test]
     fn smarthosts_are_one_destination_and_domains_are_their_own() {
-        let mut relay = Route::by_mx("relay all", vec![Pattern::Below("corp.example".into())]);
         let host = |h: &str| SmartHost { host: h.into(), port: 2526 };
-        relay.action = Action::SmartHosts { hosts: vec![host("a.example"), host("192.0.2.1")] };
+        let hosts = vec![host("a.example"), host("192.0.2.1")];
+        let relay =
+            Route::by_hosts("relay all", vec![Pattern::Below("corp.example".into())], hosts);
         let literal = "[192.0.2.7]".parse::<Pattern>().expect("a pattern");
         let mx = Route::by_mx("mx", vec![Pattern::Exact("example.org".into()), literal]);
         let routes = Table::new(vec![relay, mx]);

@@ -14,10 +14,10 @@ pub mod scheduler;
 pub mod settings;
 
 pub use life::{DestinationState, Life, RecipientState, Transition, TransitionKind};
-pub use schedule::{RouteRetry, Schedule, Step};
+pub use schedule::{Schedule, Step};
 pub use scheduler::{
     Changed, ConnectTicket, DestinationId, DestinationStatus, DestinationView, Down, Forgotten,
     HostUse, InsertError, Item, MessageView, NO_ROUTE, Next, Pulled, RecipientView, Recovered,
     Scheduler, TicketId, Tried, Waiting, Work,
 };
-pub use settings::{Drain, Limits, Settings};
+pub use settings::{Drain, Limits, RouteSettings, Settings};

@@ -39,15 +39,6 @@ pub struct Schedule {
     pub expire_after: Duration,
 }
 
-/// What one route has otherwise than all others.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct RouteRetry {
-    /// Its own schedule.
-    pub schedule: Option<Schedule>,
-    /// Its own lifetime; wins over the schedule's.
-    pub expire_after: Option<Duration>,
-}
-
 impl Default for Schedule {
     fn default() -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! What can be set about the queue, with the defaults of the design.
 
-use crate::schedule::{RouteRetry, Schedule};
+use crate::schedule::Schedule;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,13 +10,28 @@ pub struct Settings {
     /// The retry schedule of every route that has none of its own.
     pub schedule: Schedule,
     /// What a route, by its name, has otherwise.
-    pub routes: BTreeMap<String, RouteRetry>,
+    pub routes: BTreeMap<String, RouteSettings>,
     /// Limits of connections.
     pub limits: Limits,
     /// How a backlog is released.
     pub drain: Drain,
     /// Mixed into the jitter, so that two machines with the same mail do not retry together.
     pub seed: u64,
+}
+
+/// What one route has otherwise than all others.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RouteSettings {
+    /// Its own schedule.
+    pub schedule: Option<Schedule>,
+    /// Its own lifetime; wins over the schedule's.
+    pub expire_after: Option<Duration>,
+    /// Connections over all its destinations; `None` for no limit of its own.
+    pub connections: Option<u32>,
+    /// Messages begun a minute over all its destinations, evenly spread; `None` for no limit.
+    pub messages_per_minute: Option<u32>,
+    /// Its mail waits, and is not tried.
+    pub hold: bool,
 }
 
 impl Settings {

@@ -90,7 +90,7 @@ fn usable(listed: &[(&str, u16)]) -> Vec<Exchanger> {
 
 /// The lot a host draws: uniform over seeds, and the same however often and in whatever order it is asked
 /// for (FNV-1a of the name, finished by the mixer of SplitMix64).
-fn lot(seed: u64, host: &str) -> u64 {
+pub(crate) fn lot(seed: u64, host: &str) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325_u64;
     let name = host.bytes().fold(start, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
     let mut z = name.wrapping_add(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));

@@ -10,10 +10,14 @@ pub mod addresses;
 pub mod domain;
 pub mod exchangers;
 pub mod facts;
+pub mod pattern;
 pub mod plan;
 pub mod table;
+pub mod when;
 
 pub use addresses::{Families, is_private};
 pub use facts::Facts;
+pub use pattern::{Pattern, PatternError};
 pub use plan::{Endpoint, Hop, Noted, Ourselves, Plan, Planned, Question, Step, endpoints};
-pub use table::{Action, EightBit, Pattern, PatternError, Route, RouteId, SmartHost, Table};
+pub use table::{Action, EightBit, Order, Protocol, Route, RouteId, SmartHost, Table};
+pub use when::{Sender, When};

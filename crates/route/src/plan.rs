@@ -9,8 +9,8 @@
 
 use crate::addresses::{is_private, unmapped};
 use crate::domain::{address_in_text, to_dns};
-use crate::exchangers::{Exchangers, read};
-use crate::table::{Action, Route, SMTP_PORT};
+use crate::exchangers::{Exchangers, lot, read};
+use crate::table::{Action, Order, Route, SMTP_PORT, SmartHost};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
     Answer, AnswerKind, Effect, Fault, Observation, Record, RecordType, Seen, Stage, Subject,
@@ -122,6 +122,8 @@ enum Start {
     Domain(String),
     /// DNS cannot hold such a name; as the sender wrote it.
     NoName(String),
+    /// The route sends nothing.
+    Nowhere,
 }
 
 /// What DNS said to one question.
@@ -161,7 +163,7 @@ impl Plan {
         seed: u64,
     ) -> (Self, Step) {
         let mut plan = Self {
-            start: Start::of(recipient, &route.action),
+            start: Start::of(recipient, &route.action, seed),
             route: route.clone(),
             ourselves: ourselves.clone(),
             seed,
@@ -252,6 +254,7 @@ impl Plan {
             Start::NoName(name) => {
                 Err(Next::Done(Planned::failed(Fault::NoSuchDomain { name: name.clone() })))
             }
+            Start::Nowhere => Err(Next::Done(Planned::failed(Fault::NoRoute))),
             Start::Domain(domain) => {
                 let heard = self.heard(domain, RecordType::Mx);
                 let heard = heard.ok_or_else(|| Next::Need(vec![ask_mx(domain, false)]))?;
@@ -277,14 +280,9 @@ impl Plan {
 }
 
 impl Start {
-    fn of(recipient: Host<'_>, action: &Action) -> Self {
+    fn of(recipient: Host<'_>, action: &Action, seed: u64) -> Self {
         match (action, recipient) {
-            (Action::SmartHosts { hosts }, _) => Self::Hosts(
-                (0u16..)
-                    .zip(hosts)
-                    .map(|(place, h)| Candidate::fixed(&h.host, h.port, place))
-                    .collect(),
-            ),
+            (Action::SmartHosts { hosts, order, .. }, _) => Self::Hosts(fixed(hosts, *order, seed)),
             (Action::Mx { port }, Host::Literal(ip)) => Self::Hosts(vec![Candidate {
                 host: ip.to_string(),
                 port: *port,
@@ -294,6 +292,7 @@ impl Start {
             (Action::Mx { .. }, Host::Name(name)) => {
                 to_dns(name).map_or_else(|| Self::NoName(name.to_owned()), Self::Domain)
             }
+            (Action::Discard | Action::Fail { .. } | Action::Hold, _) => Self::Nowhere,
         }
     }
 }
@@ -303,6 +302,21 @@ impl Candidate {
         let address = address_in_text(host);
         let name = address.map(|ip| ip.to_string()).or_else(|| to_dns(host));
         Self { host: name.unwrap_or_else(|| host.to_owned()), port, preference, address }
+    }
+}
+
+/// Fixed hosts in the order to try. Of those that share the load each has the same preference.
+fn fixed(hosts: &[SmartHost], order: Order, seed: u64) -> Vec<Candidate> {
+    let numbered = (0u16..).zip(hosts);
+    match order {
+        Order::AsListed => {
+            numbered.map(|(place, h)| Candidate::fixed(&h.host, h.port, place)).collect()
+        }
+        Order::Shared => {
+            let mut drawn: Vec<&SmartHost> = hosts.iter().collect();
+            drawn.sort_by_cached_key(|h| lot(seed, &h.to_string()));
+            drawn.into_iter().map(|h| Candidate::fixed(&h.host, h.port, 0)).collect()
+        }
     }
 }
 

@@ -5,14 +5,16 @@
 use crate::addresses::Families;
 use crate::domain::to_dns;
 use crate::facts::Facts;
-use posthaste_mail::Host;
-use posthaste_mail::address::parse_literal;
+use crate::pattern::{Pattern, Target};
+use crate::when::When;
+use posthaste_mail::{EnhancedStatus, Host};
 use std::fmt;
-use std::net::IpAddr;
-use std::str::FromStr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The port of SMTP between hosts (RFC 5321 section 4.5.4.2).
 pub const SMTP_PORT: u16 = 25;
+/// The usual port of LMTP, which must not be 25 (RFC 2033 section 5).
+pub const LMTP_PORT: u16 = 24;
 
 /// The ordered rules.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,12 +31,21 @@ pub struct RouteId(pub u32);
 pub struct Route {
     /// What the operator calls it; unique in its table.
     pub name: String,
-    /// It matches when one of these does.
+    /// It matches when one of these does, and [`Self::when`] holds.
     pub to: Vec<Pattern>,
-    /// How to send.
+    /// What else must be so.
+    pub when: When,
+    /// What is done.
     pub action: Action,
-    /// Our addresses to connect from, at most one per family used; empty lets the kernel choose.
+    /// Our addresses to connect from, over which connections are spread, each family by itself; a family without
+    /// one is left to the kernel.
     pub sources: Vec<IpAddr>,
+    /// What we say in EHLO; `None` for our host name.
+    pub ehlo: Option<String>,
+    /// DNS servers that are asked instead of the common ones; empty for those.
+    pub resolvers: Vec<SocketAddr>,
+    /// The largest message it sends, octets; larger mail fails.
+    pub message_size: Option<u64>,
     /// Private and loopback targets may be connected to.
     pub allow_private: bool,
     /// What to do with 8-bit content when the next hop lacks 8BITMIME.
@@ -43,7 +54,7 @@ pub struct Route {
     pub families: Families,
 }
 
-/// How a route sends.
+/// What a route does with mail.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Action {
     /// To the domain's mail exchangers (RFC 5321 section 5.1).
@@ -51,11 +62,46 @@ pub enum Action {
         /// Usually [`SMTP_PORT`].
         port: u16,
     },
-    /// To fixed hosts, tried in the order given.
+    /// To fixed hosts.
     SmartHosts {
         /// Never empty.
         hosts: Vec<SmartHost>,
+        /// Which of them is tried first.
+        order: Order,
+        /// What is spoken to them.
+        protocol: Protocol,
     },
+    /// Nowhere: its recipients are removed without a notice, and the event log says so.
+    Discard,
+    /// Nowhere: it fails, and its sender is told this.
+    Fail {
+        /// Of class 5.
+        status: EnhancedStatus,
+        /// In the operator's words.
+        text: String,
+    },
+    /// Nowhere yet: it waits until the rules change.
+    Hold,
+}
+
+/// In which order fixed hosts are tried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Order {
+    /// As listed: the second one only when the first is of no use.
+    #[default]
+    AsListed,
+    /// Each connection draws lots: the load is spread over all.
+    Shared,
+}
+
+/// What is spoken to a host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Protocol {
+    /// RFC 5321.
+    #[default]
+    Smtp,
+    /// RFC 2033: each recipient gets a final reply of its own.
+    Lmtp,
 }
 
 /// A fixed next hop. Its addresses are looked up; its MX records are not.
@@ -77,24 +123,6 @@ pub enum EightBit {
     Fail,
 }
 
-/// What a recipient's domain is matched with. Written `*`, `*.example.org`, `example.org`, `[192.0.2.1]`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Pattern {
-    /// Every domain and every address literal.
-    Any,
-    /// This domain; as an A-label in lower case.
-    Exact(String),
-    /// Every domain below this one, not itself; as an A-label in lower case.
-    Below(String),
-    /// This address literal.
-    Literal(IpAddr),
-}
-
-/// The text is no pattern; the operator must correct the configuration.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("`{0}` is not a domain pattern; write example.org, *.example.org, [192.0.2.1] or *")]
-pub struct PatternError(pub String);
-
 impl Table {
     /// A table of these rules, in order.
     #[must_use]
@@ -105,8 +133,10 @@ impl Table {
     /// The first route that matches; `None` is [`Fault::NoRoute`](posthaste_evidence::Fault::NoRoute).
     #[must_use]
     pub fn find(&self, facts: &Facts<'_>) -> Option<(RouteId, &Route)> {
-        let target = Target::of(facts.host());
-        self.iter().find(|(_, route)| route.to.iter().any(|pattern| target.fits(pattern)))
+        let mut target = Target::of(facts.recipient);
+        self.iter().find(|(_, route)| {
+            route.to.iter().any(|pattern| target.fits(pattern)) && route.when.holds(facts)
+        })
     }
 
     /// The route with this place.
@@ -141,73 +171,80 @@ impl Route {
         Self {
             name: name.into(),
             to,
+            when: When::default(),
             action: Action::Mx { port: SMTP_PORT },
             sources: Vec::new(),
+            ehlo: None,
+            resolvers: Vec::new(),
+            message_size: None,
             allow_private: false,
             eight_bit: EightBit::default(),
             families: Families::default(),
         }
     }
 
-    /// A route to fixed hosts. They may have private addresses: the operator named them.
+    /// A route to fixed hosts in this order. They may have private addresses: the operator named them.
     #[must_use]
     pub fn by_hosts(name: impl Into<String>, to: Vec<Pattern>, hosts: Vec<SmartHost>) -> Self {
-        let action = Action::SmartHosts { hosts };
+        let (order, protocol) = (Order::AsListed, Protocol::Smtp);
+        let action = Action::SmartHosts { hosts, order, protocol };
         Self { action, allow_private: true, ..Self::by_mx(name, to) }
     }
 
-    /// The destination that recipients with this host share: the domain in its DNS form when it is sent by
-    /// MX, the fixed hosts otherwise. Together with the route's name it is the key of a queue's destination.
+    /// The destination that recipients with this host share: the fixed hosts where there are any, else the domain
+    /// in its DNS form. Together with the route's name it is the key of a queue's destination.
     #[must_use]
     pub fn destination(&self, recipient: Host<'_>) -> String {
         match &self.action {
-            Action::Mx { .. } => match recipient {
-                Host::Literal(ip) => format!("[{ip}]"),
-                Host::Name(name) => to_dns(name).unwrap_or_else(|| name.to_lowercase()),
-            },
-            Action::SmartHosts { hosts } => {
+            Action::SmartHosts { hosts, .. } => {
                 let texts: Vec<String> = hosts.iter().map(ToString::to_string).collect();
                 texts.join(",")
             }
+            _ => match recipient {
+                Host::Literal(ip) => format!("[{ip}]"),
+                Host::Name(name) => to_dns(name).unwrap_or_else(|| name.to_lowercase()),
+            },
         }
     }
 
-    /// Our address to connect from towards `peer`: the first of its family.
+    /// Our address to connect from towards `peer`: of those of its family the one that `draw` falls on.
     #[must_use]
-    pub fn source_for(&self, peer: IpAddr) -> Option<IpAddr> {
-        self.sources.iter().copied().find(|ip| ip.is_ipv4() == peer.is_ipv4())
+    pub fn source_for(&self, peer: IpAddr, draw: u64) -> Option<IpAddr> {
+        let of_family = || self.sources.iter().filter(|ip| ip.is_ipv4() == peer.is_ipv4());
+        let place = draw.checked_rem(of_family().count() as u64)?;
+        of_family().nth(usize::try_from(place).unwrap_or(0)).copied()
     }
-}
 
-impl FromStr for Pattern {
-    type Err = PatternError;
-
-    fn from_str(text: &str) -> Result<Self, PatternError> {
-        let wrong = || PatternError(text.to_owned());
-        if text == "*" {
-            return Ok(Self::Any);
+    /// What is spoken to its hosts.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        match self.action {
+            Action::SmartHosts { protocol, .. } => protocol,
+            _ => Protocol::Smtp,
         }
-        if text.starts_with('[') {
-            return parse_literal(text).map(Self::Literal).ok_or_else(wrong);
-        }
-        let (below, name) = text.strip_prefix("*.").map_or((false, text), |rest| (true, rest));
-        if name.contains(|c: char| c == '*' || c == '@' || c == '/' || c.is_whitespace()) {
-            return Err(wrong());
-        }
-        let name = to_dns(name).ok_or_else(wrong)?;
-        Ok(if below { Self::Below(name) } else { Self::Exact(name) })
     }
-}
 
-impl fmt::Display for Pattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Any => f.write_str("*"),
-            Self::Exact(name) => f.write_str(name),
-            Self::Below(name) => write!(f, "*.{name}"),
-            Self::Literal(IpAddr::V4(ip)) => write!(f, "[{ip}]"),
-            Self::Literal(IpAddr::V6(ip)) => write!(f, "[IPv6:{ip}]"),
-        }
+    /// Mail leaves this machine by it; otherwise no connection is made and no DNS is asked.
+    #[must_use]
+    pub const fn sends(&self) -> bool {
+        matches!(self.action, Action::Mx { .. } | Action::SmartHosts { .. })
+    }
+
+    /// What decides how a host is reached is the same: mail that waits for one route would wait for the other.
+    #[must_use]
+    pub fn same_path(&self, other: &Self) -> bool {
+        let path = |r: &Self| {
+            let (order, families) = (r.sources.clone(), r.families);
+            (
+                r.action.clone(),
+                order,
+                r.ehlo.clone(),
+                r.resolvers.clone(),
+                r.allow_private,
+                families,
+            )
+        };
+        path(self) == path(other)
     }
 }
 
@@ -217,33 +254,6 @@ impl fmt::Display for SmartHost {
         match bare_v6 {
             true => write!(f, "[{}]:{}", self.host, self.port),
             false => write!(f, "{}:{}", self.host, self.port),
-        }
-    }
-}
-
-/// A recipient's host in the form patterns compare.
-enum Target {
-    Literal(IpAddr),
-    Name(String),
-}
-
-impl Target {
-    fn of(recipient: Host<'_>) -> Self {
-        match recipient {
-            Host::Literal(ip) => Self::Literal(ip),
-            Host::Name(name) => Self::Name(to_dns(name).unwrap_or_else(|| name.to_lowercase())),
-        }
-    }
-
-    fn fits(&self, pattern: &Pattern) -> bool {
-        match (pattern, self) {
-            (Pattern::Any, _) => true,
-            (Pattern::Exact(exact), Self::Name(name)) => exact == name,
-            (Pattern::Below(parent), Self::Name(name)) => {
-                name.strip_suffix(parent.as_str()).is_some_and(|rest| rest.ends_with('.'))
-            }
-            (Pattern::Literal(ip), Self::Literal(target)) => ip == target,
-            _ => false,
         }
     }
 }
@@ -299,16 +309,6 @@ mod tests {
     }
 
     #[test]
-    fn patterns_print_as_they_are_written_and_refuse_the_rest() {
-        for text in ["*", "*.example.org", "example.org", "[192.0.2.1]", "[IPv6:2001:db8::1]"] {
-            assert_eq!(text.parse::<Pattern>().unwrap().to_string(), text);
-        }
-        for wrong in ["", "*.", "**", "*.*.org", "a@b", "[x]", "a b", "mx*.example", ".", "a..b"] {
-            assert_eq!(wrong.parse::<Pattern>(), Err(PatternError(wrong.into())));
-        }
-    }
-
-    #[test]
     fn recipients_behind_one_smart_host_share_a_destination() {
         let mx = Route::by_mx("mx", vec![Pattern::Any]);
         assert_eq!(mx.destination(Host::Name("MÜNCHEN.de")), "xn--mnchen-3ya.de");
@@ -325,11 +325,39 @@ mod tests {
     }
 
     #[test]
-    fn the_source_is_of_the_peers_family() {
-        let sources = ["192.0.2.9", "2001:db8::9"].map(|t| t.parse().unwrap()).to_vec();
-        let route = Route { sources, ..Route::by_mx("x", vec![Pattern::Any]) };
-        let peer = "2001:db8::1".parse().unwrap();
-        assert_eq!(route.source_for(peer), Some("2001:db8::9".parse().unwrap()));
-        assert_eq!(Route::by_mx("x", Vec::new()).source_for(peer), None);
+    fn the_source_is_of_the_peers_family_and_all_of_them_are_used() {
+        let sources = ["192.0.2.8", "2001:db8::9", "192.0.2.9"].map(|t| t.parse().unwrap());
+        let route = Route { sources: sources.to_vec(), ..Route::by_mx("x", vec![Pattern::Any]) };
+        let v6 = "2001:db8::1".parse().unwrap();
+        let v4 = "192.0.2.1".parse().unwrap();
+        for (draw, of_v4) in
+            [(0, sources[0]), (1, sources[2]), (2, sources[0]), (u64::MAX, sources[2])]
+        {
+            assert_eq!(route.source_for(v4, draw), Some(of_v4));
+            assert_eq!(route.source_for(v6, draw), Some(sources[1]));
+        }
+        assert_eq!(Route::by_mx("x", Vec::new()).source_for(v6, 7), None);
+    }
+
+    #[test]
+    fn a_path_is_what_decides_how_a_host_is_reached() {
+        let route = || Route::by_mx("x", vec![Pattern::Any]);
+        let other = |change: fn(&mut Route)| {
+            let mut changed = route();
+            change(&mut changed);
+            changed
+        };
+        for (changed, same) in [
+            (other(|r| r.to.clear()), true),
+            (other(|r| r.message_size = Some(1)), true),
+            (other(|r| r.eight_bit = EightBit::Fail), true),
+            (other(|r| r.sources = vec!["192.0.2.9".parse().unwrap()]), false),
+            (other(|r| r.resolvers = vec!["192.0.2.9:53".parse().unwrap()]), false),
+            (other(|r| r.ehlo = Some("out.example".into())), false),
+            (other(|r| r.families = Families::OnlyV4), false),
+            (other(|r| r.action = Action::Mx { port: 2525 }), false),
+        ] {
+            assert_eq!(route().same_path(&changed), same, "{changed:?}");
+        }
     }
 }

@@ -51,7 +51,7 @@ pub(crate) struct Config {
     pub(crate) domains: Vec<Domain>,
     /// Limits of receiving.
     pub(crate) limits: Limits,
-    /// Where mail goes, in order; never empty, the last one matches all.
+    /// Where mail goes, in order; what none matches is held.
     pub(crate) routes: Vec<RouteRule>,
     /// DNS.
     pub(crate) resolver: Resolver,
@@ -145,11 +145,12 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
         top.take_in("expire_after", Preset::because(base.expire_after, why), MINUTE..=30 * DAY);
     let clock_scale = clock_scale(top, around);
     let retry = Schedule { expire_after, ..send::schedule(top.section("retry"), base, why) };
+    let listeners = receive::listeners(top);
     Config {
         hostname,
-        listeners: receive::listeners(top),
         limits: receive::limits(top.section("limits")),
-        routes: routes::read(top, &retry),
+        routes: routes::read(top, &retry, &listeners),
+        listeners,
         resolver: send::resolver(top.section("resolver")),
         delivery: send::delivery(top.section("delivery")),
         admin: admin(top.section("admin"), &data, around),
@@ -241,3 +242,4 @@ macro_rules! words_are_settings {
 words_are_settings!(Profile, Level, LogFormat);
 words_are_settings!(posthaste_reception::ListenerKind, posthaste_smtp::server::BareNewline);
 words_are_settings!(posthaste_route::EightBit, posthaste_route::Families);
+words_are_settings!(posthaste_route::Order, posthaste_route::Protocol, routes::Unmatched);

@@ -3,10 +3,11 @@
 //! Not here: strings, numbers, durations (`setting`).
 
 use super::setting::{Setting, Text, Wrong, quote, wrong, wrong_type};
+use posthaste_mail::EnhancedStatus;
 use posthaste_mail::address::{check_domain_name, parse_literal};
 use posthaste_queue::schedule::Step;
 use posthaste_reception::{Network, NetworkError};
-use posthaste_route::{Pattern, SmartHost};
+use posthaste_route::{Pattern, Sender, SmartHost};
 use std::net::{IpAddr, SocketAddr};
 use toml::Spanned;
 use toml::de::DeValue;
@@ -20,8 +21,14 @@ pub(crate) struct Domain(pub(crate) String);
 pub(crate) enum Via {
     /// To the mail exchangers of the recipient's domain.
     Mx,
-    /// To fixed hosts in this order.
+    /// To fixed hosts.
     Hosts(Vec<NextHop>),
+    /// Nowhere: removed without a notice.
+    Discard,
+    /// Nowhere: failed with a notice.
+    Fail,
+    /// Nowhere yet.
+    Hold,
 }
 
 /// A fixed next hop; without a port it has the route's.
@@ -77,14 +84,47 @@ impl Text for Network {
 }
 
 impl Text for Pattern {
-    const EXPECTED: &'static str = "\"example.org\", \"*.example.org\", \"[192.0.2.1]\" or \"*\"";
+    const EXPECTED: &'static str = "\"example.org\", \"*.example.org\", \"[192.0.2.1]\", \"*\" or \"user@\" before one of these";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| format!("\"{text}\" is not a pattern of domains"))
+        text.parse().map_err(|_| format!("\"{text}\" is not a pattern of addresses"))
     }
 
     fn to_text(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Text for Sender {
+    const EXPECTED: &'static str =
+        "\"example.org\", \"*.example.org\", \"user@example.org\", \"*\", or \"<>\" for notices";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| format!("\"{text}\" is not a pattern of senders"))
+    }
+
+    fn to_text(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// The enhanced status of a failure that the operator decides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FailureStatus(pub(crate) EnhancedStatus);
+
+impl Text for FailureStatus {
+    const EXPECTED: &'static str = "an enhanced status of class 5 such as \"5.7.1\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let status = EnhancedStatus::split(text.as_bytes());
+        let status = status.filter(|(status, rest)| status.class == 5 && rest.is_empty());
+        status
+            .map(|(status, _)| Self(status))
+            .ok_or_else(|| format!("\"{text}\" is not a permanent status"))
+    }
+
+    fn to_text(&self) -> String {
+        self.0.to_string()
     }
 }
 
@@ -137,11 +177,22 @@ impl Text for NextHop {
     }
 }
 
+impl Via {
+    const WORDS: [(&'static str, Self); 4] =
+        [("mx", Self::Mx), ("discard", Self::Discard), ("fail", Self::Fail), ("hold", Self::Hold)];
+}
+
 impl Setting for Via {
     fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong> {
-        const EXPECTED: &str = "\"mx\" or a list of next hops such as [\"relay.example.org:25\"]";
+        const EXPECTED: &str = "\"mx\", \"discard\", \"fail\", \"hold\" or a list of next hops such as [\"relay.example.org:25\"]";
+        let word = |text: &str| {
+            let named = Self::WORDS.iter().find(|(name, _)| text.eq_ignore_ascii_case(name));
+            named.map(|(_, via)| via.clone())
+        };
         match value.get_ref() {
-            DeValue::String(text) if text.eq_ignore_ascii_case("mx") => Ok(Self::Mx),
+            DeValue::String(text) if word(text).is_some() => {
+                word(text).ok_or_else(|| wrong(value, format!("expected {EXPECTED}")))
+            }
             DeValue::Array(array) if array.is_empty() => {
                 Err(wrong(value, format!("the list is empty; expected {EXPECTED}")))
             }
@@ -152,8 +203,11 @@ impl Setting for Via {
 
     fn show(&self) -> String {
         match self {
-            Self::Mx => quote("mx"),
             Self::Hosts(hosts) => hosts.show(),
+            word => {
+                let named = Self::WORDS.iter().find(|(_, via)| via == word);
+                quote(named.map_or("", |(name, _)| name))
+            }
         }
     }
 }
@@ -183,7 +237,8 @@ impl Setting for Servers {
 }
 
 /// A DNS server; port 53 when none is given.
-struct Server(SocketAddr);
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Server(pub(crate) SocketAddr);
 
 impl Text for Server {
     const EXPECTED: &'static str = "a DNS server such as \"192.0.2.1\" or \"127.0.0.1:5353\"";

@@ -3,8 +3,9 @@
 use super::file::Config;
 use super::kinds::{Servers, Via};
 use super::routes::RouteRule;
+use posthaste_queue::RouteSettings;
 use posthaste_queue::Schedule;
-use posthaste_queue::schedule::{RouteRetry, Step};
+use posthaste_queue::schedule::Step;
 use posthaste_route::{Action, Route, Table};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -92,10 +93,10 @@ impl Config {
 
     fn queue(&self) -> posthaste_queue::Settings {
         let special = |rule: &RouteRule| {
-            let own = rule.retry.is_some() || rule.expire_after.is_some();
-            own.then(|| (rule.name.clone(), self.route_retry(rule)))
+            let own = self.of_route(rule);
+            (own != RouteSettings::default()).then(|| (rule.name.clone(), own))
         };
-        let routes: BTreeMap<String, RouteRetry> = self.routes.iter().filter_map(special).collect();
+        let routes: BTreeMap<_, _> = self.routes.iter().filter_map(special).collect();
         posthaste_queue::Settings {
             schedule: self.scaled(&self.retry),
             routes,
@@ -105,10 +106,13 @@ impl Config {
         }
     }
 
-    fn route_retry(&self, rule: &RouteRule) -> RouteRetry {
-        RouteRetry {
+    fn of_route(&self, rule: &RouteRule) -> RouteSettings {
+        RouteSettings {
             schedule: rule.retry.as_ref().map(|own| self.scaled(own)),
             expire_after: rule.expire_after.map(|after| self.faster(after)),
+            connections: rule.connections,
+            messages_per_minute: rule.messages_per_minute,
+            hold: rule.via == Via::Hold,
         }
     }
 
@@ -132,15 +136,24 @@ impl Config {
 fn route(rule: &RouteRule) -> Route {
     let action = match &rule.via {
         Via::Mx => Action::Mx { port: rule.port },
-        Via::Hosts(hosts) => {
-            Action::SmartHosts { hosts: hosts.iter().map(|hop| hop.with_port(rule.port)).collect() }
-        }
+        Via::Hosts(hosts) => Action::SmartHosts {
+            hosts: hosts.iter().map(|hop| hop.with_port(rule.port)).collect(),
+            order: rule.order,
+            protocol: rule.protocol,
+        },
+        Via::Discard => Action::Discard,
+        Via::Fail => Action::Fail { status: rule.status.0, text: rule.text.clone() },
+        Via::Hold => Action::Hold,
     };
     Route {
         name: rule.name.clone(),
         to: rule.to.clone(),
+        when: rule.when.clone(),
         action,
         sources: rule.source.clone(),
+        ehlo: rule.ehlo.as_ref().map(|name| name.0.clone()),
+        resolvers: rule.resolvers.iter().map(|server| server.0).collect(),
+        message_size: rule.message_size.map(|size| size.0),
         allow_private: rule.allow_private,
         eight_bit: rule.eight_bit,
         families: rule.families,

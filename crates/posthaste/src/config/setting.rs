@@ -33,6 +33,8 @@ pub(crate) trait Setting: Sized {
 pub(crate) trait Word: Copy + PartialEq + 'static {
     /// Every word and what it stands for.
     const WORDS: &'static [(&'static str, Self)];
+    /// Words of earlier versions, each with the one that stands for it now.
+    const RENAMED: &'static [(&'static str, &'static str)] = &[];
 }
 
 /// A kind of value that is written as a string with a form of its own.
@@ -60,6 +62,9 @@ pub(crate) fn read_word<W: Word>(value: &Spanned<DeValue<'_>>) -> Result<W, Wron
     let text = string(value, &allowed())?;
     if let Some((_, word)) = W::WORDS.iter().find(|(name, _)| *name == text) {
         return Ok(*word);
+    }
+    if let Some((_, now)) = W::RENAMED.iter().find(|(old, _)| *old == text) {
+        return Err(wrong(value, format!("\"{text}\" is written \"{now}\" now")));
     }
     let hint = nearest(text, words.clone()).map_or_else(
         || format!("allowed: {}", allowed()),

@@ -1,5 +1,7 @@
 //! The configuration as an operator meets it: what is wrong with a file, in full; what a file comes to.
 
+mod routes;
+
 use super::file::{Config, Surroundings, read};
 use super::kinds::{AdminAddress, NextHop, Servers, Via};
 use super::show::as_toml;
@@ -187,8 +189,8 @@ const WRONG: &[(&str, &str)] = &[
     ("limits = 5", "p.toml:1:10: `limits` is a section, not an integer; write [limits]"),
     (
         "[[route]]\nto = [\"example.org\"]\nvia = 25",
-        "p.toml:3:7: `route.via`: expected \"mx\" or a list of next hops such as \
-             [\"relay.example.org:25\"], found an integer",
+        "p.toml:3:7: `route.via`: expected \"mx\", \"discard\", \"fail\", \"hold\" or a list of \
+             next hops such as [\"relay.example.org:25\"], found an integer",
     ),
     (
         "[resolver]\nservers = \"sytem\"",
@@ -199,7 +201,11 @@ const WRONG: &[(&str, &str)] = &[
         "[limits]\nstore_timeout = \"1h\"",
         "p.toml:2:17: `limits.store_timeout` must be from \"1s\" to \"10 min\"",
     ),
-    ("[[route]]\nvia = \"mx\"", "p.toml:1:1: `route.to` is missing; write to = [\"example.org\"]"),
+    (
+        "[[route]]\nvia = \"mx\"",
+        "p.toml:1:1: `route.to` is missing; write to = [\"example.org\"], or another condition: from, listener, \
+             user, size",
+    ),
     (
         "[[route]]\nto = [\"*\"]\n[[route]]\nto = [\"example.org\"]",
         "p.toml:4:6: `example.org` never comes here: the route \"default\" above matches it first",

@@ -169,8 +169,21 @@ fn the_example_is_good_and_tells_the_defaults() {
     };
     // Of these the comments show an example, not the default.
     let examples = ["expire_after", "own_addresses", "source", "later", "name", "[route.retry]"];
+    let of_routes = [
+        "from",
+        "listener",
+        "user",
+        "ehlo",
+        "resolvers",
+        "connections",
+        "messages_per_minute",
+        "message_size",
+    ];
+    let of_route = |key: &str| format!("\"[[route]]\" 1 \"{key}\"");
+    let of_routes: Vec<String> = of_routes.iter().map(|key| of_route(key)).collect();
     let plain = |all: Vec<String>| -> Vec<String> {
-        let example = |line: &String| !examples.iter().any(|e| line.contains(e));
+        let of_route = |line: &String| of_routes.iter().any(|key| line.starts_with(key));
+        let example = |line: &String| !examples.iter().any(|e| line.contains(e)) && !of_route(line);
         all.into_iter().filter(example).collect()
     };
     let (some, all) = (plain(values("some.toml")), plain(values("all.toml")));

@@ -5,7 +5,7 @@ use posthaste_evidence::WaitReason;
 use posthaste_mail::{QueueId, Timestamp};
 use posthaste_queue::{
     DestinationId, DestinationState, DestinationStatus, Drain, Life, Limits, NO_ROUTE,
-    RecipientState, RouteRetry, Schedule, Settings, Waiting,
+    RecipientState, RouteSettings, Schedule, Settings, Waiting,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -321,9 +321,9 @@ fn everything_expires_in_every_state() {
 #[test]
 fn routes_have_their_own_schedules_and_lifetimes() {
     let mut settings = Settings::default();
-    let own = RouteRetry { schedule: Some(Schedule::exchange()), expire_after: None };
+    let own = RouteSettings { schedule: Some(Schedule::exchange()), ..Default::default() };
     settings.routes.insert("exchange".into(), own);
-    let short = RouteRetry { schedule: None, expire_after: Some(HOUR) };
+    let short = RouteSettings { expire_after: Some(HOUR), ..Default::default() };
     settings.routes.insert("short".into(), short);
     let mut world = World::new(settings);
     world.scheduler.start(world.now);

@@ -6,7 +6,8 @@ mod random;
 
 use super::*;
 use crate::addresses::Families;
-use crate::table::{Pattern, SmartHost};
+use crate::pattern::Pattern;
+use crate::table::{Order, SmartHost};
 use posthaste_evidence::{ConnectFault, RecordData, Transport};
 
 /// What the DNS of a story says, one question per entry: `name type answer`. Answers: addresses, or
@@ -447,4 +448,35 @@ fn at_most_twenty_exchangers_are_asked_for() {
     }
     let Step::Ask(asked) = plan.answer(&ask_mx("d.test", false), &answer, false) else { panic!() };
     assert_eq!(asked.len(), 2 * crate::exchangers::MAX_EXCHANGERS);
+}
+
+#[test]
+fn fixed_hosts_that_share_the_load_take_turns_by_lot() {
+    let hosts: Vec<_> =
+        (1..=4).map(|n| SmartHost { host: format!("192.0.2.{n}"), port: 25 }).collect();
+    let mut route = Route::by_hosts("shared", vec![Pattern::Any], hosts);
+    if let Action::SmartHosts { order, .. } = &mut route.action {
+        *order = Order::Shared;
+    }
+    let order = |seed| {
+        let (planned, _) = drive(&Dns(&[]), Host::Name("any.test"), &route, seed);
+        planned.hops.unwrap()
+    };
+    let mut first = BTreeMap::new();
+    for seed in 0..4000 {
+        let hops = order(seed);
+        assert!(hops.len() == 4 && hops.iter().all(|hop| hop.preference == 0), "all are tried");
+        *first.entry(hops[0].host.clone()).or_insert(0) += 1;
+    }
+    assert!(first.len() == 4 && first.values().all(|n| (900..1100).contains(n)), "{first:?}");
+    assert_eq!(order(7), order(7), "the same lot, the same order");
+}
+
+#[test]
+fn a_route_that_sends_nothing_asks_nothing() {
+    for action in [Action::Discard, Action::Hold] {
+        let route = Route { action, ..mx_route() };
+        let (planned, asked) = drive(&Dns(&[]), Host::Name("any.test"), &route, 1);
+        assert!(asked.is_empty() && planned.hops == Err(Fault::NoRoute));
+    }
 }

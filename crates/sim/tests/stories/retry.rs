@@ -4,7 +4,7 @@ use crate::words::*;
 use posthaste_evidence::Outcome;
 use posthaste_io_sim::Link;
 use posthaste_peers::mail::{Action, Script, Step};
-use posthaste_queue::{RouteRetry, Schedule};
+use posthaste_queue::{RouteSettings, Schedule};
 use posthaste_route::{Pattern, Route, Table};
 use posthaste_sim::Plan;
 use std::time::Duration;
@@ -50,7 +50,11 @@ fn a_route_may_have_a_schedule_and_a_lifetime_of_its_own() {
     let step = |every: Duration| posthaste_queue::Step { times: 100, every };
     let schedule =
         Schedule { glitch: step(2 * MINUTE), transient: step(20 * MINUTE), ..Schedule::default() };
-    let retry = RouteRetry { schedule: Some(schedule), expire_after: Some(2 * HOUR) };
+    let retry = RouteSettings {
+        schedule: Some(schedule),
+        expire_after: Some(2 * HOUR),
+        ..Default::default()
+    };
     plan.queue.routes.insert("patient".into(), retry);
     let system = up(plan);
     peer(&system, HOST).set(busy());

@@ -1,0 +1,142 @@
+//! `[[route]]` as an operator meets it: what may be matched and done, and every error with its place.
+
+use super::{complaints, good};
+use crate::config::kinds::Via;
+use crate::config::routes::RouteRule;
+use posthaste_route::{Families, Order, Protocol};
+
+/// The rule of a file with one route and the one for the rest.
+fn rule(text: &str) -> RouteRule {
+    good(text).routes.swap_remove(0)
+}
+
+#[test]
+fn a_route_may_demand_and_do_much() {
+    let route = rule(
+        r#"
+        [[listener]]
+        name = "internet"
+        [[route]]
+        to = ["example.org", "abuse@*"]
+        from = ["*.example.com", "<>"]
+        listener = "internet"
+        user = ["*"]
+        size = { over = "1MB", up_to = "20MB" }
+        via = ["10.0.0.5", "10.0.0.6:2400"]
+        order = "shared"
+        protocol = "lmtp"
+        source = ["192.0.2.8", "192.0.2.9", "2001:db8::9"]
+        ehlo = "Out.Example.org"
+        families = "v4"
+        resolvers = ["127.0.0.1:5353", "::1"]
+        connections = 3
+        messages_per_minute = 60
+        message_size = "10MB"
+        "#,
+    );
+    let when = &route.when;
+    assert_eq!((route.to.len(), when.from.len(), when.listener.len()), (2, 2, 1));
+    assert_eq!((when.over, when.up_to), (Some(1_000_000), Some(20_000_000)));
+    assert_eq!((route.order, route.protocol, route.port), (Order::Shared, Protocol::Lmtp, 24));
+    assert_eq!(route.source.len(), 3);
+    assert_eq!(route.ehlo.expect("set").0, "out.example.org");
+    assert_eq!(route.families, Families::OnlyV4);
+    assert_eq!(route.resolvers[1].0.to_string(), "[::1]:53");
+    assert_eq!((route.connections, route.messages_per_minute), (Some(3), Some(60)));
+    assert_eq!(route.message_size.expect("set").0, 10_000_000);
+}
+
+#[test]
+fn what_is_not_said_is_not_demanded() {
+    let route = rule("[[route]]\nfrom = \"<>\"\nvia = \"discard\"");
+    assert_eq!((route.name.as_str(), route.via), ("from <>", Via::Discard));
+    assert_eq!(route.to.len(), 1, "everybody");
+    let route = rule("[[route]]\nto = \"a.example\"\nvia = \"fail\"\ntext = \"closed\"");
+    assert_eq!((route.text.as_str(), route.status.0.to_string().as_str()), ("closed", "5.7.1"));
+    let route = rule("[[route]]\nsize.over = \"10MB\"\nvia = \"hold\"");
+    assert_eq!((route.name.as_str(), route.via), ("size", Via::Hold));
+}
+
+#[test]
+fn what_no_route_matches_goes_by_mx_or_waits() {
+    let names = |text: &str| -> Vec<String> {
+        good(text).routes.into_iter().map(|route| route.name).collect()
+    };
+    let one = "[[route]]\nto = [\"a.example\"]\n";
+    assert_eq!(names(one), ["a.example", "default"]);
+    assert_eq!(names(&format!("unmatched = \"mx\"\n{one}")), ["a.example", "default"]);
+    assert_eq!(names(&format!("unmatched = \"hold\"\n{one}")), ["a.example"]);
+    assert!(names("unmatched = \"hold\"").is_empty());
+    // Everybody, but only of one sender: there is a rest.
+    assert_eq!(names("[[route]]\nfrom = [\"<>\"]\n"), ["from <>", "default"]);
+    assert_eq!(names("[[route]]\nto = [\"*\"]\n"), ["default"]);
+}
+
+#[test]
+fn a_route_is_missed_only_when_an_earlier_one_takes_all_that_it_could_match() {
+    for (earlier, later) in [
+        ("to = \"*\"\nfrom = \"a.example\"", "to = \"b.example\""),
+        ("to = \"user@b.example\"", "to = \"b.example\""),
+        ("to = \"a.b.example\"", "to = \"*.b.example\""),
+        ("to = \"b.example\"\nsize.over = \"1MB\"", "to = \"b.example\"\nname = \"rest\""),
+        ("listener = \"relay\"", "listener = \"local\""),
+    ] {
+        good(&format!("[[route]]\n{earlier}\n[[route]]\n{later}\n"));
+    }
+    for (earlier, later, missed, by) in [
+        ("to = \"b.example\"", "to = \"user@b.example\"", "user@b.example", "b.example"),
+        ("to = \"*.b.example\"", "to = \"a.b.example\"", "a.b.example", "*.b.example"),
+        ("from = \"*\"", "from = \"a.example\"\nto = \"b.example\"", "b.example", "from *"),
+        ("size.over = \"1MB\"", "size.over = \"2MB\"\nname = \"x\"", "*", "size"),
+    ] {
+        let said = complaints(&format!("[[route]]\n{earlier}\n[[route]]\n{later}\n"));
+        let what =
+            format!("`{missed}` never comes here: the route \"{by}\" above matches it first");
+        assert!(said.contains(&what), "{said}");
+    }
+}
+
+#[test]
+fn every_error_of_a_route_has_its_place_and_says_what_to_do() {
+    for (text, expected) in [
+        ("families = \"only-v4\"", "3:12: `route.families`: \"only-v4\" is written \"v4\" now"),
+        (
+            "from = [\"a.example\", \"a b\"]",
+            "3:22: `route.from`: \"a b\" is not a pattern of senders; expected \"example.org\", \
+             \"*.example.org\", \"user@example.org\", \"*\", or \"<>\" for notices",
+        ),
+        (
+            "listener = \"internet\"",
+            "3:12: no listener has the name \"internet\"; there are: relay, local, pickup, notice",
+        ),
+        ("via = \"fail\"", "1:1: `route.text` is missing: what the sender is told"),
+        (
+            "via = \"fail\"\ntext = \"x\"\nstatus = \"4.7.1\"",
+            "5:10: `route.status`: \"4.7.1\" is not a permanent status; expected an enhanced status of class 5 \
+             such as \"5.7.1\"",
+        ),
+        (
+            "via = \"discard\"\nsource = \"192.0.2.9\"",
+            "4:10: `route.source` means nothing: this route sends nothing",
+        ),
+        ("order = \"shared\"", "3:9: `route.order` is for fixed next hops, not for MX"),
+        (
+            "via = \"10.0.0.5\"\nprotocol = \"lmtp\"\nport = 25",
+            "5:8: LMTP must not be spoken on port 25 (RFC 2033 section 5)",
+        ),
+        (
+            "size = { over = \"2MB\", up_to = \"1MB\" }",
+            "3:32: `route.size.up_to` is not more than `route.size.over`: no mail fits",
+        ),
+        ("size.ovr = 1", "3:6: unknown setting `ovr` in [route.size]; did you mean `over`?"),
+        ("connections = 0", "3:15: `route.connections` must be from 1 to 100000"),
+        (
+            "resolvers = [\"ns.example\"]",
+            "3:14: `route.resolvers`: \"ns.example\" is not an address",
+        ),
+        ("text = \"x\"", "3:8: `route.text` is for via = \"fail\""),
+    ] {
+        let said = complaints(&format!("[[route]]\nto = \"a.example\"\n{text}"));
+        assert!(said.starts_with(&format!("p.toml:{expected}")), "{text}: {said}");
+    }
+}
