@@ -1,11 +1,13 @@
 //! Encoded words in header fields (RFC 2047): `=?charset?Q?text?=` to text people can read.
 //!
-//! Not here: writing them, and charsets beyond the Latin ones and UTF-8; words in others stay as they are.
+//! [`phrase`] writes a display name, encoded where it must be. Not here: charsets beyond the Latin ones and UTF-8; words in others stay as they are.
 
 use std::borrow::Cow;
 
 /// The longest encoded word that is decoded, octets. RFC 2047 says 75; real mail goes beyond.
 const MAX_WORD: usize = 1024;
+/// Octets of text in an encoded word that is written: 45 make 60 of base64, with the frame 72.
+const OCTETS_OF_WORD: usize = 45;
 
 /// The text of an unfolded field with its encoded words decoded. Octets that are no UTF-8 become U+FFFD.
 ///
@@ -35,6 +37,50 @@ pub fn decode(value: &[u8]) -> String {
         at = next;
     }
     pending.flush(&mut text);
+    text
+}
+
+/// A display name as a header field has it (RFC 5322 section 3.4): as it is, quoted, or as encoded words. Line ends and
+/// other control characters become blanks: a name must not end the field.
+#[must_use]
+pub fn phrase(name: &str) -> String {
+    let name: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let name = name.trim();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~ ".contains(c);
+    if !name.is_ascii() {
+        return encoded_words(name);
+    }
+    // What looks like an encoded word would be read as one.
+    if name.chars().all(plain) && !name.contains("=?") && !name.is_empty() {
+        return name.to_owned();
+    }
+    format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// Words of at most 75 octets, each with whole characters (RFC 2047 section 5), on lines of their own.
+fn encoded_words(text: &str) -> String {
+    let mut words = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (chunk, after) = rest.split_at(rest.floor_char_boundary(OCTETS_OF_WORD));
+        words.push(format!("=?utf-8?B?{}?=", to_base64(chunk.as_bytes())));
+        rest = after;
+    }
+    words.join("\r\n ")
+}
+
+/// RFC 4648 section 4.
+fn to_base64(octets: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(octets.len().div_ceil(3) * 4);
+    for three in octets.chunks(3) {
+        let octet = |i: usize| u32::from(three.get(i).copied().unwrap_or(0));
+        let bits = octet(0) << 16 | octet(1) << 8 | octet(2);
+        for i in 0..4 {
+            let digit = ALPHABET[(bits >> (18 - 6 * i) & 63) as usize];
+            text.push(if i <= three.len() { char::from(digit) } else { '=' });
+        }
+    }
     text
 }
 
@@ -214,6 +260,25 @@ fn base64(text: &[u8], out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_written_so_that_they_are_read_again() {
+        for (name, expected) in [
+            ("CronDaemon", "CronDaemon"),
+            ("Charlie Root", "Charlie Root"),
+            ("A. \"B\" \\", "\"A. \\\"B\\\" \\\\\""),
+            ("a\r\nBcc: x@y", "\"a  Bcc: x@y\""),
+            ("=?utf-8?Q?x?=", "\"=?utf-8?Q?x?=\""),
+            ("", "\"\""),
+            ("Jörg", "=?utf-8?B?SsO2cmc=?="),
+        ] {
+            assert_eq!(phrase(name), expected, "{name:?}");
+        }
+        let long = "Übermäßig langer Name ".repeat(8);
+        let written = phrase(&long);
+        assert!(written.lines().all(|line| line.len() <= 76), "{written}");
+        assert_eq!(decode(written.replace("\r\n", "").as_bytes()), long.trim());
+    }
 
     #[test]
     fn words_become_text() {

@@ -117,7 +117,7 @@ pub fn summary(header: &[u8]) -> Summary {
 }
 
 /// The index after the last line of the field that starts `rest`.
-fn field_end(rest: &[u8]) -> usize {
+pub(crate) fn field_end(rest: &[u8]) -> usize {
     let mut start = 0;
     while let Some(lf) = memchr(b'\n', &rest[start..]).map(|lf| start + lf) {
         let first_line_empty = start == 0 && matches!(&rest[..lf], b"" | b"\r");
