@@ -8,6 +8,7 @@ pub mod disk;
 mod event_json;
 pub mod journal;
 mod listener;
+mod local;
 mod net;
 mod random;
 mod spawn;
@@ -16,6 +17,7 @@ mod stream;
 pub use disk::{DiskOpenError, RealDisk, RealFile};
 pub use event_json::line as event_line;
 pub use journal::{FileJournal, JournalError, NullJournal};
+pub use local::unix_listener;
 
 use posthaste_io::{Journal, World};
 use std::sync::Arc;

@@ -21,6 +21,10 @@ pub trait Stream: Send + Unpin {
     fn local(&self) -> SocketAddr;
     /// The kernel's view of the connection (TCP_INFO), where there is one.
     fn vitals(&self) -> Option<Vitals>;
+    /// The user id of the process at the other end, where the kernel vouches for it: unix sockets.
+    fn user(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// What the kernel knows of a TCP connection.

@@ -3,7 +3,8 @@
 //! Floor 4. A message is answered `250` when the store has it, and not before (ARCHITECTURE, promise 1). Nothing here
 //! asks DNS about a recipient. Rooms: [`settings`] what the operator sets, [`network`] CIDR, `policy` who may send
 //! where and how refusals are worded, `serve` a door, `places` the sessions under way, `session` one session, `incoming` the content
-//! on its way in, `budget` the memory for it, `accept` the last step, [`submit`] submissions by hand, [`counters`] what happened.
+//! on its way in, `budget` the memory for it, `accept` the last step, `originate` makes what came
+//! from this machine whole on its way in, [`submit`] submissions by hand, [`counters`] what happened.
 //! Not here: SMTP's grammar and order (`smtp`), what becomes of accepted mail (`dispatch`), its event log line,
 //! which is written by whoever watches the store.
 
@@ -12,6 +13,7 @@ mod budget;
 pub mod counters;
 mod incoming;
 pub mod network;
+mod originate;
 mod places;
 mod policy;
 mod serve;
@@ -29,6 +31,7 @@ use crate::budget::Budget;
 use crate::counters::Counters;
 use crate::places::Places;
 use crate::policy::Policy;
+use crate::serve::Which;
 use parking_lot::RwLock;
 use posthaste_io::{World, within};
 use posthaste_spool::Spool;
@@ -76,7 +79,19 @@ impl Reception {
     /// Accepts connections until [`Reception::drain`]; each session is a task of its own. `name` is that of one of
     /// [`Settings::listeners`]; once a reload has dropped it, the door ends at the next connection.
     pub async fn serve(&self, listener: Box<dyn posthaste_io::Listener>, name: &str) -> Ended {
-        serve::serve(&self.house, listener.as_ref(), name).await
+        serve::serve(&self.house, listener.as_ref(), Which::Named(name)).await
+    }
+
+    /// The same for programs on this machine, over a socket that is no listener of the settings: they may send to
+    /// anywhere, and their messages are made whole as those of [`Reception::submit`].
+    pub async fn serve_local(&self, listener: Box<dyn posthaste_io::Listener>) -> Ended {
+        serve::serve(&self.house, listener.as_ref(), Which::Local).await
+    }
+
+    /// A name for a message to be handed in with [`Submission::id`]; no other message gets it.
+    #[must_use]
+    pub fn mint(&self) -> posthaste_mail::QueueId {
+        self.house.spool.mint(self.house.world.wall())
     }
 
     /// Comes to an end: no new sessions, `421 4.3.2` to sessions between commands; those within a message may

@@ -6,8 +6,11 @@ use posthaste_mail::{EnhancedStatus, Mailbox, Reply, SourceKind};
 use posthaste_smtp::server::{self, BareNewline, ForwardPath};
 use posthaste_spool::Refused;
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+
+/// The listener of messages handed in on this machine, in their source.
+const LOCAL: &str = "local";
 
 /// Settings made ready for sessions, once per load.
 pub(crate) struct Policy {
@@ -16,6 +19,8 @@ pub(crate) struct Policy {
     /// Where `<postmaster>` goes (RFC 5321 section 4.5.1).
     postmaster: Option<Mailbox>,
     doors: Vec<Arc<Door>>,
+    /// The door for programs on this machine.
+    local: Arc<Door>,
 }
 
 /// A listener made ready.
@@ -32,6 +37,8 @@ pub(crate) enum Trust {
     Relay,
     /// It may send to our own domains.
     Stranger,
+    /// A program on this machine, over a unix socket: it may send to anywhere, and its messages are made whole.
+    Local,
 }
 
 impl Policy {
@@ -41,11 +48,16 @@ impl Policy {
         let home = settings.own_domains.first().unwrap_or(&settings.hostname);
         let postmaster = Mailbox::parse(&format!("postmaster@{home}"), true).ok();
         let doors = settings.listeners.iter().map(|l| Arc::new(Door::new(l, &settings))).collect();
-        Self { settings, own_domains, postmaster, doors }
+        let local = Arc::new(Door::new(&local_listener(), &settings));
+        Self { settings, own_domains, postmaster, doors, local }
     }
 
     pub(crate) fn door(&self, name: &str) -> Option<Arc<Door>> {
         self.doors.iter().find(|door| door.listener.name == name).cloned()
+    }
+
+    pub(crate) fn local_door(&self) -> Arc<Door> {
+        Arc::clone(&self.local)
     }
 
     pub(crate) fn trust(&self, door: &Door, ip: IpAddr) -> Trust {
@@ -66,7 +78,7 @@ impl Policy {
     }
 
     fn allows(&self, trust: Trust, mailbox: &Mailbox) -> bool {
-        trust == Trust::Relay
+        trust != Trust::Stranger
             || self.own_domains.contains(&mailbox.domain_key())
             || self.is_our_postmaster(mailbox)
     }
@@ -101,7 +113,7 @@ impl Door {
 
     pub(crate) fn session(&self, trust: Trust) -> Arc<server::Settings> {
         Arc::clone(match trust {
-            Trust::Relay => &self.relay,
+            Trust::Relay | Trust::Local => &self.relay,
             Trust::Stranger => &self.stranger,
         })
     }
@@ -112,8 +124,14 @@ impl Trust {
         match self {
             Self::Relay => SourceKind::Relay,
             Self::Stranger => SourceKind::Inbound,
+            Self::Local => SourceKind::Local,
         }
     }
+}
+
+/// It has no address: whoever wires binds its socket.
+fn local_listener() -> Listener {
+    Listener::new(LOCAL, SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0))
 }
 
 fn reply(code: u16, status: (u8, u16, u16), text: &str) -> Reply {
@@ -142,6 +160,10 @@ pub(crate) fn timed_out() -> Reply {
 
 pub(crate) fn no_tls() -> Reply {
     reply(454, (4, 7, 0), "TLS is not available")
+}
+
+pub(crate) fn header_too_long() -> Reply {
+    reply(552, (5, 3, 4), "The header section is too long to be completed")
 }
 
 pub(crate) fn looping() -> Reply {

@@ -22,7 +22,16 @@ pub enum Ended {
     NotSet,
 }
 
-pub(crate) async fn serve(house: &Arc<House>, listener: &dyn Listener, name: &str) -> Ended {
+/// Which door.
+#[derive(Clone, Copy)]
+pub(crate) enum Which<'a> {
+    /// One of the listeners.
+    Named(&'a str),
+    /// The one for programs on this machine.
+    Local,
+}
+
+pub(crate) async fn serve(house: &Arc<House>, listener: &dyn Listener, which: Which<'_>) -> Ended {
     let waker = house.places.door();
     loop {
         let draining = poll_fn(|cx| {
@@ -38,20 +47,26 @@ pub(crate) async fn serve(house: &Arc<House>, listener: &dyn Listener, name: &st
                 continue;
             }
         };
-        if !begin(house, stream, name).await {
+        if !begin(house, stream, which).await {
             return Ended::NotSet;
         }
     }
 }
 
 /// False when the door is not set any more.
-async fn begin(house: &Arc<House>, stream: Box<dyn Stream>, name: &str) -> bool {
+async fn begin(house: &Arc<House>, stream: Box<dyn Stream>, which: Which<'_>) -> bool {
     let policy = house.policy();
-    let Some(door) = policy.door(name) else { return false };
-    let trust = policy.trust(&door, stream.peer().ip());
+    let (door, trust) = match which {
+        Which::Named(name) => {
+            let Some(door) = policy.door(name) else { return false };
+            let trust = policy.trust(&door, stream.peer().ip());
+            (door, trust)
+        }
+        Which::Local => (policy.local_door(), Trust::Local),
+    };
     let limits = &policy.settings.limits;
     let per_client = match trust {
-        Trust::Relay => limits.sessions_per_relay_client,
+        Trust::Relay | Trust::Local => limits.sessions_per_relay_client,
         Trust::Stranger => limits.sessions_per_client,
     };
     match house.places.take(stream.peer(), limits.sessions, per_client) {

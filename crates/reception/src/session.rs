@@ -8,11 +8,12 @@ mod wire;
 use crate::House;
 use crate::accept::{NotAccepted, accept};
 use crate::incoming::Incoming;
+use crate::originate::{HeaderTooLong, Originating};
 use crate::places::Place;
 use crate::policy::{self, Door, Policy, Trust};
 use bytes::Bytes;
 use posthaste_io::{Instant, Stream};
-use posthaste_mail::{Reply, ReversePath, Source};
+use posthaste_mail::{ContentFacts, Reply, ReversePath, Source};
 use posthaste_message::{Protocol, Trace};
 use posthaste_smtp::server::{End, Event, ForwardPath, MailParams, RcptParams, Session, Step};
 use posthaste_spool::Refused;
@@ -28,6 +29,8 @@ pub(crate) struct Conversation {
     door: Arc<Door>,
     trust: Trust,
     client: IpAddr,
+    /// Who it is, as the kernel says: `uid 1000`.
+    user: Option<String>,
     smtp: Session,
     wire: Wire,
     helo: String,
@@ -52,6 +55,7 @@ impl Conversation {
         stream: Box<dyn Stream>,
     ) -> Self {
         let client = stream.peer().ip().to_canonical();
+        let user = stream.user().map(|uid| format!("uid {uid}"));
         let wire = Wire::new(stream, Arc::clone(&house.world.clock));
         Self {
             smtp: Session::new(door.session(trust)),
@@ -60,6 +64,7 @@ impl Conversation {
             door,
             trust,
             client,
+            user,
             wire,
             helo: String::new(),
             extended: false,
@@ -153,14 +158,16 @@ impl Conversation {
         };
         let now = self.house.world.wall();
         let id = self.house.spool.mint(now);
+        let local = self.trust == Trust::Local;
         let protocol = match (transaction.params.smtputf8, self.extended) {
+            _ if local => Protocol::Local,
             (true, _) => Protocol::Utf8Smtp,
             (false, true) => Protocol::Esmtp,
             (false, false) => Protocol::Smtp,
         };
         let trace = Trace {
             helo: &self.helo,
-            ip: Some(self.client),
+            ip: (!local).then_some(self.client),
             hostname: &self.policy.settings.hostname,
             protocol,
             id,
@@ -169,10 +176,14 @@ impl Conversation {
         };
         let trace = trace.field();
         self.smtp.accept_content(&trace);
-        let limits = &self.policy.settings.limits;
+        let settings = &self.policy.settings;
+        let author = transaction.reverse_path.mailbox();
+        let originating = local.then(|| Originating::new(settings, author, id, now, &trace));
+        let limits = &settings.limits;
         transaction.content = Some(UnderWay {
             by: self.wire.now() + limits.message_timeout,
             trace: trace.len(),
+            originating,
             incoming: Some(Incoming::new(
                 id,
                 trace,
@@ -185,24 +196,58 @@ impl Conversation {
 
     async fn chunk(&mut self, chunk: Bytes) -> bool {
         let under_way = self.transaction.as_mut().and_then(|t| t.content.as_mut());
-        let Some(incoming) = under_way.and_then(|u| u.incoming.as_mut()) else { return true };
-        let Err(chunk) = incoming.keep(chunk) else { return true };
+        let Some(under_way) = under_way else { return true };
+        let chunk = match &mut under_way.originating {
+            None => chunk,
+            Some(originating) => match originating.take(chunk) {
+                Ok(Some(whole)) => whole,
+                Ok(None) => return true,
+                Err(HeaderTooLong) => {
+                    self.smtp.refuse_content(&policy::header_too_long());
+                    self.drop_content();
+                    return true;
+                }
+            },
+        };
+        if let Some(refusal) = self.keep(chunk).await {
+            self.smtp.refuse_content(&refusal);
+            self.drop_content();
+        }
+        true
+    }
+
+    /// Keeps a piece of content, or answers why not.
+    async fn keep(&mut self, chunk: Bytes) -> Option<Reply> {
+        let under_way = self.transaction.as_mut().and_then(|t| t.content.as_mut());
+        let incoming = under_way.and_then(|u| u.incoming.as_mut())?;
+        let chunk = incoming.keep(chunk).err()?;
         let limit = self.policy.settings.limits.store_timeout;
         let spill = incoming.spill(chunk, &*self.house.spool);
-        let refusal = match self.wire.within(limit, spill).await {
-            Some(Ok(())) => return true,
+        match self.wire.within(limit, spill).await {
+            Some(Ok(())) => None,
             Some(Err(why)) => {
                 self.house.counters.refused(why);
-                policy::refused(why)
+                Some(policy::refused(why))
             }
             None => {
                 self.house.counters.refused_store.one();
-                policy::store_late()
+                Some(policy::store_late())
             }
+        }
+    }
+
+    /// What is known of the content, once the rest of what makes it whole is kept.
+    async fn facts(&mut self, end: End) -> Result<ContentFacts, Reply> {
+        let under_way = self.transaction.as_mut().and_then(|t| t.content.as_mut());
+        let Some(originating) = under_way.and_then(|u| u.originating.as_mut()) else {
+            return Ok(end.facts);
         };
-        self.smtp.refuse_content(&refusal);
-        self.drop_content();
-        true
+        let rest = originating.finish();
+        let facts = originating.facts();
+        match rest {
+            Some(rest) => self.keep(rest).await.map_or(Ok(facts), Err),
+            None => Ok(facts),
+        }
     }
 
     /// All is here: durable first, then `250`.
@@ -210,8 +255,15 @@ impl Conversation {
         if self.acceptance_unsent && !self.flush().await {
             return false;
         }
+        let facts = match self.facts(end).await {
+            Ok(facts) => facts,
+            Err(refusal) => {
+                self.transaction = None;
+                return self.refuse(&refusal);
+            }
+        };
         let source = self.source();
-        let message = self.transaction.take().and_then(|t| t.complete(end.facts, source));
+        let message = self.transaction.take().and_then(|t| t.complete(facts, source));
         let Some(message) = message else {
             return self.refuse(&policy::refused(Refused::Unhealthy));
         };
@@ -236,9 +288,9 @@ impl Conversation {
         Source {
             kind: self.trust.source_kind(),
             listener: self.door.listener.name.clone(),
-            ip: Some(self.client),
+            ip: (self.trust != Trust::Local).then_some(self.client),
             helo: self.helo.clone(),
-            user: None,
+            user: self.user.clone(),
         }
     }
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct Settings {
     /// Our name: in the greeting, in trace fields, and what loops are told by.
     pub hostname: String,
+    /// The domain that bare names get in mail handed in on this machine; the hostname by default.
+    pub origin: String,
     /// The doors.
     pub listeners: Vec<Listener>,
     /// Whose clients may send to anywhere. Loopback only by default: the relay is closed to strangers.
@@ -83,8 +85,10 @@ impl Settings {
     /// The defaults of a relay with this name and no listener.
     #[must_use]
     pub fn new(hostname: impl Into<String>) -> Self {
+        let hostname = hostname.into();
         Self {
-            hostname: hostname.into(),
+            origin: hostname.clone(),
+            hostname,
             listeners: Vec::new(),
             relay_networks: Network::LOOPBACK.to_vec(),
             own_domains: Vec::new(),

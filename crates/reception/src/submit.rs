@@ -1,11 +1,14 @@
-//! Messages handed in on this machine: by the operator's verb, later by sendmail.
+//! Messages handed in on this machine whole: by the operator's verb, and from the pickup folder.
 
 use crate::House;
 use crate::accept::{Message, NotAccepted, accept};
 use crate::incoming::Incoming;
 use bytes::Bytes;
 use posthaste_io::within;
-use posthaste_mail::{BodyType, ContentFacts, QueueId, Recipient, ReversePath, Source, SourceKind};
+use posthaste_mail::envelope::Ret;
+use posthaste_mail::{
+    BodyType, ContentFacts, QueueId, Recipient, ReversePath, Source, SourceKind, Timestamp,
+};
 use posthaste_message::{Completion, Protocol, Trace, complete};
 use posthaste_smtp::content::ContentScan;
 use posthaste_smtp::server::MAX_TEXT_LINE;
@@ -21,12 +24,20 @@ pub struct Submission {
     pub reverse_path: ReversePath,
     /// Who gets it; at least one.
     pub recipients: Vec<Recipient>,
-    /// The message: line ends of any kind; missing `Date:`, `From:` and `Message-ID:` are added.
+    /// The message: line ends of any kind; it is made whole (`posthaste_message::complete`).
     pub message: Vec<u8>,
     /// By which way, for the source: `send`, say.
     pub listener: String,
     /// Who handed it in, when known.
     pub user: Option<String>,
+    /// Its name, from [`crate::Reception::mint`]; `None` for a fresh one.
+    pub id: Option<QueueId>,
+    /// When it was written, for a missing `Date:`; `None` for now.
+    pub written: Option<Timestamp>,
+    /// RFC 3461 section 4.3.
+    pub ret: Option<Ret>,
+    /// RFC 3461 section 4.4, decoded.
+    pub envid: Option<String>,
 }
 
 /// A message was not accepted.
@@ -88,9 +99,16 @@ async fn store(
     submission: Submission,
 ) -> Result<QueueId, SubmitError> {
     let now = house.world.wall();
-    let id = house.spool.mint(now);
+    let id = submission.id.unwrap_or_else(|| house.spool.mint(now));
     let hostname = settings.hostname.as_str();
-    let with = Completion { reverse_path: &submission.reverse_path, hostname, id, now };
+    let with = Completion {
+        author: submission.reverse_path.mailbox(),
+        full_name: None,
+        hostname,
+        origin: &settings.origin,
+        unique: &id.to_string(),
+        now: submission.written.unwrap_or(now),
+    };
     let content = complete(&submission.message, &with);
     let only_recipient = match submission.recipients.as_slice() {
         [only] => Some(&only.mailbox),
@@ -141,8 +159,8 @@ fn message(
         id: incoming.id(),
         reverse_path: submission.reverse_path,
         recipients: submission.recipients,
-        ret: None,
-        envid: None,
+        ret: submission.ret,
+        envid: submission.envid,
         body_type: if facts.eight_bit { BodyType::EightBitMime } else { BodyType::SevenBit },
         smtputf8,
         facts,

@@ -26,7 +26,9 @@ mod params;
 mod server;
 
 pub use answer::{ErrorBody, ErrorObject};
-pub use server::{BindError, MAX_CONNECTIONS, bind_tcp, bind_unix, serve_tcp, serve_unix};
+pub use server::{
+    BindError, MAX_CONNECTIONS, bind_socket, bind_tcp, bind_unix, serve_tcp, serve_unix,
+};
 
 use crate::Desk;
 use answer::Refusal;

@@ -68,6 +68,14 @@ pub enum BindError {
 /// # Errors
 /// [`BindError`]
 pub fn bind_unix(path: &Path) -> Result<UnixListener, BindError> {
+    bind_socket(path, 0o600)
+}
+
+/// Opens a socket with this mode: who may write to it may connect. One that a dead daemon left is replaced.
+///
+/// # Errors
+/// [`BindError`]
+pub fn bind_socket(path: &Path, mode: u32) -> Result<UnixListener, BindError> {
     let failed = |source| BindError::Io { at: path.display().to_string(), source };
     match fs::symlink_metadata(path) {
         Ok(meta) if !meta.file_type().is_socket() => {
@@ -85,7 +93,7 @@ pub fn bind_unix(path: &Path) -> Result<UnixListener, BindError> {
         _ => {}
     }
     let listener = UnixListener::bind(&fresh).map_err(failed)?;
-    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    fs::set_permissions(&fresh, fs::Permissions::from_mode(mode)).map_err(failed)?;
     fs::rename(&fresh, path).map_err(failed)?;
     Ok(listener)
 }

@@ -1,6 +1,6 @@
 //! The configuration file: every section, every setting, its default and its limits.
 //!
-//! Sections with many settings have rooms of their own: `receive`, `routes`, `send`. Defaults are the agents' own.
+//! Sections with many settings have rooms of their own: `receive`, `routes`, `send`, `submission`. Defaults are the agents' own.
 //! Not here: the walk through the TOML (`read`), lowering into the agents' settings (`lower`).
 
 use super::complain::Complaints;
@@ -10,6 +10,7 @@ use super::receive;
 use super::routes::{self, RouteRule};
 use super::send::{self, Delivery, Resolver};
 use super::setting::{Ratio, Setting, Word, Wrong, read_word, show_word};
+use super::submission::{self, Submission};
 use posthaste_queue::Schedule;
 use posthaste_reception::{Limits, Listener, Network};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -61,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) delivery: Delivery,
     /// The interface for operators.
     pub(crate) admin: Admin,
+    /// Programs on this machine.
+    pub(crate) submission: Submission,
     /// Logs.
     pub(crate) log: Log,
     /// Retry, notice and expiry clocks run this much faster; 1 outside tests.
@@ -147,14 +150,15 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
     let retry = Schedule { expire_after, ..send::schedule(top.section("retry"), base, why) };
     let listeners = receive::listeners(top);
     Config {
-        hostname,
         limits: receive::limits(top.section("limits")),
         routes: routes::read(top, &retry, &listeners),
         listeners,
         resolver: send::resolver(top.section("resolver")),
         delivery: send::delivery(top.section("delivery")),
         admin: admin(top.section("admin"), &data, around),
+        submission: submission::read(top.section("submission"), &hostname, &data, around),
         log: log(top.section("log"), &data, around),
+        hostname,
         data,
         relay_networks,
         domains,
@@ -194,7 +198,7 @@ fn log(section: Section<'_, '_>, data: &Path, around: &Surroundings) -> Log {
 }
 
 /// A path of the file is relative to the file's folder; the default, which lies in `data`, is so already.
-fn path(
+pub(super) fn path(
     section: &Section<'_, '_>,
     key: &'static str,
     default: PathBuf,

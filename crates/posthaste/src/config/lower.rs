@@ -56,6 +56,7 @@ impl Config {
             relay_networks: self.relay_networks.clone(),
             own_domains: self.domains.iter().map(|domain| domain.0.clone()).collect(),
             limits: self.limits,
+            origin: self.submission.origin.0.clone(),
             ..posthaste_reception::Settings::new(self.hostname.0.clone())
         }
     }

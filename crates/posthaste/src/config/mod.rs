@@ -13,6 +13,7 @@ mod routes;
 mod send;
 mod setting;
 mod show;
+mod submission;
 #[cfg(test)]
 mod tests;
 

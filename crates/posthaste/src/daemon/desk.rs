@@ -88,6 +88,10 @@ impl Desk for Daemon {
                 message: submission.content.to_vec(),
                 listener: "local".into(),
                 user: submission.user,
+                id: None,
+                written: None,
+                ret: None,
+                envid: None,
             };
             self.reception.submit(submission).await.map_err(submit_fault)
         })

@@ -5,6 +5,7 @@
 
 mod desk;
 mod doors;
+mod local;
 mod machine;
 mod reload;
 mod store;
@@ -95,6 +96,7 @@ pub(crate) async fn run(loaded: Loaded, allow_clock_scale: bool) -> Result<ExitC
     daemon.state.recovered.store(true, Ordering::SeqCst);
     tokio::spawn(watch::watch(Arc::clone(&daemon.spool)));
     doors.open(&daemon.reception, sockets);
+    local::open(&loaded.config.submission.socket, &daemon.reception)?;
     drop(doors);
     daemon.state.listening.store(true, Ordering::SeqCst);
     let code = daemon.wait(&mut signals, &folder).await;

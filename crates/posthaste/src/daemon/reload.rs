@@ -80,6 +80,13 @@ fn after_restart(running: &Config, fresh: &Config) -> Vec<String> {
         ("data", running.data != fresh.data),
         ("admin", running.admin != fresh.admin),
         ("log", running.log != fresh.log),
+        ("submission", {
+            let places = |config: &Config| {
+                let submission = &config.submission;
+                (submission.socket.clone(), submission.pickup.clone())
+            };
+            places(running) != places(fresh)
+        }),
     ];
     differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()).collect()
 }
@@ -105,7 +112,7 @@ mod tests {
             ("[log]\nlevel = \"debug\"", &["log"]),
             ("[admin]\naddress = \"off\"", &["admin"]),
             // The control socket and the event log lie in it.
-            ("data = \"elsewhere\"", &["data", "admin", "log"]),
+            ("data = \"elsewhere\"", &["data", "admin", "log", "submission"]),
         ] {
             assert_eq!(after_restart(&running, &config(folder.path(), text)), expected, "{text}");
         }

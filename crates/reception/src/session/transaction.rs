@@ -2,6 +2,7 @@
 
 use crate::accept::Message;
 use crate::incoming::Incoming;
+use crate::originate::Originating;
 use posthaste_io::Instant;
 use posthaste_mail::{ContentFacts, Mailbox, Recipient, ReversePath, Source};
 use posthaste_smtp::server::{MailParams, RcptParams};
@@ -21,6 +22,8 @@ pub(super) struct UnderWay {
     pub(super) incoming: Option<Incoming>,
     /// Length of our trace field.
     pub(super) trace: usize,
+    /// Makes it whole, when it comes from this machine.
+    pub(super) originating: Option<Originating>,
     /// By when all must be here.
     pub(super) by: Instant,
 }

@@ -4,6 +4,7 @@ mod content;
 mod dialogue;
 mod endings;
 mod limits;
+mod local;
 mod mutated;
 mod store;
 mod submit;
@@ -56,6 +57,18 @@ impl House {
     /// A client that has read the greeting.
     fn client(&self, from: &str) -> Client {
         let client = self.port.connect(from);
+        assert!(self.heard(&client).starts_with("220 mx.example.org ESMTP"));
+        client
+    }
+
+    /// A program of user 33 on this machine that has read the greeting.
+    fn local_client(&self) -> Client {
+        let (reception, port) = (self.reception.clone(), Port::default());
+        let client = port.connect_locally(33);
+        let door = async move {
+            reception.serve_local(Box::new(port)).await;
+        };
+        drop(self.world.world().spawn.spawn("local door", Box::pin(door)));
         assert!(self.heard(&client).starts_with("220 mx.example.org ESMTP"));
         client
     }

@@ -17,6 +17,10 @@ fn submission(message: impl Into<Vec<u8>>) -> Submission {
         message: message.into(),
         listener: "send".to_owned(),
         user: Some("root".to_owned()),
+        id: None,
+        written: None,
+        ret: None,
+        envid: None,
     }
 }
 

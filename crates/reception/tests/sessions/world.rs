@@ -276,9 +276,18 @@ struct Waiting {
 
 impl Port {
     pub(crate) fn connect(&self, from: &str) -> Client {
+        self.connect_as(SocketAddr::new(from.parse().expect("an address"), 40_000), None)
+    }
+
+    /// From a process of this user on the same machine.
+    pub(crate) fn connect_locally(&self, user: u32) -> Client {
+        self.connect_as(SocketAddr::from(([127, 0, 0, 1], 0)), Some(user))
+    }
+
+    fn connect_as(&self, peer: SocketAddr, user: Option<u32>) -> Client {
         let (to_server, to_client) = (Arc::new(Pipe::default()), Arc::new(Pipe::default()));
-        let peer = SocketAddr::new(from.parse().expect("an address"), 40_000);
-        let stream = PipeStream { peer, from: Arc::clone(&to_server), to: Arc::clone(&to_client) };
+        let stream =
+            PipeStream { peer, user, from: Arc::clone(&to_server), to: Arc::clone(&to_client) };
         let mut waiting = self.waiting.lock().expect("no test panics with it");
         waiting.streams.push_back(Box::new(stream));
         if let Some(waker) = waiting.waker.take() {
@@ -330,6 +339,7 @@ impl Pipe {
 
 struct PipeStream {
     peer: SocketAddr,
+    user: Option<u32>,
     from: Arc<Pipe>,
     to: Arc<Pipe>,
 }
@@ -384,6 +394,10 @@ impl Stream for PipeStream {
 
     fn vitals(&self) -> Option<Vitals> {
         None
+    }
+
+    fn user(&self) -> Option<u32> {
+        self.user
     }
 }
 
