@@ -3,6 +3,7 @@
 //! The daemon implements it over scheduler, spool, route table and resolver; tests implement it with a list. Not here:
 //! how anything is shown (`view`), filters, pages and limits (`http`).
 
+use crate::keeper::Keeper;
 use posthaste_evidence::{Fault, Observation};
 use posthaste_io::Task;
 use posthaste_mail::{Envelope, Mailbox, QueueId, ReversePath, Timestamp};
@@ -55,6 +56,11 @@ pub trait Desk: Send + Sync {
 
     /// Rereads the settings. Sessions and attempts under way keep theirs.
     fn reload(&self) -> Task<'_, Result<Reloaded, ReloadFault>>;
+
+    /// The spool itself, where the daemon has one of its own.
+    fn keeper(&self) -> Option<&dyn Keeper> {
+        None
+    }
 
     /// Begins to stop: no new mail, no new attempts; the process ends once all under way is settled.
     fn stop(&self);

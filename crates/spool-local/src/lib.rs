@@ -36,6 +36,6 @@ pub use local::LocalSpool;
 #[doc(hidden)]
 pub use log::Sabotage;
 pub use log::{Answer, Failed, Group, Log, Request, Settings};
-pub use open::{OpenError, Report};
-pub use quarantine::{Fate, body_file};
+pub use open::{LOST, OpenError, Report};
+pub use quarantine::Fate;
 pub use salvage::{Left, Salvaged, Stretch};

@@ -26,6 +26,9 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// What is said of a segment that was there and is not.
+pub const LOST: &str = "the segment was here and is gone";
+
 /// What the start found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Report {
@@ -182,7 +185,7 @@ impl<D: Disk> Log<D> {
         };
         self.manifest.find_lost(self.next_sequence - 1, there);
         for number in self.manifest.listed.lost.keys() {
-            self.list_file(*number, 0, "the segment was here and is gone");
+            self.list_file(*number, 0, LOST);
         }
         if self.manifest.damaged {
             let (place, what) = ("segments".to_owned(), "the list of segments cannot be read");

@@ -2,7 +2,6 @@
 //! in them since.
 
 use crate::entry::Head;
-use crate::files::read;
 use crate::layout::entries;
 use crate::local::LocalSpool;
 use crate::log::{Failed, Log, failed};
@@ -13,6 +12,7 @@ use bytes::Bytes;
 use posthaste_io::{Disk, DiskFile};
 use posthaste_mail::QueueId;
 use posthaste_spool::store::Quarantined;
+use posthaste_spool::{LedgerKey, LedgerValue, Live, ReadFault};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -43,6 +43,22 @@ impl<D: Disk> Log<D> {
     #[must_use]
     pub fn fates(&self, of: &BTreeSet<QueueId>) -> BTreeMap<QueueId, Fate> {
         self.shared.fates(of)
+    }
+
+    /// One live message's envelope and states.
+    ///
+    /// # Errors
+    /// [`ReadFault`] when its record cannot be read.
+    pub fn find(&self, id: QueueId) -> Result<Option<Live>, ReadFault> {
+        self.shared.find(id)
+    }
+
+    /// The whole ledger, in order of key.
+    ///
+    /// # Errors
+    /// [`ReadFault::Disk`] when the disk does not answer.
+    pub fn ledger(&self) -> Result<Vec<(LedgerKey, LedgerValue)>, ReadFault> {
+        self.shared.ledger()
     }
 
     /// Segments that were lost are no longer looked for.
@@ -136,12 +152,4 @@ impl<D: Disk> Shared<D> {
         }
         fates
     }
-}
-
-/// The whole file of a large body, as it is; `None` when it is not there.
-#[must_use]
-pub fn body_file<D: Disk>(disk: &D, id: QueueId) -> Option<Vec<u8>> {
-    let file = disk.open(&crate::files::body_name(id), posthaste_io::OpenMode::Read).ok()?;
-    let length = usize::try_from(file.len().ok()?).ok()?;
-    read(&file, 0, length).ok().flatten()
 }

@@ -18,5 +18,5 @@ pub use model::{
     LedgerValue, Live, Lsn, NewMail, Notice, Page, Settlement, SpilledBody, Started, Stored,
     Tenure,
 };
-pub use record::{Damaged, Record, Settled};
+pub use record::{Carried, Damaged, Record, Settled};
 pub use store::{Accepted, Health, ReadFault, Refused, SettleFault, Spill, Spool, Watcher};

@@ -13,6 +13,9 @@
 //! | `POST /v1/retry` `{"id"}`, `{"where"}` or `{"all":true}`, `"after"`, `"dry_run"` | socket | `{v, messages, recipients, next}` |
 //! | `POST /v1/reload` | socket | `{v, after_restart}` |
 //! | `POST /v1/stop` | socket | `{v, stopping}` |
+//! | `GET /v1/spool` | socket | `{v, folder, quarantined: [{place, size, what}]}` |
+//! | `GET /v1/spool/export?after` | socket | `{v, messages: [{record, content}], damaged, ledger, next}` |
+//! | `POST /v1/spool/restore` `{"name", "id"?}` | socket | `{v, restored: [{id, new, why_not}]}` |
 //!
 //! Listings are slices: ask again with `after` = `next` until `next` is `null`; a slice may be empty before the end.
 //! An error is `{"error":{"code","message","at"}}` with a matching status. TCP has no passwords yet, hence loopback only,
@@ -24,6 +27,7 @@ mod guard;
 mod look;
 mod params;
 mod server;
+mod spool;
 
 pub use answer::{ErrorBody, ErrorObject};
 pub use server::{
@@ -98,7 +102,10 @@ impl Admin {
             .route("/v1/messages", post(act::submit))
             .route("/v1/retry", post(act::retry))
             .route("/v1/reload", post(act::reload))
-            .route("/v1/stop", post(act::stop));
+            .route("/v1/stop", post(act::stop))
+            .route("/v1/spool", get(spool::look))
+            .route("/v1/spool/export", get(spool::export))
+            .route("/v1/spool/restore", post(spool::restore));
         let routes = self.looks().merge(acts);
         finish(routes, self, Refusal::wrong_method)
     }

@@ -7,6 +7,7 @@ use posthaste_admin::desk::{
     Desk, DeskFault, Destination, LastError, Message, Numbers, Readiness, ReloadFault, Reloaded,
     RouteAnswer, RouteHop, RouteQuestion, Standing, Submission, SubmitFault,
 };
+use posthaste_admin::keeper::Keeper;
 use posthaste_dispatch::{Dispatch, LastTried, Retry};
 use posthaste_evidence::{Attempt, Connection, Fault, Outcome, RecipientResult};
 use posthaste_io::Task;
@@ -107,6 +108,10 @@ impl Desk for Daemon {
 
     fn reload(&self) -> Task<'_, Result<Reloaded, ReloadFault>> {
         Box::pin(async move { reload::reload(self).await })
+    }
+
+    fn keeper(&self) -> Option<&dyn Keeper> {
+        Some(&self.stock)
     }
 
     fn stop(&self) {

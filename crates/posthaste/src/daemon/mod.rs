@@ -5,8 +5,9 @@
 
 mod desk;
 mod doors;
+mod keeper;
 mod local;
-mod machine;
+pub(crate) mod machine;
 mod reload;
 mod store;
 mod watch;
@@ -14,6 +15,7 @@ mod watch;
 use crate::config::{AdminAddress, Config, Loaded, Lowered};
 use anyhow::{Context as _, Result};
 use doors::Doors;
+use keeper::Stock;
 use posthaste_admin::{Admin, Desk, http};
 use posthaste_delivery::Courier;
 use posthaste_dispatch::{Dispatch, Recovered};
@@ -44,6 +46,7 @@ pub(crate) struct Daemon {
     spool: Arc<dyn Spool>,
     dispatch: Dispatch,
     reception: Reception,
+    stock: Stock,
     /// The settings in force.
     lowered: Arc<Mutex<Arc<Lowered>>>,
     /// The configuration of the start: some of it holds until the process ends.
@@ -78,10 +81,12 @@ pub(crate) async fn run(loaded: Loaded, allow_clock_scale: bool) -> Result<ExitC
         _ = signals.terminate.recv() => return Ok(ExitCode::SUCCESS),
         _ = signals.interrupt.recv() => return Ok(ExitCode::SUCCESS),
     };
+    let stock = Stock::new(data, Arc::clone(&spool));
+    stock.keep_damage();
     let journal = FileJournal::open(&loaded.config.log.events, spool.last_commit())?;
     let journal = Arc::new(journal);
     let world = posthaste_io_tokio::world(Arc::clone(&journal) as Arc<dyn Journal>);
-    let daemon = wire(world, spool, lowered, &loaded, allow_clock_scale);
+    let daemon = wire(world, spool, stock, lowered, &loaded, allow_clock_scale);
     let mut doors = daemon.doors.lock().await;
     let sockets = doors::bind(&daemon.world, &daemon.settings().reception.listeners).await?;
     daemon.open_desk(&loaded).await?;
@@ -94,7 +99,7 @@ pub(crate) async fn run(loaded: Loaded, allow_clock_scale: bool) -> Result<ExitC
         "the spool is read"
     );
     daemon.state.recovered.store(true, Ordering::SeqCst);
-    tokio::spawn(watch::watch(Arc::clone(&daemon.spool)));
+    tokio::spawn(watch::watch(Arc::clone(&daemon.spool), daemon.stock.clone()));
     doors.open(&daemon.reception, sockets);
     local::open(&loaded.config.submission.socket, &daemon.reception)?;
     drop(doors);
@@ -107,6 +112,7 @@ pub(crate) async fn run(loaded: Loaded, allow_clock_scale: bool) -> Result<ExitC
 fn wire(
     world: World,
     spool: Arc<dyn Spool>,
+    stock: Stock,
     lowered: Arc<Lowered>,
     loaded: &Loaded,
     allow_clock_scale: bool,
@@ -133,6 +139,7 @@ fn wire(
         spool,
         dispatch,
         reception,
+        stock,
         lowered: Arc::new(Mutex::new(lowered)),
         started_with: Arc::new(loaded.config.clone()),
         doors: Arc::default(),

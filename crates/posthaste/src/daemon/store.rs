@@ -3,6 +3,7 @@
 //!
 //! Not here: the store itself and the note of its failures (`spool-local`).
 
+use crate::spool::FOLDER;
 use anyhow::{Context as _, Result};
 use posthaste_io_tokio::RealDisk;
 use posthaste_mail::Timestamp;
@@ -11,9 +12,6 @@ use posthaste_spool_local::{LocalSpool, Log, OpenError, Report, Settings};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
-
-/// The folder of the spool within that of all data.
-const FOLDER: &str = "spool";
 
 /// The folder of the spool: where its failures are noted.
 pub(super) struct Folder {

@@ -2,6 +2,7 @@
 //!
 //! Not here: refusing it (`reception`) and the reserve (`spool-local`).
 
+use super::keeper::Stock;
 use posthaste_spool::store::Quarantined;
 use posthaste_spool::{Health, Spool};
 use std::collections::BTreeSet;
@@ -12,13 +13,16 @@ use std::time::Duration;
 const EVERY: Duration = Duration::from_secs(2);
 
 /// Runs as long as the daemon. What was damaged at the start has been told already.
-pub(super) async fn watch(spool: Arc<dyn Spool>) {
+pub(super) async fn watch(spool: Arc<dyn Spool>, stock: Stock) {
     let mut accepted = true;
     let mut told: BTreeSet<String> = spool.quarantined().into_iter().map(|q| q.place).collect();
     loop {
         let health = spool.health();
         if health.quarantined != told.len() as u64 {
             tell_damage(&spool.quarantined(), &mut told);
+            let stock = stock.clone();
+            // Copies octets: not on the agents' threads.
+            drop(tokio::task::spawn_blocking(move || stock.keep_damage()));
         }
         if health.accepting != accepted {
             accepted = health.accepting;

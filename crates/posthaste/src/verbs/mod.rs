@@ -7,6 +7,7 @@ mod reload;
 mod route;
 mod send;
 mod serve;
+mod spool;
 mod status;
 mod stop;
 mod track;
@@ -30,6 +31,7 @@ pub(crate) fn run(cli: Cli, out: &Out) -> Result<ExitCode, Failure> {
         Verb::Status => status::run(&daemon(global)?, out),
         Verb::Reload => reload::run(&daemon(global)?, out),
         Verb::Stop { wait } => stop::run(&daemon(global)?, wait, out),
+        Verb::Spool(verb) => return spool::run(global, verb, out),
         Verb::Config(verb) => config::run(global, verb, out),
         Verb::Send(args) => send::run(&daemon(global)?, &args, out),
         Verb::Queue(args) => queue::run(global, args, out),

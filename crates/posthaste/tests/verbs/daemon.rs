@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-struct Daemon(Child);
+pub(crate) struct Daemon(Child);
 
 impl Drop for Daemon {
     fn drop(&mut self) {
@@ -18,7 +18,7 @@ impl Drop for Daemon {
     }
 }
 
-fn start(folder: &Path) -> Daemon {
+pub(crate) fn start(folder: &Path) -> Daemon {
     let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste"));
     command.current_dir(folder).args(["serve", "--config", "p.toml"]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -28,7 +28,7 @@ fn start(folder: &Path) -> Daemon {
     daemon
 }
 
-fn settings(folder: &Path, ports: &[u16], more: &str) {
+pub(crate) fn settings(folder: &Path, ports: &[u16], more: &str) {
     let mut text = "hostname = \"a.example\"\n".to_owned();
     for (i, port) in ports.iter().enumerate() {
         text +=
@@ -38,7 +38,7 @@ fn settings(folder: &Path, ports: &[u16], more: &str) {
     std::fs::write(folder.join("p.toml"), text + more).unwrap();
 }
 
-fn free_ports() -> [u16; 2] {
+pub(crate) fn free_ports() -> [u16; 2] {
     let sockets = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
     sockets.map(|socket| socket.local_addr().unwrap().port())
 }

@@ -13,3 +13,4 @@ mod desk;
 mod offline;
 #[path = "../../../admin/tests/admin/sample.rs"]
 mod sample;
+mod spool;

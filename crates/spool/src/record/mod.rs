@@ -6,6 +6,7 @@
 
 mod acted;
 mod attempt;
+mod carried;
 mod codes;
 mod connection;
 mod dns;
@@ -21,6 +22,7 @@ mod tests;
 pub mod wire;
 
 pub use attempt::MAX_ATTEMPT;
+pub use carried::Carried;
 pub use connection::MAX_CONNECTION;
 pub use settled::{ActedOn, Settled};
 pub use state::{read_states, write_states};
