@@ -15,6 +15,7 @@ mod hosts;
 mod last;
 mod notice;
 mod outages;
+mod probe;
 mod recovery;
 mod reroute;
 mod settings;

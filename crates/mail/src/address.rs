@@ -206,6 +206,20 @@ fn quoted_end(text: &str) -> Option<usize> {
     None
 }
 
+/// Checks a local part alone: a dot-string or a quoted string (RFC 5321 section 4.1.2, RFC 6531 section 3.3).
+///
+/// # Errors
+/// [`AddressError::LocalPart`] or [`AddressError::TooLong`].
+pub fn check_local_part(local: &str) -> Result<(), AddressError> {
+    if local.len() > MAX_LOCAL_PART {
+        return Err(AddressError::TooLong);
+    }
+    if local.starts_with('"') && quoted_end(local) != Some(local.len()) {
+        return Err(AddressError::LocalPart);
+    }
+    check_local(local)
+}
+
 fn check_local(local: &str) -> Result<(), AddressError> {
     let valid = match local.strip_prefix('"').and_then(|l| l.strip_suffix('"')) {
         Some(inner) => inner.chars().all(|c| !c.is_control()),

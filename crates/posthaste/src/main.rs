@@ -11,6 +11,7 @@ mod failure;
 mod logs;
 mod out;
 mod place;
+mod recipients;
 mod spool;
 mod table;
 mod verbs;

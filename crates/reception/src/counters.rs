@@ -38,6 +38,10 @@ counters! {
     spilled,
     /// Recipients refused: the client may not relay.
     refused_relay,
+    /// Recipients refused: unknown in a domain of ours.
+    refused_unknown,
+    /// Recipients put off: they could not be verified, or their aliases are at fault.
+    deferred_recipients,
     /// Commands refused by the protocol.
     refused_commands,
     /// Messages refused for what they contain or for their size.

@@ -1,28 +1,33 @@
 //! Accepts mail: SMTP sessions on their listeners, and submissions by hand on this machine.
 //!
 //! Floor 4. A message is answered `250` when the store has it, and not before (ARCHITECTURE, promise 1). Nothing here
-//! asks DNS about a recipient. Rooms: [`settings`] what the operator sets, [`network`] CIDR, `policy` who may send
-//! where and how refusals are worded, `serve` a door, `places` the sessions under way, `session` one session, `incoming` the content
-//! on its way in, `budget` the memory for it, `accept` the last step, `originate` makes what came
-//! from this machine whole on its way in, [`submit`] submissions by hand, [`counters`] what happened.
+//! asks DNS about a recipient, but for domains of ours that verify (`recipients`). Rooms: [`settings`] what the operator
+//! sets, [`network`] CIDR, `policy` who may relay and how refusals are worded, [`recipients`] whom our own domains have,
+//! `serve` a door, `places` the sessions under way, `session` one session, `incoming` the content on its way in,
+//! `budget` the memory for it, `accept` the last step, `originate` makes what came from this machine whole on its way
+//! in, [`submit`] submissions by hand, [`counters`] what happened.
 //! Not here: SMTP's grammar and order (`smtp`), what becomes of accepted mail (`dispatch`), its event log line,
 //! which is written by whoever watches the store.
 
 mod accept;
 mod budget;
 pub mod counters;
+mod examine;
 mod incoming;
 pub mod network;
 mod originate;
 mod places;
 mod policy;
+pub mod recipients;
 mod serve;
 mod session;
 pub mod settings;
 pub mod submit;
 
 pub use counters::Counts;
+pub use examine::Examined;
 pub use network::{Network, NetworkError};
+pub use recipients::{Directory, Verifier};
 pub use serve::Ended;
 pub use settings::{Limits, Listener, ListenerKind, Settings};
 pub use submit::{Submission, SubmitError};
@@ -31,6 +36,8 @@ use crate::budget::Budget;
 use crate::counters::Counters;
 use crate::places::Places;
 use crate::policy::Policy;
+use crate::recipients::Setup;
+use crate::recipients::verify::Verification;
 use crate::serve::Which;
 use parking_lot::RwLock;
 use posthaste_io::{World, within};
@@ -49,6 +56,8 @@ struct House {
     world: World,
     spool: Arc<dyn Spool>,
     policy: RwLock<Arc<Policy>>,
+    directory: RwLock<Arc<Directory>>,
+    verification: Verification,
     places: Arc<Places>,
     budget: Arc<Budget>,
     counters: Counters,
@@ -58,8 +67,12 @@ impl Reception {
     /// A reception that stores in `spool`. It listens nowhere yet: see [`Reception::serve`].
     #[must_use]
     pub fn new(world: World, spool: Arc<dyn Spool>, settings: Settings) -> Self {
+        let hostname = settings.hostname.clone();
+        let directory = Directory::new(Setup { hostname, ..Setup::default() });
         Self {
             house: Arc::new(House {
+                directory: RwLock::new(Arc::new(directory)),
+                verification: Verification::new(world.clone(), settings.verify),
                 world,
                 spool,
                 policy: RwLock::new(Arc::new(Policy::new(settings))),
@@ -73,7 +86,36 @@ impl Reception {
     /// New settings for all sessions that begin from now on. Whoever wires binds listeners that are new, and
     /// ends the tasks of those that are gone.
     pub fn reload(&self, settings: Settings) {
+        self.house.verification.set_settings(settings.verify);
         *self.house.policy.write() = Arc::new(Policy::new(settings));
+    }
+
+    /// Own domains, recipients and aliases from the next mail transaction on, also of sessions under way: a list
+    /// that has grown must not wait for a client to hang up. Without this call there is no domain of ours.
+    pub fn set_directory(&self, directory: Arc<Directory>) {
+        *self.house.directory.write() = directory;
+    }
+
+    /// Who asks next hops, for domains that verify. Without one their recipients cannot be verified.
+    pub fn set_verifier(&self, verifier: Arc<dyn Verifier>) {
+        self.house.verification.set_verifier(verifier);
+    }
+
+    /// Forgets what next hops said: after a change of routes or domains.
+    pub fn forget_verified(&self) {
+        self.house.verification.forget();
+    }
+
+    /// Domains whose next hop was found to take everybody, so that verifying says nothing.
+    #[must_use]
+    pub fn take_everybody(&self) -> Vec<String> {
+        self.house.verification.take_everybody()
+    }
+
+    /// What would become of a recipient that a client who may relay gives now. Asks the next hop where a session
+    /// would.
+    pub async fn examine(&self, mailbox: posthaste_mail::Mailbox) -> Examined {
+        examine::examine(&self.house, mailbox).await
     }
 
     /// Accepts connections until [`Reception::drain`]; each session is a task of its own. `name` is that of one of
@@ -137,5 +179,9 @@ impl Reception {
 impl House {
     fn policy(&self) -> Arc<Policy> {
         Arc::clone(&self.policy.read())
+    }
+
+    fn directory(&self) -> Arc<Directory> {
+        Arc::clone(&self.directory.read())
     }
 }

@@ -1,11 +1,13 @@
-//! Who may send to whom, and how refusals are worded. Pure; not here: protocol faults, which `smtp` words itself.
+//! Who may relay, and how refusals are worded. Pure; not here: our own recipients (`recipients`), protocol faults, which
+//! `smtp` words itself.
 
 use crate::network::Network;
+use crate::recipients::Troubled;
 use crate::settings::{Listener, ListenerKind, Settings};
-use posthaste_mail::{EnhancedStatus, Mailbox, Reply, SourceKind};
-use posthaste_smtp::server::{self, BareNewline, ForwardPath};
+use posthaste_evidence::Fault;
+use posthaste_mail::{EnhancedStatus, Reply, SourceKind};
+use posthaste_smtp::server::{self, BareNewline};
 use posthaste_spool::Refused;
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -15,9 +17,6 @@ const LOCAL: &str = "local";
 /// Settings made ready for sessions, once per load.
 pub(crate) struct Policy {
     pub(crate) settings: Settings,
-    own_domains: BTreeSet<String>,
-    /// Where `<postmaster>` goes (RFC 5321 section 4.5.1).
-    postmaster: Option<Mailbox>,
     doors: Vec<Arc<Door>>,
     /// The door for programs on this machine.
     local: Arc<Door>,
@@ -43,13 +42,9 @@ pub(crate) enum Trust {
 
 impl Policy {
     pub(crate) fn new(settings: Settings) -> Self {
-        let own_domains: BTreeSet<_> =
-            settings.own_domains.iter().map(|domain| domain.to_lowercase()).collect();
-        let home = settings.own_domains.first().unwrap_or(&settings.hostname);
-        let postmaster = Mailbox::parse(&format!("postmaster@{home}"), true).ok();
         let doors = settings.listeners.iter().map(|l| Arc::new(Door::new(l, &settings))).collect();
         let local = Arc::new(Door::new(&local_listener(), &settings));
-        Self { settings, own_domains, postmaster, doors, local }
+        Self { settings, doors, local }
     }
 
     pub(crate) fn door(&self, name: &str) -> Option<Arc<Door>> {
@@ -66,26 +61,6 @@ impl Policy {
             ListenerKind::Relay if self.settings.relay_networks.iter().any(relays) => Trust::Relay,
             _ => Trust::Stranger,
         }
-    }
-
-    /// The mailbox that a forward-path means, if this client may send to it.
-    pub(crate) fn recipient(&self, trust: Trust, path: ForwardPath) -> Option<Mailbox> {
-        match path {
-            ForwardPath::Postmaster => self.postmaster.clone(),
-            ForwardPath::Mailbox(mailbox) if self.allows(trust, &mailbox) => Some(mailbox),
-            ForwardPath::Mailbox(_) => None,
-        }
-    }
-
-    fn allows(&self, trust: Trust, mailbox: &Mailbox) -> bool {
-        trust != Trust::Stranger
-            || self.own_domains.contains(&mailbox.domain_key())
-            || self.is_our_postmaster(mailbox)
-    }
-
-    fn is_our_postmaster(&self, mailbox: &Mailbox) -> bool {
-        mailbox.local_part().eq_ignore_ascii_case("postmaster")
-            && mailbox.domain().eq_ignore_ascii_case(&self.settings.hostname)
     }
 }
 
@@ -142,6 +117,28 @@ pub(crate) fn relay_denied() -> Reply {
     reply(550, (5, 7, 1), "Relaying denied: not one of our domains, and your address may not relay")
 }
 
+pub(crate) fn unknown_recipient() -> Reply {
+    reply(550, (5, 1, 1), "Recipient unknown")
+}
+
+/// The next hop's own words, so that whoever reads the bounce knows who said it.
+pub(crate) fn unknown_by_next_hop(said: &Reply) -> Reply {
+    reply(550, (5, 1, 1), &format!("Recipient unknown; its mail host says: {said}"))
+}
+
+pub(crate) fn cannot_verify(fault: &Fault) -> Reply {
+    let status = fault.status().with_class(4);
+    Reply::new(450, Some(status), "Recipient cannot be verified now, try again later")
+}
+
+pub(crate) fn aliases_at_fault(why: Troubled) -> Reply {
+    reply(451, (4, 3, 5), &format!("Recipient not accepted now: {why}; its postmaster must act"))
+}
+
+pub(crate) fn too_many_recipients() -> Reply {
+    reply(452, (4, 5, 3), "Too many recipients")
+}
+
 pub(crate) fn too_many_sessions() -> Reply {
     reply(421, (4, 3, 2), "Too many sessions, try again later")
 }
@@ -186,9 +183,8 @@ pub(crate) fn refused(why: Refused) -> Reply {
 mod tests {
     use super::*;
 
-    fn policy(domains: &[&str]) -> Policy {
+    fn policy() -> Policy {
         let mut settings = Settings::new("mx.example.org");
-        settings.own_domains = domains.iter().map(|d| (*d).to_owned()).collect();
         let at = "127.0.0.1:25".parse().expect("an endpoint");
         settings.listeners.push(Listener::new("relay", at));
         let inbound = Listener { kind: ListenerKind::Inbound, ..Listener::new("inbound", at) };
@@ -197,49 +193,24 @@ mod tests {
     }
 
     #[test]
-    fn only_relay_networks_send_to_anywhere() {
-        let policy = policy(&["Example.org", "münchen.example"]);
-        let to =
-            |text: &str| ForwardPath::Mailbox(Mailbox::parse(text, true).expect("a valid mailbox"));
-        for (door, client, path, allowed) in [
-            ("relay", "127.0.0.1", to("a@elsewhere.example"), true),
-            ("relay", "::1", to("a@elsewhere.example"), true),
-            ("relay", "::ffff:127.0.0.1", to("a@elsewhere.example"), true),
-            ("relay", "192.0.2.1", to("a@elsewhere.example"), false),
-            ("relay", "192.0.2.1", to("a@EXAMPLE.org"), true),
-            ("relay", "192.0.2.1", to("a@MÜNCHEN.example"), true),
-            ("relay", "192.0.2.1", to("a@sub.example.org"), false),
-            ("relay", "192.0.2.1", to("a%elsewhere.example@example.org"), true),
-            ("relay", "192.0.2.1", to("Postmaster@MX.example.org"), true),
-            ("relay", "192.0.2.1", to("a@mx.example.org"), false),
-            ("relay", "192.0.2.1", to("a@[192.0.2.25]"), false),
-            ("relay", "192.0.2.1", ForwardPath::Postmaster, true),
-            ("inbound", "127.0.0.1", to("a@elsewhere.example"), false),
-            ("inbound", "127.0.0.1", to("a@example.org"), true),
+    fn only_relay_networks_are_trusted() {
+        let policy = policy();
+        for (door, client, trust) in [
+            ("relay", "127.0.0.1", Trust::Relay),
+            ("relay", "::1", Trust::Relay),
+            ("relay", "::ffff:127.0.0.1", Trust::Relay),
+            ("relay", "192.0.2.1", Trust::Stranger),
+            ("inbound", "127.0.0.1", Trust::Stranger),
         ] {
             let door = policy.door(door).expect("it was set");
-            let trust = policy.trust(&door, client.parse().expect("an address"));
-            assert_eq!(
-                policy.recipient(trust, path.clone()).is_some(),
-                allowed,
-                "{client} {path:?}"
-            );
+            let ip = client.parse().expect("an address");
+            assert_eq!(policy.trust(&door, ip), trust, "{client}");
         }
     }
 
     #[test]
-    fn postmaster_has_a_home() {
-        let home = |domains: &[&str]| {
-            let meant = policy(domains).recipient(Trust::Stranger, ForwardPath::Postmaster);
-            meant.map(|mailbox| mailbox.as_str().to_owned())
-        };
-        assert_eq!(home(&[]).as_deref(), Some("postmaster@mx.example.org"));
-        assert_eq!(home(&["example.org", "x"]).as_deref(), Some("postmaster@example.org"));
-    }
-
-    #[test]
     fn strangers_may_not_send_bare_newlines_unless_the_door_says_so() {
-        let policy = policy(&[]);
+        let policy = policy();
         let door = policy.door("relay").expect("it was set");
         assert_eq!(door.session(Trust::Relay).bare_newline, BareNewline::Normalize);
         assert_eq!(door.session(Trust::Stranger).bare_newline, BareNewline::Reject);

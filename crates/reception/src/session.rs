@@ -1,7 +1,9 @@
 //! One SMTP session: drives `smtp::server` over a stream, asks the policy, stores, answers.
 //!
-//! Not here: grammar and order of commands, replies to them (`smtp`), waiting (`wire`), the content (`incoming`).
+//! Not here: grammar and order of commands, replies to them (`smtp`), recipients (`rcpt`), waiting (`wire`), the content
+//! (`incoming`).
 
+mod rcpt;
 mod transaction;
 mod wire;
 
@@ -15,7 +17,7 @@ use bytes::Bytes;
 use posthaste_io::{Instant, Stream};
 use posthaste_mail::{ContentFacts, Reply, ReversePath, Source};
 use posthaste_message::{Protocol, Trace};
-use posthaste_smtp::server::{End, Event, ForwardPath, MailParams, RcptParams, Session, Step};
+use posthaste_smtp::server::{End, Event, MailParams, Session, Step};
 use posthaste_spool::Refused;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -111,7 +113,7 @@ impl Conversation {
                 self.smtp.accept();
             }
             Event::Mail(reverse_path, params) => self.mail(reverse_path, params),
-            Event::Rcpt(path, params) => self.rcpt(path, params),
+            Event::Rcpt(path, params) => return self.rcpt(path, params).await,
             Event::Content { .. } => self.content(),
             Event::ContentRefused(_) => {
                 self.house.counters.refused_content.one();
@@ -133,22 +135,9 @@ impl Conversation {
         if self.place.is_draining() {
             return self.smtp.reject(&policy::shutting_down());
         }
-        self.transaction = Some(Transaction::new(reverse_path, params));
+        let directory = self.house.directory();
+        self.transaction = Some(Transaction::new(reverse_path, params, directory));
         self.smtp.accept();
-    }
-
-    fn rcpt(&mut self, path: ForwardPath, params: RcptParams) {
-        let mailbox = self.policy.recipient(self.trust, path);
-        match (mailbox, &mut self.transaction) {
-            (Some(mailbox), Some(transaction)) => {
-                transaction.add(mailbox, params);
-                self.smtp.accept();
-            }
-            _ => {
-                self.house.counters.refused_relay.one();
-                self.smtp.reject(&policy::relay_denied());
-            }
-        }
     }
 
     /// The message gets its name and its trace field before its first octet.

@@ -1,6 +1,7 @@
-//! What the operator sets: doors, networks, domains and limits. Not here: the file they are written in.
+//! What the operator sets: doors, networks and limits. Not here: own domains (`recipients`), the file they are written in.
 
 use crate::network::Network;
+use crate::recipients::VerifySettings;
 use posthaste_smtp::server::{BareNewline, Extensions};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -16,8 +17,8 @@ pub struct Settings {
     pub listeners: Vec<Listener>,
     /// Whose clients may send to anywhere. Loopback only by default: the relay is closed to strangers.
     pub relay_networks: Vec<Network>,
-    /// Domains that strangers may send to, compared without regard to case.
-    pub own_domains: Vec<String>,
+    /// Limits of asking next hops for recipients.
+    pub verify: VerifySettings,
     /// Extensions announced and honoured.
     pub extensions: Extensions,
     /// Limits.
@@ -91,7 +92,7 @@ impl Settings {
             hostname,
             listeners: Vec::new(),
             relay_networks: Network::LOOPBACK.to_vec(),
-            own_domains: Vec::new(),
+            verify: VerifySettings::default(),
             extensions: Extensions::default(),
             limits: Limits::default(),
         }

@@ -3,15 +3,17 @@
 use crate::House;
 use crate::accept::{Message, NotAccepted, accept};
 use crate::incoming::Incoming;
+use crate::recipients::envelope::{Gathered, MAX_EXPANDED, TooMany};
+use crate::recipients::{Answer, Judged, Troubled};
 use bytes::Bytes;
 use posthaste_io::within;
 use posthaste_mail::envelope::Ret;
 use posthaste_mail::{
-    BodyType, ContentFacts, QueueId, Recipient, ReversePath, Source, SourceKind, Timestamp,
+    BodyType, ContentFacts, Mailbox, QueueId, Recipient, ReversePath, Source, SourceKind, Timestamp,
 };
 use posthaste_message::{Completion, Protocol, Trace, complete};
 use posthaste_smtp::content::ContentScan;
-use posthaste_smtp::server::MAX_TEXT_LINE;
+use posthaste_smtp::server::{ForwardPath, MAX_TEXT_LINE};
 use posthaste_spool::Refused;
 
 /// Pieces in which a large message is written to its file, octets.
@@ -41,7 +43,7 @@ pub struct Submission {
 }
 
 /// A message was not accepted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SubmitError {
     /// There is no recipient. Whoever hands it in must name one.
     #[error("no recipients")]
@@ -61,6 +63,12 @@ pub enum SubmitError {
     /// Too many `Received:` fields.
     #[error("the message goes round in circles: too many Received fields")]
     Looping,
+    /// A recipient in a domain of ours that nobody knows. Whoever hands it in must correct the address.
+    #[error("{0}: recipient unknown")]
+    UnknownRecipient(Mailbox),
+    /// The aliases of a recipient are at fault. The operator must correct them.
+    #[error("{0}: {1}")]
+    Aliases(Mailbox, Troubled),
     /// The store does not take it now. The operator must act, or wait.
     #[error("{0}")]
     Store(#[from] Refused),
@@ -76,7 +84,8 @@ pub(crate) async fn submit(house: &House, submission: Submission) -> Result<Queu
     let policy = house.policy();
     let limits = &policy.settings.limits;
     check(&submission, limits.recipients, limits.message_size)?;
-    let work = store(house, &policy.settings, submission);
+    let (written, submission) = resolve(house, submission)?;
+    let work = store(house, &policy.settings, written.as_ref(), submission);
     within(&*house.world.clock, limits.store_timeout, work).await.ok_or(SubmitError::StoreLate)?
 }
 
@@ -93,9 +102,40 @@ fn check(submission: &Submission, recipients: u32, size: u64) -> Result<(), Subm
     if submission.message.contains(&0) { Err(SubmitError::Nul) } else { Ok(()) }
 }
 
+/// Aliases in place of their names, and nobody unknown. Next hops are not waited for: who hands in a message here is
+/// no stranger, and learns of a refusal by a notice. The name that was written, when it was the only one, goes with it.
+fn resolve(
+    house: &House,
+    submission: Submission,
+) -> Result<(Option<Mailbox>, Submission), SubmitError> {
+    let directory = house.directory();
+    let mut gathered = Gathered::default();
+    for Recipient { mailbox, orcpt, notify } in submission.recipients {
+        let asked = mailbox.clone();
+        let added = match directory.judge(ForwardPath::Mailbox(mailbox), true) {
+            Judged::Elsewhere(mailbox) | Judged::Known(mailbox, _) => {
+                gathered.add(Recipient { mailbox, orcpt, notify })
+            }
+            Judged::Alias(written, found) => gathered.add_alias(written, found, orcpt, notify),
+            Judged::Unknown => return Err(SubmitError::UnknownRecipient(asked)),
+            Judged::Troubled(why) => return Err(SubmitError::Aliases(asked, why)),
+            Judged::Ask(mailbox) => match house.verification.remembered(&mailbox) {
+                Some(Answer::Unknown(_)) => return Err(SubmitError::UnknownRecipient(asked)),
+                _ => gathered.add(Recipient { mailbox, orcpt, notify }),
+            },
+        };
+        let most = u32::try_from(MAX_EXPANDED).unwrap_or(u32::MAX);
+        added.map_err(|TooMany| SubmitError::TooManyRecipients(most))?;
+    }
+    let written = gathered.only().cloned();
+    let recipients = gathered.into_list();
+    Ok((written, Submission { recipients, ..submission }))
+}
+
 async fn store(
     house: &House,
     settings: &crate::Settings,
+    only_recipient: Option<&Mailbox>,
     submission: Submission,
 ) -> Result<QueueId, SubmitError> {
     let now = house.world.wall();
@@ -110,10 +150,6 @@ async fn store(
         now: submission.written.unwrap_or(now),
     };
     let content = complete(&submission.message, &with);
-    let only_recipient = match submission.recipients.as_slice() {
-        [only] => Some(&only.mailbox),
-        _ => None,
-    };
     let protocol = Protocol::Local;
     let trace = Trace { helo: "", ip: None, hostname, protocol, id, only_recipient, at: now };
     let trace = trace.field();

@@ -35,11 +35,12 @@ pub(crate) struct Complaints {
 pub(crate) struct Collector<'t> {
     text: &'t str,
     list: Vec<Complaint>,
+    warnings: Vec<Complaint>,
 }
 
 impl<'t> Collector<'t> {
     pub(crate) const fn new(text: &'t str) -> Self {
-        Self { text, list: Vec::new() }
+        Self { text, list: Vec::new(), warnings: Vec::new() }
     }
 
     /// Notes an error at a place in the text, or without a place.
@@ -51,15 +52,24 @@ impl<'t> Collector<'t> {
         self.list.push(Complaint { line, column, what: what.into() });
     }
 
+    /// Notes what is allowed and probably a mistake.
+    pub(crate) fn warn(&mut self, span: Option<&Range<usize>>, what: impl Into<String>) {
+        if self.warnings.len() < MAX_COMPLAINTS {
+            let (line, column) = span.map_or((0, 0), |s| place(self.text, s.start));
+            self.warnings.push(Complaint { line, column, what: what.into() });
+        }
+    }
+
     /// The line a place is in, from 1.
     pub(crate) fn line(&self, offset: usize) -> usize {
         place(self.text, offset).0
     }
 
-    /// All that was noted, sorted by place; `Ok` when nothing was.
-    pub(crate) fn finish(mut self, file: &str) -> Result<(), Complaints> {
+    /// All that was noted, sorted by place; `Ok`, with the warnings, when nothing was wrong.
+    pub(crate) fn finish(mut self, file: &str) -> Result<Vec<Complaint>, Complaints> {
         if self.list.is_empty() {
-            return Ok(());
+            self.warnings.sort();
+            return Ok(self.warnings);
         }
         self.list.sort();
         self.list.dedup();
@@ -73,12 +83,19 @@ impl fmt::Display for Complaints {
             if i > 0 {
                 f.write_str("\n")?;
             }
-            match complaint.line {
-                0 => write!(f, "{}: {}", self.file, complaint.what)?,
-                line => write!(f, "{}:{line}:{}: {}", self.file, complaint.column, complaint.what)?,
-            }
+            write!(f, "{}: {}", complaint.place_in(&self.file), complaint.what)?;
         }
         Ok(())
+    }
+}
+
+impl Complaint {
+    /// `FILE:LINE:COLUMN`, or the file alone.
+    pub(crate) fn place_in(&self, file: &str) -> String {
+        match self.line {
+            0 => file.to_owned(),
+            line => format!("{file}:{line}:{}", self.column),
+        }
     }
 }
 

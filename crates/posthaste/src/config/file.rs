@@ -1,9 +1,11 @@
 //! The configuration file: every section, every setting, its default and its limits.
 //!
-//! Sections with many settings have rooms of their own: `receive`, `routes`, `send`, `submission`. Defaults are the agents' own.
+//! Sections with many settings have rooms of their own: `domains`, `receive`, `routes`, `send`, `submission`. Defaults
+//! are the agents' own.
 //! Not here: the walk through the TOML (`read`), lowering into the agents' settings (`lower`).
 
-use super::complain::Complaints;
+use super::complain::{Complaint, Complaints};
+use super::domains::{self, Own};
 use super::kinds::{AdminAddress, Domain};
 use super::read::{Book, Preset, Section, Shown};
 use super::receive;
@@ -48,8 +50,8 @@ pub(crate) struct Config {
     pub(crate) listeners: Vec<Listener>,
     /// Who may send to anywhere.
     pub(crate) relay_networks: Vec<Network>,
-    /// Domains that strangers may send to.
-    pub(crate) domains: Vec<Domain>,
+    /// Our own domains, their recipients, aliases.
+    pub(crate) own: Own,
     /// Limits of receiving.
     pub(crate) limits: Limits,
     /// Where mail goes, in order; what none matches is held.
@@ -111,12 +113,19 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// A file that can be used.
+#[derive(Debug)]
+pub(crate) struct Good {
+    /// The settings.
+    pub(crate) config: Config,
+    /// Where each came from.
+    pub(crate) shown: Vec<Shown>,
+    /// What is allowed and probably a mistake.
+    pub(crate) warnings: Vec<Complaint>,
+}
+
 /// Reads a whole file. Answers the settings and where each came from, or everything that is wrong with it.
-pub(crate) fn read(
-    name: &str,
-    text: &str,
-    around: &Surroundings,
-) -> Result<(Config, Vec<Shown>), Complaints> {
+pub(crate) fn read(name: &str, text: &str, around: &Surroundings) -> Result<Good, Complaints> {
     let book = Book::new(text);
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
@@ -129,13 +138,14 @@ pub(crate) fn read(
     let top = Section::top(&book, table.get_ref());
     let config = everything(&top, around);
     top.finish();
-    let shown = book.finish(name)?;
-    Ok((config, shown))
+    let (shown, warnings) = book.finish(name)?;
+    Ok(Good { config, shown, warnings })
 }
 
 fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
     let machine = Domain(around.machine_name.clone());
     let hostname = top.take("hostname", Preset::because(machine, "the machine's name"));
+    let hostname = domains::hostname(top, hostname);
     let data: PathBuf = top.take("data", PathBuf::from(DEFAULT_DATA));
     let data = around.folder.join(data);
     let (base, why) = match top.take("profile", Profile::Default) {
@@ -143,12 +153,13 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
         Profile::Exchange => (Schedule::exchange(), "profile exchange"),
     };
     let relay_networks = top.take("relay_networks", Network::LOOPBACK.to_vec());
-    let domains = top.take("domains", Vec::new());
+    let own = domains::read(top, around, &hostname);
     let expire_after =
         top.take_in("expire_after", Preset::because(base.expire_after, why), MINUTE..=30 * DAY);
     let clock_scale = clock_scale(top, around);
     let retry = Schedule { expire_after, ..send::schedule(top.section("retry"), base, why) };
     let listeners = receive::listeners(top);
+    let submission = submission::read(top.section("submission"), &hostname, &data, around);
     Config {
         limits: receive::limits(top.section("limits")),
         routes: routes::read(top, &retry, &listeners),
@@ -156,12 +167,12 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
         resolver: send::resolver(top.section("resolver")),
         delivery: send::delivery(top.section("delivery")),
         admin: admin(top.section("admin"), &data, around),
-        submission: submission::read(top.section("submission"), &hostname, &data, around),
+        own: Own { origin: submission.origin.0.clone(), ..own },
+        submission,
         log: log(top.section("log"), &data, around),
         hostname,
         data,
         relay_networks,
-        domains,
         retry,
         clock_scale,
     }

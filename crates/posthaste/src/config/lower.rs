@@ -54,7 +54,7 @@ impl Config {
         posthaste_reception::Settings {
             listeners: self.listeners.clone(),
             relay_networks: self.relay_networks.clone(),
-            own_domains: self.domains.iter().map(|domain| domain.0.clone()).collect(),
+            verify: self.own.verify,
             limits: self.limits,
             origin: self.submission.origin.0.clone(),
             ..posthaste_reception::Settings::new(self.hostname.0.clone())
@@ -181,8 +181,8 @@ mod tests {
             machine_name: "machine.example".into(),
             folder: "/data".into(),
         };
-        let (config, _) = read("p.toml", text, &around).unwrap_or_else(|e| panic!("{e}"));
-        config.lower(&Machine {
+        let good = read("p.toml", text, &around).unwrap_or_else(|e| panic!("{e}"));
+        good.config.lower(&Machine {
             resolv_conf: "nameserver 192.0.2.53\n".into(),
             addresses: vec!["127.0.0.1".parse().unwrap(), "192.0.2.9".parse().unwrap()],
         })

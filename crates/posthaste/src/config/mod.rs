@@ -4,6 +4,7 @@
 //! does with them.
 
 mod complain;
+mod domains;
 mod file;
 mod kinds;
 mod lower;
@@ -17,12 +18,13 @@ mod submission;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use complain::Complaints;
+pub(crate) use complain::{Complaint, Complaints};
+pub(crate) use domains::{Own, OwnDomain, Source};
 pub(crate) use file::{Config, Level, Log as LogSettings, LogFormat};
 pub(crate) use kinds::AdminAddress;
 pub(crate) use lower::{Lowered, Machine};
 
-use file::{MAX_FILE, Surroundings};
+use file::{Good, MAX_FILE, Surroundings};
 use posthaste_mail::address::check_domain_name;
 use read::Shown;
 use std::io::Read as _;
@@ -38,6 +40,8 @@ pub(crate) struct Loaded {
     pub(crate) config: Config,
     /// The file's name as given; `None` without a file.
     pub(crate) file: Option<PathBuf>,
+    /// What is allowed and probably a mistake.
+    pub(crate) warnings: Vec<Complaint>,
     shown: Vec<Shown>,
 }
 
@@ -63,15 +67,26 @@ pub(crate) fn load(file: Option<&Path>, allow_clock_scale: bool) -> Result<Loade
     let name = file.map_or_else(|| NO_FILE.to_owned(), |f| f.display().to_string());
     let folder = file.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
     let around = Surroundings { allow_clock_scale, machine_name: machine_name(), folder };
-    let (config, shown) = file::read(&name, &text, &around)?;
-    Ok(Loaded { config, file: file.map(Path::to_owned), shown })
+    let Good { config, shown, warnings } = file::read(&name, &text, &around)?;
+    Ok(Loaded { config, file: file.map(Path::to_owned), warnings, shown })
 }
 
 impl Loaded {
+    /// The file's name, for people.
+    pub(crate) fn name(&self) -> String {
+        self.file.as_deref().map_or_else(|| NO_FILE.to_owned(), |file| file.display().to_string())
+    }
+
+    /// Says in the log what is probably a mistake.
+    pub(crate) fn tell_warnings(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{}: {}", warning.place_in(&self.name()), warning.what);
+        }
+    }
+
     /// The effective settings as TOML, with where each came from.
     pub(crate) fn show(&self) -> String {
-        let name = self.file.as_deref().map(Path::display);
-        show::as_toml(&self.shown, &name.map_or_else(|| NO_FILE.to_owned(), |n| n.to_string()))
+        show::as_toml(&self.shown, &self.name())
     }
 
     /// Each setting with its value and where it came from, for `--json`.

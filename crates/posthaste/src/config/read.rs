@@ -3,7 +3,7 @@
 //!
 //! Not here: which settings there are (`file`), how a value is read and shown (`setting`).
 
-use super::complain::{Collector, Complaints, nearest};
+use super::complain::{Collector, Complaint, Complaints, nearest};
 use super::setting::{Setting, Wrong, article};
 use std::cell::RefCell;
 use std::ops::{Range, RangeInclusive};
@@ -69,10 +69,10 @@ impl<'t> Book<'t> {
         self.collector.borrow_mut().add(span, what);
     }
 
-    /// Everything that was taken, in order, unless something was wrong.
-    pub(crate) fn finish(self, file: &str) -> Result<Vec<Shown>, Complaints> {
-        self.collector.into_inner().finish(file)?;
-        Ok(self.shown.into_inner())
+    /// Everything that was taken, in order, and what is probably a mistake; unless something was wrong.
+    pub(crate) fn finish(self, file: &str) -> Result<(Vec<Shown>, Vec<Complaint>), Complaints> {
+        let warnings = self.collector.into_inner().finish(file)?;
+        Ok((self.shown.into_inner(), warnings))
     }
 }
 
@@ -201,6 +201,20 @@ impl<'b, 't> Section<'b, 't> {
     pub(crate) fn complain(&self, key: &str, what: impl Into<String>) {
         let span = self.find_key(key).map(|(_, value)| value.span()).or_else(|| self.span.clone());
         self.book.complain(span.as_ref(), what);
+    }
+
+    /// Warns at a key of this section: at its value, else where the section begins.
+    pub(crate) fn warn(&self, key: &str, what: impl Into<String>) {
+        let span = self.find_key(key).map(|(_, value)| value.span()).or_else(|| self.span.clone());
+        self.book.collector.borrow_mut().warn(span.as_ref(), what);
+    }
+
+    /// Complains about a key that was a setting once; what stands there is not read.
+    pub(crate) fn refuse(&self, key: &'static str, what: &str) {
+        if let Some((name, _)) = self.find_key(key) {
+            self.asked.borrow_mut().push(key);
+            self.book.complain(Some(&name.span()), what);
+        }
     }
 
     /// True when the file has this key.

@@ -2,7 +2,8 @@
 
 mod routes;
 
-use super::file::{Config, Surroundings, read};
+use super::domains::Source;
+use super::file::{Config, Good, Surroundings, read};
 use super::kinds::{AdminAddress, NextHop, Servers, Via};
 use super::show::as_toml;
 use posthaste_reception::ListenerKind;
@@ -20,7 +21,7 @@ fn around() -> Surroundings {
 }
 
 fn good(text: &str) -> Config {
-    read("p.toml", text, &around()).unwrap_or_else(|e| panic!("{e}")).0
+    read("p.toml", text, &around()).unwrap_or_else(|e| panic!("{e}")).config
 }
 
 fn complaints(text: &str) -> String {
@@ -55,7 +56,15 @@ fn a_whole_file_is_read() {
         hostname = "Mail.Example.org"
         data = "/var/spool/posthaste"
         profile = "exchange"
-        domains = ["example.org", "example.net"]
+        postmaster = "admin@example.org"
+
+        [[domain]]
+        name = ["Example.org", "münchen.example"]
+        recipients = "file:lists/recipients"
+
+        [[domain]]
+        name = "example.net"
+        recipients = "verify"
 
         [[listener]]
         address = "[::]:25"
@@ -91,6 +100,15 @@ fn a_whole_file_is_read() {
         "#,
     );
     assert_eq!(config.hostname.0, "mail.example.org");
+    let domains: Vec<_> =
+        config.own.domains.iter().map(|d| (d.name.as_str(), &d.recipients)).collect();
+    let list = Source::File("/etc/posthaste/lists/recipients".into());
+    let expected = [
+        ("example.org", &list),
+        ("xn--mnchen-3ya.example", &list),
+        ("example.net", &Source::Verify),
+    ];
+    assert_eq!(domains, expected);
     assert_eq!(config.listeners[0].name, "mx");
     assert_eq!(config.listeners[0].kind, ListenerKind::Inbound);
     assert_eq!(config.listeners[0].bare_newline, Some(BareNewline::Normalize));
@@ -119,14 +137,10 @@ fn one_string_stands_for_a_list_of_one() {
     let route =
         |via: &str| format!("[[route]]\nto = \"b.example\"\nsource = \"192.0.2.9\"\nvia = {via}\n");
     let text = |via| {
-        format!(
-            "relay_networks = \"10.0.0.0/8\"\ndomains = \"a.example\"\n{}[resolver]\nservers = \"::1\"",
-            route(via)
-        )
+        format!("relay_networks = \"10.0.0.0/8\"\n{}[resolver]\nservers = \"::1\"", route(via))
     };
     let config = good(&text("\"10.0.0.5:25\""));
     assert_eq!(config.relay_networks.len(), 1);
-    assert_eq!(config.domains[0].0, "a.example");
     assert_eq!(config.routes[0].to, ["b.example".parse::<Pattern>().expect("a pattern")]);
     assert_eq!(config.routes[0].source.len(), 1);
     let hop = NextHop { host: "10.0.0.5".into(), port: Some(25) };
@@ -229,6 +243,42 @@ const WRONG: &[(&str, &str)] = &[
           size such as \"36MB\" or \"256KiB\"",
     ),
     ("data = \"", "p.toml:1:9: invalid basic string, expected `\"`"),
+    (
+        "domains = [\"example.org\"]",
+        "p.toml:1:1: `domains` does not say who is a recipient; write a section [[domain]] with name = [\"example.org\"] \
+             and recipients = \"file:PATH\", \"verify\" or \"any\"",
+    ),
+    (
+        "[[domain]]\nname = \"example.org\"\nrecipients = \"verify\"",
+        "p.toml:1:1: `postmaster` is missing: who reads mail to postmaster, abuse and root; write \
+             postmaster = \"admin@example.org\"",
+    ),
+    (
+        "postmaster = \"a@b.example\"\n[[domain]]\nname = \"example.org\"",
+        "p.toml:2:1: `domain.recipients` is missing: who is a recipient; write recipients = \"file:PATH\", \"verify\" \
+             (ask the next hop) or \"any\" (what the next hop refuses is bounced)",
+    ),
+    (
+        "postmaster = \"a@b.example\"\n[[domain]]\nrecipients = \"verify\"",
+        "p.toml:2:1: `domain.name` is missing; write name = \"example.org\"",
+    ),
+    (
+        "postmaster = \"a@b.example\"\n[[domain]]\nname = \"b.example\"\nrecipients = \"list.txt\"",
+        "p.toml:4:14: `domain.recipients`: \"list.txt\" is not allowed; expected \"file:PATH\", \"verify\" or \"any\"",
+    ),
+    (
+        "postmaster = \"a@b.example\"\n[[domain]]\nname = [\"münchen.example\", \"xn--mnchen-3ya.example\"]\nrecipients = \"verify\"",
+        "p.toml:3:8: the domain xn--mnchen-3ya.example stands in two places",
+    ),
+    (
+        "postmaster = \"admin\"",
+        "p.toml:1:14: `postmaster`: \"admin\": an address has the form local-part@domain; expected an address such as \
+             \"admin@example.org\"",
+    ),
+    (
+        "recipient_delimiter = \"@\"",
+        "p.toml:1:23: `recipient_delimiter`: \"@\" is none of + - = _ # ! % / ^ ~; expected one character such as \"+\"",
+    ),
 ];
 
 #[test]
@@ -253,7 +303,7 @@ fn all_errors_are_listed_at_once_in_order() {
 fn what_is_shown_reads_as_the_same_settings_and_names_its_origin() {
     let text = "hostname = \"a.example\"\n[[route]]\nto = [\"b.example\"]\nvia = [\"10.0.0.1\"]\n\
                 retry.later = [\"2h\"]\n[limits]\nrecipients = 500\n[retry]\njitter = 0.1\n";
-    let (config, shown) = read("p.toml", text, &around()).expect("it is good");
+    let Good { config, shown, .. } = read("p.toml", text, &around()).expect("it is good");
     let toml = as_toml(&shown, "p.toml");
     for line in [
         "hostname = \"a.example\"                           # p.toml:1",
@@ -265,6 +315,40 @@ fn what_is_shown_reads_as_the_same_settings_and_names_its_origin() {
     ] {
         assert!(toml.lines().any(|l| l == line), "{line}\nis not in\n{toml}");
     }
-    let (again, _) = read("p.toml", &toml, &around()).unwrap_or_else(|e| panic!("{e}\n{toml}"));
-    assert_eq!(again, config, "{toml}");
+    let again = read("p.toml", &toml, &around()).unwrap_or_else(|e| panic!("{e}\n{toml}"));
+    assert_eq!(again.config, config, "{toml}");
+}
+
+#[test]
+fn what_is_allowed_and_probably_a_mistake_is_warned_of() {
+    let warnings = |text: &str| -> Vec<String> {
+        let good = read("p.toml", text, &around()).unwrap_or_else(|e| panic!("{e}"));
+        good.warnings.iter().map(|w| format!("{}: {}", w.place_in("p.toml"), w.what)).collect()
+    };
+    assert!(warnings("").is_empty());
+    let any =
+        "postmaster = \"a@b.example\"\n[[domain]]\nname = \"b.example\"\nrecipients = \"any\"";
+    for (text, expected) in [
+        (
+            any,
+            "p.toml:4:14: recipients = \"any\": mail to unknown recipients is accepted and then bounced to senders who \
+             are often forged (backscatter); a list or \"verify\" prevents it",
+        ),
+        (
+            "hostname = \"mail\"",
+            "p.toml:1:12: `hostname`: \"mail\" is not a full name such as \"mail.example.org\"; many hosts refuse mail \
+             from it",
+        ),
+        (
+            "hostname = \"mail_1.example.org\"",
+            "p.toml:1:12: `hostname`: \"mail_1.example.org\" has an underscore, which is not allowed in the name of a \
+             host; many hosts refuse mail from it",
+        ),
+    ] {
+        assert_eq!(warnings(text), [expected], "{text}");
+    }
+    assert_eq!(
+        good("hostname = \"Mail.München.example\"").hostname.0,
+        "mail.xn--mnchen-3ya.example"
+    );
 }

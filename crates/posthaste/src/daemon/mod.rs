@@ -8,11 +8,13 @@ mod doors;
 mod keeper;
 mod local;
 pub(crate) mod machine;
+mod recipients;
 mod reload;
 mod store;
 mod watch;
 
 use crate::config::{AdminAddress, Config, Loaded, Lowered};
+use crate::recipients::Opened;
 use anyhow::{Context as _, Result};
 use doors::Doors;
 use keeper::Stock;
@@ -53,6 +55,8 @@ pub(crate) struct Daemon {
     started_with: Arc<Config>,
     /// Where mail is accepted now. Held throughout the start and a reload: one at a time.
     doors: Arc<tokio::sync::Mutex<Doors>>,
+    /// Our own domains and the files that were read for them.
+    held: Arc<Mutex<recipients::Held>>,
     /// The file the settings came from, and whether it may scale the clock.
     file: Option<PathBuf>,
     allow_clock_scale: bool,
@@ -69,7 +73,11 @@ struct State {
 }
 
 /// Runs the daemon to its end.
-pub(crate) async fn run(loaded: Loaded, allow_clock_scale: bool) -> Result<ExitCode> {
+pub(crate) async fn run(
+    loaded: Loaded,
+    opened: Opened,
+    allow_clock_scale: bool,
+) -> Result<ExitCode> {
     // From here on a signal waits for its turn and does not end the start half-way.
     let mut signals = Signals::listen()?;
     let lowered = Arc::new(loaded.config.lower(&machine::look()));
@@ -86,7 +94,7 @@ pub(crate) async fn run(loaded: Loaded, allow_clock_scale: bool) -> Result<ExitC
     let journal = FileJournal::open(&loaded.config.log.events, spool.last_commit())?;
     let journal = Arc::new(journal);
     let world = posthaste_io_tokio::world(Arc::clone(&journal) as Arc<dyn Journal>);
-    let daemon = wire(world, spool, stock, lowered, &loaded, allow_clock_scale);
+    let daemon = wire(world, spool, stock, lowered, &loaded, opened, allow_clock_scale);
     let mut doors = daemon.doors.lock().await;
     let sockets = doors::bind(&daemon.world, &daemon.settings().reception.listeners).await?;
     daemon.open_desk(&loaded).await?;
@@ -100,6 +108,7 @@ pub(crate) async fn run(loaded: Loaded, allow_clock_scale: bool) -> Result<ExitC
     );
     daemon.state.recovered.store(true, Ordering::SeqCst);
     tokio::spawn(watch::watch(Arc::clone(&daemon.spool), daemon.stock.clone()));
+    tokio::spawn(recipients::watch(daemon.clone()));
     doors.open(&daemon.reception, sockets);
     local::open(&loaded.config.submission.socket, &daemon.reception)?;
     drop(doors);
@@ -115,6 +124,7 @@ fn wire(
     stock: Stock,
     lowered: Arc<Lowered>,
     loaded: &Loaded,
+    opened: Opened,
     allow_clock_scale: bool,
 ) -> Daemon {
     let resolver = Arc::new(Resolver::new(world.clone(), lowered.dns.clone()));
@@ -127,6 +137,10 @@ fn wire(
         Arc::clone(&lowered.dispatch),
     );
     let reception = Reception::new(world.clone(), Arc::clone(&spool), lowered.reception.clone());
+    recipients::tell(&opened);
+    reception.set_directory(opened.directory);
+    reception.set_verifier(Arc::new(recipients::NextHops(dispatch.clone())));
+    let held = recipients::Held::new(&loaded.config, opened.books);
     let state = State {
         started: world.wall(),
         listening: AtomicBool::new(false),
@@ -143,6 +157,7 @@ fn wire(
         lowered: Arc::new(Mutex::new(lowered)),
         started_with: Arc::new(loaded.config.clone()),
         doors: Arc::default(),
+        held: Arc::new(Mutex::new(held)),
         file: loaded.file.clone(),
         allow_clock_scale,
         state: Arc::new(state),

@@ -36,12 +36,16 @@ async fn reread(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
         Ok(Err(wrong)) => return Err(ReloadFault(wrong.to_string())),
         Err(gone) => return Err(ReloadFault(gone.to_string())),
     };
+    let recipients = daemon.read_recipients(&loaded.config).await;
+    let recipients = recipients.map_err(|faults| ReloadFault(faults.to_string()))?;
     let fresh = Arc::new(loaded.config.lower(&machine::look()));
     let listeners = &fresh.reception.listeners;
     let (beside, after) = doors.missing(listeners);
     let bound = doors::bind(&daemon.world, &beside).await;
     let bound = bound.map_err(|error| ReloadFault(format!("{error:#}")))?;
+    loaded.tell_warnings();
     take(daemon, &fresh);
+    daemon.take_recipients(recipients);
     doors.open(&daemon.reception, bound);
     doors.close_others(listeners).await;
     let mut after_restart = after_restart(&daemon.started_with, &loaded.config);
@@ -72,6 +76,9 @@ fn take(daemon: &Daemon, fresh: &Arc<Lowered>) {
         resolver,
     });
     daemon.reception.reload(fresh.reception.clone());
+    if old.routes != fresh.routes {
+        daemon.reception.forget_verified();
+    }
 }
 
 /// Settings that differ from those the process runs with until it ends, however often they are reread.

@@ -2,7 +2,8 @@
 
 use crate::cli::Global;
 use crate::failure::Failure;
-use crate::{config, daemon, logs, place};
+use crate::recipients::Books;
+use crate::{config, daemon, logs, place, recipients};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,11 +14,14 @@ const LAST_WORK: Duration = Duration::from_secs(1);
 pub(super) fn run(global: &Global) -> Result<ExitCode, Failure> {
     let file = place::config_file(global);
     let loaded = config::load(file.as_deref(), global.allow_clock_scale)?;
-    logs::start(&loaded.config.log);
+    let config = &loaded.config;
+    let opened = recipients::open(&config.own, &Books::default())?;
+    logs::start(&config.log);
+    loaded.tell_warnings();
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(workers()).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    let ended = runtime.block_on(daemon::run(loaded, global.allow_clock_scale));
+    let ended = runtime.block_on(daemon::run(loaded, opened, global.allow_clock_scale));
     runtime.shutdown_timeout(LAST_WORK);
     Ok(ended?)
 }

@@ -168,7 +168,16 @@ fn the_example_is_good_and_tells_the_defaults() {
         settings.as_array().unwrap().iter().map(setting).collect::<Vec<_>>()
     };
     // Of these the comments show an example, not the default.
-    let examples = ["expire_after", "own_addresses", "source", "later", "name", "[route.retry]"];
+    let examples = [
+        "expire_after",
+        "own_addresses",
+        "source",
+        "later",
+        "name",
+        "[route.retry]",
+        "aliases",
+        "recipient_delimiter",
+    ];
     let of_routes = [
         "from",
         "listener",

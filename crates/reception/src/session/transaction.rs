@@ -3,15 +3,20 @@
 use crate::accept::Message;
 use crate::incoming::Incoming;
 use crate::originate::Originating;
+use crate::recipients::Directory;
+use crate::recipients::envelope::Gathered;
 use posthaste_io::Instant;
-use posthaste_mail::{ContentFacts, Mailbox, Recipient, ReversePath, Source};
-use posthaste_smtp::server::{MailParams, RcptParams};
+use posthaste_mail::{ContentFacts, Mailbox, ReversePath, Source};
+use posthaste_smtp::server::MailParams;
+use std::sync::Arc;
 
 /// From MAIL on.
 pub(super) struct Transaction {
     pub(super) reverse_path: ReversePath,
     pub(super) params: MailParams,
-    pub(super) recipients: Vec<Recipient>,
+    pub(super) recipients: Gathered,
+    /// Who is a recipient of ours, as it was at MAIL.
+    pub(super) directory: Arc<Directory>,
     /// From DATA or the first BDAT on.
     pub(super) content: Option<UnderWay>,
 }
@@ -29,19 +34,17 @@ pub(super) struct UnderWay {
 }
 
 impl Transaction {
-    pub(super) const fn new(reverse_path: ReversePath, params: MailParams) -> Self {
-        Self { reverse_path, params, recipients: Vec::new(), content: None }
-    }
-
-    pub(super) fn add(&mut self, mailbox: Mailbox, params: RcptParams) {
-        self.recipients.push(Recipient { mailbox, orcpt: params.orcpt, notify: params.notify });
+    pub(super) fn new(
+        reverse_path: ReversePath,
+        params: MailParams,
+        directory: Arc<Directory>,
+    ) -> Self {
+        let recipients = Gathered::default();
+        Self { reverse_path, params, recipients, directory, content: None }
     }
 
     pub(super) fn only_recipient(&self) -> Option<&Mailbox> {
-        match self.recipients.as_slice() {
-            [only] => Some(&only.mailbox),
-            _ => None,
-        }
+        self.recipients.only()
     }
 
     /// The whole message; `None` when no content was under way.
@@ -51,7 +54,7 @@ impl Transaction {
         Some(Message {
             id: incoming.id(),
             reverse_path: self.reverse_path,
-            recipients: self.recipients,
+            recipients: self.recipients.into_list(),
             ret: self.params.ret,
             envid: self.params.envid,
             body_type: self.params.body,

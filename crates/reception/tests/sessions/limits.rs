@@ -110,7 +110,8 @@ fn settings_that_are_loaded_anew_hold_for_new_sessions_only() {
     let house = House::new();
     let old = house.client(STRANGER);
     house.say(&old, "EHLO a\r\nMAIL FROM:<>\r\n");
-    house.reception.reload(crate::settings(|s| s.own_domains = vec!["new.example".into()]));
+    let trusted = || vec![STRANGER.parse().expect("a network")];
+    house.reception.reload(crate::settings(|s| s.relay_networks = trusted()));
     assert_eq!(codes(&house.say(&old, "RCPT TO:<a@new.example>\r\n")), ["550"]);
     let new = house.client(STRANGER);
     house.say(&new, "EHLO a\r\nMAIL FROM:<>\r\n");

@@ -10,7 +10,8 @@ mod store;
 mod submit;
 mod world;
 
-use posthaste_reception::{Listener, Reception, Settings};
+use posthaste_reception::recipients::{Recipients, Setup};
+use posthaste_reception::{Directory, Listener, Reception, Settings};
 use posthaste_spool::Spool;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +41,7 @@ impl House {
         let store = Arc::new(SlowStore::default());
         let spool: Arc<dyn Spool> = Arc::clone(&store) as _;
         let reception = Reception::new(world.world(), spool, settings(change));
+        reception.set_directory(any_of(&["example.org"]));
         let house = Self { world, store, reception, port: Port::default() };
         house.open_door();
         house
@@ -96,9 +98,16 @@ impl House {
     }
 }
 
+/// Domains of ours that take anybody.
+fn any_of(domains: &[&str]) -> Arc<Directory> {
+    let any = |domain: &&str| ((*domain).to_owned(), Recipients::Any);
+    let domains = domains.iter().map(any).collect();
+    let hostname = "mx.example.org".to_owned();
+    Arc::new(Directory::new(Setup { hostname, domains, ..Setup::default() }))
+}
+
 fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
     let mut settings = Settings::new("mx.example.org");
-    settings.own_domains.push("example.org".to_owned());
     settings.listeners.push(Listener::new("relay", "127.0.0.1:25".parse().expect("an endpoint")));
     change(&mut settings);
     settings

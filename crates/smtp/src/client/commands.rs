@@ -15,7 +15,7 @@ pub struct Transaction<'a> {
     pub reverse_path: &'a ReversePath,
     /// In order; replies are attributed by their number here. Not empty.
     pub recipients: Vec<&'a Recipient>,
-    /// Octets of content, trace header included: what SIZE= says.
+    /// Octets of content, trace header included: what SIZE= says; 0, which no message has, says nothing.
     pub size: u64,
     /// The content has octets above 127 or was declared to.
     pub eight_bit: bool,
@@ -81,7 +81,7 @@ impl<'a> Transaction<'a> {
     fn mail(&self, offers: &Capabilities, out: &mut Vec<u8>) {
         let sender = self.reverse_path.mailbox().map_or("", |mailbox| mailbox.as_str());
         text(out, &["MAIL FROM:<", sender, ">"]);
-        if offers.size_announced {
+        if offers.size_announced && self.size > 0 {
             text(out, &[" SIZE=", &self.size.to_string()]);
         }
         if offers.eight_bit_mime && self.eight_bit {

@@ -23,6 +23,8 @@ pub enum End {
     Refused(Stage, Reply),
     /// No recipient was accepted.
     NobodyAccepted,
+    /// It was stopped before the content, as it was meant to be: those not refused were accepted, and nothing was sent.
+    Stopped,
     /// The connection ended, time ran out or the server made no sense while this was waited for. At [`Stage::Eod`]
     /// the outcome is unknown: a second copy is possible (RFC 1047).
     Lost(Stage),
@@ -51,7 +53,7 @@ impl Report {
             (None, End::Refused(stage, reply)) => Fate::Refused(*stage, reply),
             (None, End::Lost(stage)) => Fate::Lost(*stage),
             // Every recipient has a refusal then; were one missing, saying "not decided" is safe.
-            (None, End::NobodyAccepted) => Fate::Lost(stage),
+            (None, End::NobodyAccepted | End::Stopped) => Fate::Lost(stage),
         })
     }
 }

@@ -124,6 +124,21 @@ impl Session {
     /// # Panics
     /// When the last step was not [`Step::Ready`], or there is no recipient: a fault of the agent's code.
     pub fn begin(&mut self, transaction: &Transaction<'_>) {
+        let running = self.running(transaction);
+        self.start(running);
+    }
+
+    /// Starts a transaction that ends before DATA: asks which recipients would be accepted. Its report says
+    /// [`End::Stopped`] when any would.
+    ///
+    /// # Panics
+    /// As [`Self::begin`].
+    pub fn begin_probe(&mut self, transaction: &Transaction<'_>) {
+        let running = self.running(transaction).stopping_before_data();
+        self.start(running);
+    }
+
+    fn running(&mut self, transaction: &Transaction<'_>) -> Running {
         assert!(
             matches!(self.state, State::Idle),
             "a transaction begins when the session is ready"
@@ -131,7 +146,10 @@ impl Session {
         assert!(!transaction.recipients.is_empty(), "a transaction has recipients");
         let lines = transaction.write(&self.offers);
         let reset = std::mem::take(&mut self.open);
-        let mut running = Running::new(lines, transaction.recipients.len(), reset);
+        Running::new(lines, transaction.recipients.len(), reset)
+    }
+
+    fn start(&mut self, mut running: Running) {
         let pipelining = self.pipelining();
         running.go_on(&mut self.out, pipelining);
         self.state = State::Running(Box::new(running));

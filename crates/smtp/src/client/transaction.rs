@@ -22,6 +22,8 @@ pub(super) struct Running {
     /// Decided as a whole.
     end: Option<End>,
     mail_accepted: bool,
+    /// No content is meant to follow: the replies to RCPT are all that is wanted.
+    probe: bool,
     phase: Phase,
 }
 
@@ -62,8 +64,14 @@ impl Running {
             refused: vec![None; recipients],
             end: None,
             mail_accepted: false,
+            probe: false,
             phase: Phase::Commands,
         }
+    }
+
+    /// Stops before DATA.
+    pub(super) fn stopping_before_data(self) -> Self {
+        Self { probe: true, ..self }
     }
 
     /// Writes what may be written now; says what comes next.
@@ -135,7 +143,8 @@ impl Running {
     }
 
     pub(super) fn report(self) -> Report {
-        let end = self.end.unwrap_or(End::NobodyAccepted);
+        let stopped = self.probe && self.accepted > 0;
+        let end = self.end.unwrap_or(if stopped { End::Stopped } else { End::NobodyAccepted });
         Report { end, refused: self.refused }
     }
 
@@ -179,7 +188,7 @@ impl Running {
     fn send_data(&mut self, out: &mut Vec<u8>) {
         let data = self.first + 1 + self.recipients;
         let hopeless = self.answered == data && self.accepted == 0;
-        if self.sent == data && !hopeless {
+        if self.sent == data && !hopeless && !self.probe {
             out.extend_from_slice(b"DATA\r\n");
             self.sent += 1;
         }

@@ -1,0 +1,92 @@
+//! RCPT: whether this client may send to this recipient, and whether there is one (RFC 5321 sections 3.3, 3.6).
+
+use super::Conversation;
+use crate::policy::{self, Trust};
+use crate::recipients::envelope::TooMany;
+use crate::recipients::{Answer, Judged};
+use posthaste_mail::{Mailbox, Recipient, Reply};
+use posthaste_smtp::server::{ForwardPath, RcptParams};
+use posthaste_spool::Refused;
+
+impl Conversation {
+    /// False when the client is gone.
+    pub(super) async fn rcpt(&mut self, path: ForwardPath, params: RcptParams) -> bool {
+        let Some(transaction) = &self.transaction else {
+            return self.refuse(&policy::refused(Refused::Unhealthy));
+        };
+        let relay = self.trust != Trust::Stranger;
+        let added = match transaction.directory.judge(path, relay) {
+            Judged::Elsewhere(mailbox) if relay => self.take(mailbox, params),
+            Judged::Elsewhere(_) => {
+                self.house.counters.refused_relay.one();
+                return self.refuse(&policy::relay_denied());
+            }
+            Judged::Known(mailbox, _) => self.take(mailbox, params),
+            Judged::Alias(written, found) => self.take_alias(written, found, params),
+            Judged::Unknown => {
+                self.house.counters.refused_unknown.one();
+                return self.refuse(&policy::unknown_recipient());
+            }
+            Judged::Troubled(why) => {
+                self.house.counters.deferred_recipients.one();
+                return self.refuse(&policy::aliases_at_fault(why));
+            }
+            Judged::Ask(mailbox) => match self.verify(&mailbox).await {
+                Some(Ok(())) => self.take(mailbox, params),
+                Some(Err(reply)) => return self.refuse(&reply),
+                None => return false,
+            },
+        };
+        match added {
+            Ok(()) => {
+                self.smtp.accept();
+                true
+            }
+            Err(TooMany) => self.refuse(&policy::too_many_recipients()),
+        }
+    }
+
+    /// `None` when the client is gone.
+    async fn verify(&mut self, mailbox: &Mailbox) -> Option<Result<(), Reply>> {
+        let answer = match self.house.verification.remembered(mailbox) {
+            Some(answer) => answer,
+            // No stranger: a refusal by the next hop comes to it as a notice.
+            None if self.trust == Trust::Local => return Some(Ok(())),
+            None => {
+                // Replies that wait here, to a message that was accepted above all, do not wait for the next hop.
+                if !self.flush().await {
+                    return None;
+                }
+                self.house.verification.ask(mailbox).await
+            }
+        };
+        let counters = &self.house.counters;
+        Some(match answer {
+            Answer::Exists => Ok(()),
+            Answer::Unknown(said) => {
+                counters.refused_unknown.one();
+                Err(policy::unknown_by_next_hop(&said))
+            }
+            Answer::Unreachable(fault) => {
+                counters.deferred_recipients.one();
+                Err(policy::cannot_verify(&fault))
+            }
+        })
+    }
+
+    fn take(&mut self, mailbox: Mailbox, params: RcptParams) -> Result<(), TooMany> {
+        let transaction = self.transaction.as_mut().ok_or(TooMany)?;
+        let RcptParams { notify, orcpt, .. } = params;
+        transaction.recipients.add(Recipient { mailbox, orcpt, notify })
+    }
+
+    fn take_alias(
+        &mut self,
+        written: Mailbox,
+        found: Vec<Mailbox>,
+        params: RcptParams,
+    ) -> Result<(), TooMany> {
+        let transaction = self.transaction.as_mut().ok_or(TooMany)?;
+        transaction.recipients.add_alias(written, found, params.orcpt, params.notify)
+    }
+}
