@@ -122,6 +122,10 @@ pub struct Numbers {
     pub events_dropped: u64,
     /// The store.
     pub store: Health,
+    /// Files that wait in the pickup folder.
+    pub pickup_waiting: u64,
+    /// Files there that cannot be sent.
+    pub pickup_bad: u64,
 }
 
 /// A destination and what last went wrong there.

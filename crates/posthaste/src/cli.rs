@@ -67,6 +67,16 @@ pub(crate) enum Verb {
     Spool(SpoolVerb),
     /// Hand in a message; prints its id
     Send(SendArgs),
+    /// Do what `sendmail` does: for cron, PHP, mailx and scripts
+    ///
+    /// The same as calling this program under the name sendmail, mailq or newaliases. Understood are -t -i -f -r -F -N -R -V
+    /// -C -bm -bs -bp -bi -q and -oi; others that programs pass are ignored. Exit statuses are those of sysexits.h.
+    #[command(disable_help_flag = true)]
+    Sendmail {
+        /// Options and recipients
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Destinations with mail, one message, or messages
     Queue(QueueArgs),
     /// How mail to an address would be sent, and why not now

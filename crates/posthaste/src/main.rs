@@ -1,6 +1,6 @@
 //! Posthaste: one binary, the daemon and the operator's verbs.
 //!
-//! `cli` reads the command line, `verbs` has one file for each verb, `client` asks a running daemon, `config` is the
+//! Called as `sendmail` it is that (`sendmail`, `pickup`). `cli` reads the command line, `verbs` has one file for each verb, `client` asks a running daemon, `config` is the
 //! configuration file, `daemon` wires the agents and runs them.
 
 mod cli;
@@ -10,8 +10,10 @@ mod daemon;
 mod failure;
 mod logs;
 mod out;
+mod pickup;
 mod place;
 mod recipients;
+mod sendmail;
 mod spool;
 mod table;
 mod verbs;
@@ -23,6 +25,9 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if let Some(code) = sendmail::run() {
+        return code;
+    }
     let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(code) => return code,

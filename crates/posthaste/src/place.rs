@@ -17,6 +17,11 @@ pub(crate) fn config_file(global: &Global) -> Option<PathBuf> {
     global.config.clone().or_else(|| variable(CONFIG_VARIABLE))
 }
 
+/// What the environment says of the configuration file.
+pub(crate) fn variable_config() -> Option<PathBuf> {
+    variable(CONFIG_VARIABLE)
+}
+
 /// Where the daemon listens for verbs.
 pub(crate) fn socket(global: &Global) -> Result<PathBuf, Failure> {
     if let Some(socket) = &global.socket {

@@ -34,6 +34,8 @@ pub struct StatusObject {
     pub failed: u64,
     pub events_dropped: u64,
     pub store: StoreView,
+    pub pickup_waiting: u64,
+    pub pickup_bad: u64,
 }
 
 /// How the store is.
@@ -77,6 +79,8 @@ impl StatusObject {
             failed: numbers.failed,
             events_dropped: numbers.events_dropped,
             store: StoreView::of(&numbers.store),
+            pickup_waiting: numbers.pickup_waiting,
+            pickup_bad: numbers.pickup_bad,
         }
     }
 }

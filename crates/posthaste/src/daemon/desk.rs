@@ -135,6 +135,8 @@ impl Daemon {
             failed: counted.failed + counted.expired,
             events_dropped: self.world.journal.dropped(),
             store: self.spool.health(),
+            pickup_waiting: self.state.pickup.messages.load(Ordering::Relaxed),
+            pickup_bad: self.state.pickup.bad.load(Ordering::Relaxed),
             messages: self.dispatch.load().0 as u64,
             ..Numbers::default()
         };

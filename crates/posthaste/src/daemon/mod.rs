@@ -8,6 +8,7 @@ mod doors;
 mod keeper;
 mod local;
 pub(crate) mod machine;
+mod pickup;
 mod recipients;
 mod reload;
 mod store;
@@ -70,6 +71,8 @@ struct State {
     recovered: AtomicBool,
     stopping: AtomicBool,
     stop: Notify,
+    /// What waits in the pickup folder.
+    pickup: pickup::Waiting,
 }
 
 /// Runs the daemon to its end.
@@ -110,10 +113,11 @@ pub(crate) async fn run(
     tokio::spawn(watch::watch(Arc::clone(&daemon.spool), daemon.stock.clone()));
     tokio::spawn(recipients::watch(daemon.clone()));
     doors.open(&daemon.reception, sockets);
-    local::open(&loaded.config.submission.socket, &daemon.reception)?;
+    let picking_up = daemon.open_to_programs(&loaded.config)?;
     drop(doors);
     daemon.state.listening.store(true, Ordering::SeqCst);
     let code = daemon.wait(&mut signals, &folder).await;
+    picking_up.end().await;
     daemon.end(&journal).await;
     Ok(code)
 }
@@ -147,6 +151,7 @@ fn wire(
         recovered: AtomicBool::new(false),
         stopping: AtomicBool::new(false),
         stop: Notify::new(),
+        pickup: pickup::Waiting::default(),
     };
     Daemon {
         world,
@@ -190,6 +195,14 @@ impl Daemon {
             }
         }
         Ok(())
+    }
+
+    /// Opens the submission socket and begins to take up what waits in the pickup folder.
+    fn open_to_programs(&self, config: &Config) -> Result<pickup::PickingUp> {
+        let folder = &config.submission.pickup;
+        pickup::make(folder, &config.data)?;
+        local::open(&config.submission.socket, &self.reception)?;
+        Ok(pickup::start(self, folder))
     }
 
     /// Reads the queue; of a store that is read-only nothing is delivered.

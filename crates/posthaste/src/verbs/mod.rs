@@ -34,6 +34,12 @@ pub(crate) fn run(cli: Cli, out: &Out) -> Result<ExitCode, Failure> {
         Verb::Spool(verb) => return spool::run(global, verb, out),
         Verb::Config(verb) => config::run(global, verb, out),
         Verb::Send(args) => send::run(&daemon(global)?, &args, out),
+        // Read before, unless something stands in front of it.
+        Verb::Sendmail { .. } => {
+            return Err(Failure::usage(
+                "`sendmail` stands first, and takes -C FILE for the settings",
+            ));
+        }
         Verb::Queue(args) => queue::run(global, args, out),
         Verb::Route(asked) => route::run(&daemon(global)?, &asked, out),
         Verb::Track { question, limit } => {

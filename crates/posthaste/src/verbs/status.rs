@@ -27,7 +27,7 @@ fn lines(status: &Value) -> Vec<String> {
         (Some(true), _) => "ready",
         _ => "starting",
     };
-    vec![
+    let mut lines = vec![
         format!("{}  posthaste {}  {state}, up {uptime}", of("hostname"), of("version")),
         format!(
             "queue      {} messages, {} recipients, the oldest {}",
@@ -47,7 +47,20 @@ fn lines(status: &Value) -> Vec<String> {
         ),
         store_line(&status["store"]),
         format!("event log  {} events dropped", of("events_dropped")),
-    ]
+    ];
+    lines.extend(pickup_line(status));
+    lines
+}
+
+/// Only when there is something in the folder.
+fn pickup_line(status: &Value) -> Option<String> {
+    let count = |name: &str| status[name].as_u64().unwrap_or(0);
+    let (waiting, bad) = (count("pickup_waiting"), count("pickup_bad"));
+    let bad_ones = match bad {
+        0 => String::new(),
+        bad => format!(", {bad} that CANNOT BE SENT (*.bad): the log says why"),
+    };
+    (waiting + bad > 0).then(|| format!("pickup     {waiting} waiting{bad_ones}"))
 }
 
 fn store_line(store: &Value) -> String {

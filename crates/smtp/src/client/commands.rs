@@ -68,8 +68,9 @@ impl<'a> Transaction<'a> {
         }
     }
 
-    /// MAIL and every RCPT, a line each. DATA is not among them.
-    pub(super) fn write(&self, offers: &Capabilities) -> Vec<u8> {
+    /// MAIL and every RCPT, a line each, with the parameters that such a server understands. DATA is not among them.
+    #[must_use]
+    pub fn commands(&self, offers: &Capabilities) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 * (self.recipients.len() + 2));
         self.mail(offers, &mut out);
         for recipient in &self.recipients {

@@ -144,7 +144,7 @@ impl Session {
             "a transaction begins when the session is ready"
         );
         assert!(!transaction.recipients.is_empty(), "a transaction has recipients");
-        let lines = transaction.write(&self.offers);
+        let lines = transaction.commands(&self.offers);
         let reset = std::mem::take(&mut self.open);
         Running::new(lines, transaction.recipients.len(), reset)
     }

@@ -17,6 +17,7 @@
 //! Replies of a pipelined group gather in the output and leave in one write. The session never holds a message:
 //! content comes out as [`Event::Chunk`]s, slices of the read buffer where nothing had to be changed.
 
+mod argument;
 mod command;
 mod fault;
 mod intake;
@@ -26,6 +27,7 @@ mod reply;
 mod session;
 mod turns;
 
+pub use argument::{read_mail, read_rcpt};
 pub use fault::{ContentFault, Fault};
 pub use params::{MailParams, RcptParams};
 pub use path::ForwardPath;

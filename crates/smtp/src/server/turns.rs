@@ -5,7 +5,7 @@
 use super::command::{self, Command, Cut};
 use super::intake::Taken;
 use super::session::{Content, DONE, Hello, Owed, Phase, Session, Transaction};
-use super::{ContentFault, Event, Fault, Step, params, path, reply};
+use super::{ContentFault, Event, Fault, Step, read_mail, read_rcpt, reply};
 use bytes::{Buf, BytesMut};
 
 const HELP: &str = "HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT; see RFC 5321";
@@ -96,9 +96,7 @@ impl Session {
         if self.transaction.is_some() {
             return Err(Fault::NestedMail);
         }
-        let (inner, rest) = path::split(argument).ok_or(Fault::MailSyntax)?;
-        let params = params::mail(rest, &self.settings.extensions)?;
-        let reverse_path = path::reverse(inner, params.smtputf8).map_err(Fault::Sender)?;
+        let (reverse_path, params) = read_mail(argument, &self.settings.extensions)?;
         if params.size.is_some_and(|size| size > self.settings.limits.message_size) {
             return Err(Fault::TooBig);
         }
@@ -112,9 +110,7 @@ impl Session {
             return Err(Fault::ChunkingUnderWay);
         }
         let (recipients, utf8) = (transaction.recipients, transaction.smtputf8);
-        let (inner, rest) = path::split(argument).ok_or(Fault::RcptSyntax)?;
-        let params = params::rcpt(rest, &self.settings.extensions, utf8)?;
-        let forward_path = path::forward(inner, utf8).map_err(Fault::Recipient)?;
+        let (forward_path, params) = read_rcpt(argument, &self.settings.extensions, utf8)?;
         if recipients >= self.settings.limits.recipients {
             return Err(Fault::TooManyRecipients);
         }
