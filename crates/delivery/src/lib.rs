@@ -11,6 +11,7 @@ pub mod lookup;
 pub mod needs;
 pub mod probe;
 mod race;
+mod record;
 pub mod reach;
 pub mod settings;
 mod talk;

@@ -3,10 +3,11 @@
 //! Not here: one transaction (`transfer`), choosing the host (`reach`).
 
 use crate::race::Candidate;
+use crate::record::Recorder;
 use crate::settings::Settings;
 use crate::talk::{Break, Heard, Talk, stage_of};
 use posthaste_evidence::observation::Choice;
-use posthaste_evidence::{Connection, Effect, Fault, Observation, Seen, Stage, Subject};
+use posthaste_evidence::{Connection, Effect, Ended, Fault, Observation, Seen, Stage, Subject};
 use posthaste_io::{Instant, Stream, World};
 use posthaste_route::Route;
 use posthaste_smtp::client::{self, Capabilities, Session, Step};
@@ -48,13 +49,14 @@ pub(crate) async fn greet(
     candidate: &Candidate,
     stream: Box<dyn Stream>,
     deadline: Instant,
+    recorder: Recorder,
 ) -> Greeting {
     let session = Session::new(Arc::new(client::Settings {
         name: route.ehlo.as_ref().unwrap_or(&settings.hostname).clone(),
         pipelining: true,
         timeouts: settings.timeouts,
     }));
-    let mut talk = Talk::new(world, stream, session);
+    let mut talk = Talk::new(world, stream, session, recorder);
     let mut log = Log { world, candidate, began: world.now(), observations: Vec::new() };
     let mut refusal = None;
     let result = loop {
@@ -77,6 +79,7 @@ pub(crate) async fn greet(
             Heard::Step(_) => {
                 // A polite QUIT may be waiting to be written; nothing hangs on it.
                 let _ = talk.flush(world, settings.timeouts.quit).await;
+                talk.recorder.end(Ended::Quit);
                 break Err(refused(refusal));
             }
         }
@@ -151,6 +154,7 @@ impl Greeted {
     /// Says good-bye to a host that is not needed.
     pub(crate) async fn quit(mut self, world: &World, settings: &Settings) {
         self.talk.session.quit();
+        self.talk.recorder.end(Ended::Quit);
         let _ = self.talk.flush(world, settings.timeouts.quit).await;
     }
 }
@@ -212,6 +216,7 @@ impl Line {
             return;
         }
         self.talk.session.quit();
+        self.talk.recorder.end(Ended::Quit);
         let _ = self.talk.next(&self.world).await;
     }
 }

@@ -9,11 +9,12 @@ use crate::line::{self, Line};
 use crate::lookup::{Found, find_hops};
 use crate::needs::Needs;
 use crate::race::{Candidate, Dialled, Race};
+use crate::record::Recorder;
 use crate::settings::Settings;
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    ConnectFault, Connection, ConnectionId, Effect, Fault, FaultClass, Observation, Seen, Stage,
-    Subject,
+    ConnectFault, Connection, ConnectionId, Effect, Fault, FaultClass, Observation, Seen, Session,
+    Side, Stage, Subject,
 };
 use posthaste_io::{Instant, Stream};
 use posthaste_mail::Host;
@@ -239,8 +240,10 @@ impl<'a> Way<'a> {
         deadline: Instant,
     ) -> Option<line::Greeted> {
         let world = &self.courier.world;
+        let recorder = self.record(candidate, &*stream, target);
+        let route = target.route;
         let greeted =
-            line::greet(world, &self.settings, target.route, candidate, stream, deadline).await;
+            line::greet(world, &self.settings, route, candidate, stream, deadline, recorder).await;
         self.connection.observations.extend(greeted.observations);
         let line = match greeted.result {
             Ok(line) => line,
@@ -260,6 +263,26 @@ impl<'a> Way<'a> {
         self.faults.push(fault);
         line.quit(world, &self.settings).await;
         None
+    }
+
+    /// Every host that is connected to has its session, those that are of no use included.
+    fn record(
+        &self,
+        candidate: &Candidate,
+        stream: &dyn Stream,
+        target: &Target<'_>,
+    ) -> Recorder {
+        let world = &self.courier.world;
+        Recorder::new(world, self.settings.sessions, || {
+            let side = Side::Out {
+                destination: target.destination.to_owned(),
+                route: target.route.name.clone(),
+                host: candidate.host.clone(),
+            };
+            let (peer, local) = (candidate.address, stream.local());
+            let helo = Some(self.settings.hostname.clone());
+            Session { helo, ..Session::new(target.id, world.wall(), peer, local, side) }
+        })
     }
 
     fn ready(mut self, candidate: Candidate, greeted: line::Greeted) -> Line {

@@ -1,5 +1,6 @@
 //! What delivery may be told. Plain data; parsed and explained by the configuration of the binary.
 
+use posthaste_evidence::Keep;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub struct Settings {
     pub timeouts: posthaste_smtp::client::Timeouts,
     /// The longest that one attempt may take, connection included.
     pub attempt_limit: Duration,
+    /// Which connections go to the session log.
+    pub sessions: Keep,
 }
 
 impl Default for Settings {
@@ -35,6 +38,7 @@ impl Default for Settings {
             hosts_per_attempt: 10,
             timeouts: posthaste_smtp::client::Timeouts::default(),
             attempt_limit: Duration::from_secs(3600),
+            sessions: Keep::default(),
         }
     }
 }

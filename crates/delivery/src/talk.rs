@@ -3,7 +3,9 @@
 //! Not here: what the octets mean (`posthaste_smtp`), and what is done about it (`line`, `transfer`).
 
 use bytes::BytesMut;
+use crate::record::Recorder;
 use posthaste_evidence as evidence;
+use posthaste_evidence::{Ended, Who};
 use posthaste_io::{Stream, Timer, World};
 use posthaste_smtp::client::{Session, Stage, Step};
 use std::future::poll_fn;
@@ -22,6 +24,7 @@ pub(crate) struct Talk {
     pub(crate) session: Session,
     input: BytesMut,
     timer: Pin<Box<dyn Timer>>,
+    pub(crate) recorder: Recorder,
 }
 
 /// What a wait came to.
@@ -53,9 +56,14 @@ pub(crate) enum Written {
 
 impl Talk {
     /// A fresh connection.
-    pub(crate) fn new(world: &World, stream: Box<dyn Stream>, session: Session) -> Self {
+    pub(crate) fn new(
+        world: &World,
+        stream: Box<dyn Stream>,
+        session: Session,
+        recorder: Recorder,
+    ) -> Self {
         let input = BytesMut::with_capacity(READ_SIZE);
-        Self { stream, session, input, timer: world.clock.timer() }
+        Self { stream, session, input, timer: world.clock.timer(), recorder }
     }
 
     /// Our end of the connection.
@@ -73,17 +81,32 @@ impl Talk {
                         broken => broken,
                     };
                     if let Err(broken) = exchanged {
+                        if matches!(broken, Break::TimedOut(_)) {
+                            self.recorder.end(Ended::TimedOut);
+                        }
                         return Heard::Broken(stage, broken);
                     }
                 }
-                step => return Heard::Step(step),
+                step => {
+                    self.note(&step);
+                    return Heard::Step(step);
+                }
             }
+        }
+    }
+
+    fn note(&mut self, step: &Step) {
+        match step {
+            Step::Reply(stage, reply) => self.recorder.reply(*stage, reply),
+            Step::Gibberish(..) => self.recorder.end(Ended::Closed),
+            _ => {}
         }
     }
 
     /// Writes what the session has to say, as far as it works.
     pub(crate) async fn flush(&mut self, world: &World, limit: Duration) -> Result<(), Break> {
         let output = self.session.take_output();
+        self.recorder.push(Who::We, &output);
         let mut at = 0;
         self.arm(world, limit);
         while at < output.len() {
@@ -122,6 +145,7 @@ impl Talk {
             match polled.await {
                 Polled::Wrote(Ok(written)) => IoSlice::advance_slices(&mut slices, written),
                 Polled::Read(Ok(read)) => {
+                    self.recorder.push(Who::They, &early[..read]);
                     self.input.extend_from_slice(&early[..read]);
                     return Written::Interrupted;
                 }
@@ -152,6 +176,7 @@ impl Talk {
             Poll::Ready(result) => Poll::Ready(progress(result)),
         });
         let read = read.await?;
+        self.recorder.push(Who::They, &chunk[..read]);
         self.input.extend_from_slice(&chunk[..read]);
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::needs::Needs;
 use crate::talk::{Break, Heard, Written, stage_of};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    Effect, Fault, Observation, Outcome, RecipientResult, Seen, Stage, Subject,
+    Effect, Ended, Fault, Observation, Outcome, RecipientResult, Seen, Stage, Subject,
 };
 use posthaste_io::Instant;
 use posthaste_mail::{Body, Envelope, Reply, Timestamp};
@@ -96,6 +96,8 @@ impl Line {
     /// A transaction that began at `at` is not waited for any longer, for this reason: what that means for
     /// each recipient. The line is of no use any more.
     pub fn cut_off(&mut self, parcel: &Parcel<'_>, at: Timestamp, why: Fault) -> Transfer {
+        let late = why == Fault::AttemptTooLong;
+        self.talk.recorder.end(if late { Ended::TimedOut } else { Ended::Closed });
         let report = self.talk.session.lost();
         let ending = Ending { report, broken: Some(why), ..Ending::default() };
         let took = self.world.wall().since(at);
@@ -117,6 +119,7 @@ impl Line {
             return ending;
         }
         self.note_eight_bit(parcel, log);
+        self.talk.recorder.carry(parcel.envelope.id);
         self.talk.session.begin(&transaction(parcel));
         loop {
             match self.talk.next(&self.world).await {
@@ -187,6 +190,7 @@ impl Line {
         };
         if all {
             self.talk.session.content_sent();
+            self.talk.recorder.content(facts.size);
         }
         Ok(())
     }

@@ -100,6 +100,7 @@ fn new_mail(id: QueueId, now: Timestamp, recipient: Recipient, composed: dsn::Co
             ip: None,
             helo: String::new(),
             user: None,
+            session: None,
         },
         route: None,
     };

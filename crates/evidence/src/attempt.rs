@@ -2,6 +2,7 @@
 
 use crate::fault::Fault;
 use crate::observation::Observation;
+pub use posthaste_mail::ConnectionId;
 use posthaste_mail::{QueueId, Reply, Timestamp};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -32,10 +33,6 @@ impl Outcome {
         }
     }
 }
-
-/// Names one connection of ours, unique within a spool.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct ConnectionId(pub u64);
 
 /// What belongs to a connection and not to one message: DNS, connect, greeting, EHLO, TLS. Stored once.
 #[derive(Clone, PartialEq, Debug)]

@@ -3,7 +3,7 @@
 use crate::act::Order;
 use crate::attempt::Outcome;
 use crate::fault::Fault;
-use posthaste_mail::{QueueId, Reply, Timestamp};
+use posthaste_mail::{ConnectionId, QueueId, Reply, Timestamp};
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -39,6 +39,8 @@ pub enum EventKind {
         listener: String,
         /// `Message-ID:`.
         message_id: Option<String>,
+        /// The session it came in.
+        session: Option<ConnectionId>,
     },
     /// One recipient's try ended.
     Tried {
@@ -54,6 +56,8 @@ pub enum EventKind {
         fault: Option<Fault>,
         /// When it is tried again.
         next: Option<Timestamp>,
+        /// The session it was tried in.
+        session: Option<ConnectionId>,
     },
     /// A recipient's time is over.
     Expired {
@@ -164,6 +168,7 @@ mod tests {
             reply: None,
             fault: None,
             next: None,
+            session: None,
         };
         let events = [
             event(1, tried("a@x", Outcome::Delivered)),

@@ -9,6 +9,8 @@ pub mod dns;
 pub mod event;
 pub mod fault;
 pub mod observation;
+pub mod session;
+pub mod tape;
 pub mod wait;
 
 pub use act::{Act, Order};
@@ -17,4 +19,6 @@ pub use dns::{Answer, AnswerKind, Record, RecordData, RecordType, Transport};
 pub use event::{Event, EventIdentity, EventKind};
 pub use fault::{ConnectFault, Fault, FaultClass};
 pub use observation::{Effect, Observation, Seen, Stage, Subject};
+pub use session::{Ended, Keep, Refusal, Session, Side, Tls};
+pub use tape::{Tape, Who};
 pub use wait::WaitReason;

@@ -7,7 +7,7 @@ use crate::journal::{MemoryJournal, SYNC_EVERY};
 use crate::net;
 use crate::rng::Rng;
 use parking_lot::Mutex;
-use posthaste_evidence::Event;
+use posthaste_evidence::{Event, Session, Who};
 use posthaste_io::{Journal, Random, Spawn, Task, TaskHandle, World};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -240,6 +240,25 @@ impl Journal for Door {
         if state.hosts[host].journal.add(event) {
             state.after(SYNC_EVERY, Happening::JournalSync { host, life });
         }
+    }
+
+    fn append_session(&self, session: Session) {
+        let mut state = self.core.state.lock();
+        if state.hosts[self.host].life != self.life {
+            return;
+        }
+        state.note(session.id.0);
+        let lines = session.tape.lines(Who::They);
+        let told = lines.iter().map(|line| (line.after, line.text.to_string()));
+        told.for_each(|(after, text)| {
+            state.note(u64::try_from(after.as_micros()).unwrap_or(u64::MAX));
+            state.note_bytes(text.as_bytes());
+        });
+        state.hosts[self.host].journal.append_session(session);
+    }
+
+    fn dropped_sessions(&self) -> u64 {
+        0
     }
 
     fn dropped(&self) -> u64 {

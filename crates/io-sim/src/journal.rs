@@ -5,7 +5,7 @@
 
 use crate::rng::Rng;
 use parking_lot::Mutex;
-use posthaste_evidence::Event;
+use posthaste_evidence::{Event, Session};
 use posthaste_io::Journal;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,6 +22,8 @@ pub struct MemoryJournal {
 
 #[derive(Default)]
 struct Inner {
+    /// Survive a crash: nobody relies on the last ones.
+    sessions: Vec<Session>,
     synced: Vec<Event>,
     fresh: Vec<Event>,
     safe: u64,
@@ -47,6 +49,12 @@ impl MemoryJournal {
     pub fn events(&self) -> Vec<Event> {
         let inner = self.inner.lock();
         inner.synced.iter().chain(&inner.fresh).cloned().collect()
+    }
+
+    /// All sessions that have ended, in order.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<Session> {
+        self.inner.lock().sessions.clone()
     }
 
     /// Syncs; true when another sync is needed before every commit is safe.
@@ -101,6 +109,14 @@ fn identity(event: &Event) -> String {
 impl Journal for MemoryJournal {
     fn append(&self, event: Event) {
         self.add(event);
+    }
+
+    fn append_session(&self, session: Session) {
+        self.inner.lock().sessions.push(session);
+    }
+
+    fn dropped_sessions(&self) -> u64 {
+        0
     }
 
     fn dropped(&self) -> u64 {

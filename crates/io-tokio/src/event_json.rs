@@ -75,6 +75,8 @@ struct Line<'a> {
     messages: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     recipients: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -107,21 +109,23 @@ struct FaultLine<'a> {
 fn describe<'a>(kind: &'a EventKind, line: &mut Line<'a>) {
     line.event = kind.name();
     match kind {
-        EventKind::Received { from, to, size, client, listener, message_id } => {
+        EventKind::Received { from, to, size, client, listener, message_id, session } => {
             line.from = Some(from);
             line.to = Some(To::All(to));
             line.size = Some(*size);
             line.client = client.map(|client| client.to_string());
             line.listener = Some(listener);
             line.message_id = message_id.as_deref();
+            line.session = session.map(|session| session.to_string());
         }
-        EventKind::Tried { to, host, reply, fault, next, .. } => {
+        EventKind::Tried { to, host, reply, fault, next, session, .. } => {
             line.to = Some(To::One(to));
             line.host = host.as_ref().map(|(name, _)| name.as_str());
             line.address = host.as_ref().map(|(_, address)| address.to_string());
             line.reply = reply.as_ref().map(reply_line);
             line.fault = fault.as_ref().map(fault_line);
             line.next = next.map(|next| next.rfc3339());
+            line.session = session.map(|session| session.to_string());
         }
         EventKind::Expired { to } => line.to = Some(To::One(to)),
         EventKind::Notice { id } => line.notice = Some(id.to_string()),
@@ -219,7 +223,7 @@ fn connect_words(fault: ConnectFault) -> String {
 mod tests {
     use super::*;
     use posthaste_evidence::{AnswerKind, Outcome, RecordType, Stage};
-    use posthaste_mail::{EnhancedStatus, QueueId, Timestamp};
+    use posthaste_mail::{ConnectionId, EnhancedStatus, QueueId, Timestamp};
     use std::sync::Arc;
 
     fn event(kind: EventKind) -> String {
@@ -238,6 +242,7 @@ mod tests {
             reply: Some(Reply::new(450, Some(EnhancedStatus::new(4, 2, 0)), "say \"later\"\n")),
             fault: Some(Fault::Connect(ConnectFault::Refused)),
             next: Some(Timestamp::from_secs(1_795_243_990)),
+            session: Some(ConnectionId((3 << 32) + 1)),
         };
         let received = EventKind::Received {
             from: String::new(),
@@ -246,6 +251,7 @@ mod tests {
             client: Some(std::net::Ipv4Addr::LOCALHOST.into()),
             listener: "relay".into(),
             message_id: None,
+            session: None,
         };
         for (kind, tail) in [
             (
@@ -254,7 +260,7 @@ mod tests {
             ),
             (
                 tried,
-                r#""event":"deferred","to":"b@y.example","host":"mx.y.example","address":"192.0.2.1:25","reply":{"code":450,"enhanced":"4.2.0","text":"say \"later\"\n"},"fault":{"kind":"connect","stage":"connect","status":"4.4.1","permanent":false,"detail":"refused"},"next":"2026-11-21T06:53:10.000Z"}"#,
+                r#""event":"deferred","to":"b@y.example","host":"mx.y.example","address":"192.0.2.1:25","reply":{"code":450,"enhanced":"4.2.0","text":"say \"later\"\n"},"fault":{"kind":"connect","stage":"connect","status":"4.4.1","permanent":false,"detail":"refused"},"next":"2026-11-21T06:53:10.000Z","session":"out-3000001"}"#,
             ),
             (EventKind::Expired { to: "b@y".into() }, r#""event":"expired","to":"b@y"}"#),
             (

@@ -11,6 +11,7 @@ mod listener;
 mod local;
 mod net;
 mod random;
+mod session_json;
 mod spawn;
 mod stream;
 

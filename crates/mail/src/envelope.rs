@@ -2,7 +2,7 @@
 
 use crate::address::{Mailbox, ReversePath};
 use crate::content::{BodyType, ContentFacts};
-use crate::id::QueueId;
+use crate::id::{ConnectionId, QueueId};
 use crate::time::Timestamp;
 use std::net::IpAddr;
 
@@ -92,6 +92,8 @@ pub struct Source {
     pub helo: String,
     /// The authenticated user.
     pub user: Option<String>,
+    /// The SMTP session it came in, as the session log names it.
+    pub session: Option<ConnectionId>,
 }
 
 /// The door a message came through.

@@ -14,7 +14,7 @@ pub mod time;
 pub use address::{Host, Mailbox, ReversePath};
 pub use content::{Body, BodyType, ContentFacts};
 pub use envelope::{Envelope, Recipient, Source, SourceKind, Summary};
-pub use id::QueueId;
+pub use id::{ConnectionId, QueueId};
 pub use reply::Reply;
 pub use status::EnhancedStatus;
 pub use time::Timestamp;

@@ -137,6 +137,7 @@ mod tests {
                 ip: None,
                 helo: String::new(),
                 user: None,
+                session: None,
             },
             route: None,
         }

@@ -54,6 +54,7 @@ fn envelope(content: &str, recipients: Vec<Recipient>) -> Envelope {
             ip: None,
             helo: "client.example".into(),
             user: None,
+            session: None,
         },
         route: None,
     }

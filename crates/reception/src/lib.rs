@@ -40,9 +40,11 @@ use crate::recipients::Setup;
 use crate::recipients::verify::Verification;
 use crate::serve::Which;
 use parking_lot::RwLock;
+use posthaste_evidence::ConnectionId;
 use posthaste_io::{World, within};
 use posthaste_spool::Spool;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The reception of a server. Clones are the same reception.
@@ -61,6 +63,8 @@ struct House {
     places: Arc<Places>,
     budget: Arc<Budget>,
     counters: Counters,
+    /// The name of the last session.
+    last_session: AtomicU64,
 }
 
 impl Reception {
@@ -79,6 +83,7 @@ impl Reception {
                 places: Arc::new(Places::default()),
                 budget: Arc::new(Budget::default()),
                 counters: Counters::default(),
+                last_session: AtomicU64::new(0),
             }),
         }
     }
@@ -183,5 +188,13 @@ impl House {
 
     fn directory(&self) -> Arc<Directory> {
         Arc::clone(&self.directory.read())
+    }
+
+    /// A name that no other session has: in order of time, and after those of an earlier start.
+    fn mint_session(&self) -> ConnectionId {
+        let first = ConnectionId::first_incoming_at(self.world.wall()).0;
+        let later = |last: u64| Some(first.max(last + 1));
+        let last = self.last_session.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
+        ConnectionId(first.max(last.unwrap_or(0) + 1))
     }
 }

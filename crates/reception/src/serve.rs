@@ -2,8 +2,8 @@
 
 use crate::House;
 use crate::places::NoPlace;
-use crate::policy::{self, Trust};
-use crate::session::Conversation;
+use crate::policy::{self, Door, Policy, Trust};
+use crate::session::{Conversation, Recorder};
 use futures_util::future::{Either, select};
 use posthaste_io::{Listener, Stream};
 use posthaste_mail::Reply;
@@ -79,19 +79,28 @@ async fn begin(house: &Arc<House>, stream: Box<dyn Stream>, which: Which<'_>) ->
         }
         Err(NoPlace::Full) => {
             house.counters.refused_sessions.one();
-            turn_away(stream, &policy::too_many_sessions()).await;
+            let recorder = record(house, &policy, &door, &*stream);
+            turn_away(stream, &policy::too_many_sessions(), recorder).await;
         }
         Err(NoPlace::Client) => {
             house.counters.refused_client_sessions.one();
-            turn_away(stream, &policy::too_many_of_client()).await;
+            let recorder = record(house, &policy, &door, &*stream);
+            turn_away(stream, &policy::too_many_of_client(), recorder).await;
         }
     }
     true
 }
 
+/// Sessions that are refused before their greeting are told too.
+fn record(house: &Arc<House>, policy: &Policy, door: &Door, stream: &dyn Stream) -> Recorder {
+    let (keep, id) = (policy.settings.sessions, house.mint_session());
+    Recorder::new(Arc::clone(house), keep, id, &door.listener.name, stream)
+}
+
 /// One write that is not waited for: a client refused for being one too many must not hold up the door.
-async fn turn_away(mut stream: Box<dyn Stream>, reply: &Reply) {
+async fn turn_away(mut stream: Box<dyn Stream>, reply: &Reply, mut recorder: Recorder) {
     let line = format!("{reply}\r\n");
+    recorder.turned_away(line.as_bytes(), reply);
     poll_fn(|cx| {
         let _unsent_is_no_matter = stream.poll_write(cx, &[IoSlice::new(line.as_bytes())]);
         let _nor_is_this = stream.poll_shutdown(cx);

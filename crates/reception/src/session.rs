@@ -4,6 +4,7 @@
 //! (`incoming`).
 
 mod rcpt;
+mod record;
 mod transaction;
 mod wire;
 
@@ -14,6 +15,7 @@ use crate::originate::{HeaderTooLong, Originating};
 use crate::places::Place;
 use crate::policy::{self, Door, Policy, Trust};
 use bytes::Bytes;
+use posthaste_evidence::{ConnectionId, Ended};
 use posthaste_io::{Instant, Stream};
 use posthaste_mail::{ContentFacts, Reply, ReversePath, Source};
 use posthaste_message::{Protocol, Trace};
@@ -21,6 +23,7 @@ use posthaste_smtp::server::{End, Event, MailParams, Session, Step};
 use posthaste_spool::Refused;
 use std::net::IpAddr;
 use std::sync::Arc;
+pub(crate) use record::Recorder;
 use transaction::{Transaction, UnderWay};
 use wire::{Heard, Wire};
 
@@ -45,6 +48,11 @@ pub(crate) struct Conversation {
     /// The client said so.
     quit: bool,
     place: Place,
+    /// Its name.
+    id: ConnectionId,
+    recorder: Recorder,
+    /// Octets of the content under way.
+    content_octets: u64,
 }
 
 impl Conversation {
@@ -58,9 +66,17 @@ impl Conversation {
     ) -> Self {
         let client = stream.peer().ip().to_canonical();
         let user = stream.user().map(|uid| format!("uid {uid}"));
+        let id = house.mint_session();
+        let keep = policy.settings.sessions;
+        let recorder =
+            Recorder::new(Arc::clone(&house), keep, id, &door.listener.name, stream.as_ref());
         let wire = Wire::new(stream, Arc::clone(&house.world.clock));
+        let mut smtp = Session::new(door.session(trust));
+        if recorder.is_on() {
+            smtp.listen_in();
+        }
         Self {
-            smtp: Session::new(door.session(trust)),
+            smtp,
             house,
             policy,
             door,
@@ -75,6 +91,9 @@ impl Conversation {
             acceptance_unsent: false,
             quit: false,
             place,
+            id,
+            recorder,
+            content_octets: 0,
         }
     }
 
@@ -92,12 +111,21 @@ impl Conversation {
                 Step::Close => break,
             };
             if !goes_on {
-                return;
+                return self.lost();
             }
         }
+        self.recorder.end(if self.quit { Ended::Quit } else { Ended::Closed });
         // After QUIT the client has read everything and closes; others get time to see why we do.
         if self.flush().await && !self.quit {
             self.wire.close().await;
+        }
+    }
+
+    /// The client is gone; of content under way, what came is told.
+    fn lost(&mut self) {
+        self.recorder.hear(&mut self.smtp);
+        if self.transaction.as_ref().is_some_and(|t| t.content.is_some()) {
+            self.recorder.content(&mut self.smtp, self.content_octets);
         }
     }
 
@@ -108,6 +136,7 @@ impl Conversation {
             Event::End(end) => return self.end(end).await,
             Event::Hello { extended, name } => {
                 self.extended = extended;
+                self.recorder.hello(&name);
                 self.helo = name;
                 self.transaction = None;
                 self.smtp.accept();
@@ -116,6 +145,7 @@ impl Conversation {
             Event::Rcpt(path, params) => return self.rcpt(path, params).await,
             Event::Content { .. } => self.content(),
             Event::ContentRefused(_) => {
+                self.recorder.content(&mut self.smtp, self.content_octets);
                 self.house.counters.refused_content.one();
                 self.drop_content();
             }
@@ -164,6 +194,7 @@ impl Conversation {
             at: now,
         };
         let trace = trace.field();
+        self.content_octets = 0;
         self.smtp.accept_content(&trace);
         let settings = &self.policy.settings;
         let author = transaction.reverse_path.mailbox();
@@ -184,6 +215,7 @@ impl Conversation {
     }
 
     async fn chunk(&mut self, chunk: Bytes) -> bool {
+        self.content_octets += chunk.len() as u64;
         let under_way = self.transaction.as_mut().and_then(|t| t.content.as_mut());
         let Some(under_way) = under_way else { return true };
         let chunk = match &mut under_way.originating {
@@ -241,6 +273,7 @@ impl Conversation {
 
     /// All is here: durable first, then `250`.
     async fn end(&mut self, end: End) -> bool {
+        self.recorder.content(&mut self.smtp, end.received);
         if self.acceptance_unsent && !self.flush().await {
             return false;
         }
@@ -261,6 +294,7 @@ impl Conversation {
         match self.wire.within(settings.limits.store_timeout, work).await {
             Some(Ok(id)) => {
                 self.smtp.accept_message(format_args!("queued as {id}"));
+                self.recorder.carry(id);
                 self.acceptance_unsent = true;
                 true
             }
@@ -280,6 +314,7 @@ impl Conversation {
             ip: (self.trust != Trust::Local).then_some(self.client),
             helo: self.helo.clone(),
             user: self.user.clone(),
+            session: Some(self.id),
         }
     }
 
@@ -297,11 +332,13 @@ impl Conversation {
 
     /// Writes the replies gathered so far. False when the client is gone.
     async fn flush(&mut self) -> bool {
+        self.recorder.hear(&mut self.smtp);
         if self.smtp.output().is_empty() {
             return true;
         }
         self.forget_refused_content();
         let output = self.smtp.take_output();
+        self.recorder.say(&output);
         let limit = self.policy.settings.limits.command_timeout;
         let written = self.wire.write(&output, limit).await;
         self.smtp.reuse(output);
@@ -336,17 +373,22 @@ impl Conversation {
         let (deadline, in_content) = self.patience();
         let place = (!in_content).then_some(&self.place);
         match self.wire.read(deadline, in_content, place).await {
-            Heard::Some => true,
+            Heard::Some => {
+                self.recorder.read();
+                true
+            }
             Heard::Gone => {
                 self.house.counters.lost_messages.add(u64::from(in_content));
                 false
             }
             Heard::TimedOut => {
                 self.house.counters.timeouts.one();
+                self.recorder.end(Ended::TimedOut);
                 self.smtp.close_with(&policy::timed_out());
                 true
             }
             Heard::Draining => {
+                self.recorder.end(Ended::Closed);
                 self.smtp.close_with(&policy::shutting_down());
                 true
             }

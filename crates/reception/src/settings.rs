@@ -2,6 +2,7 @@
 
 use crate::network::Network;
 use crate::recipients::VerifySettings;
+use posthaste_evidence::Keep;
 use posthaste_smtp::server::{BareNewline, Extensions};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub struct Settings {
     pub extensions: Extensions,
     /// Limits.
     pub limits: Limits,
+    /// Which sessions go to the session log.
+    pub sessions: Keep,
 }
 
 /// A door: where mail is accepted, and from whom (Exchange: receive connector).
@@ -95,6 +98,7 @@ impl Settings {
             verify: VerifySettings::default(),
             extensions: Extensions::default(),
             limits: Limits::default(),
+            sessions: Keep::default(),
         }
     }
 }

@@ -206,6 +206,7 @@ fn message(
             ip: None,
             helo: String::new(),
             user: submission.user,
+            session: None,
         },
         arrived: incoming.arrived(),
         trace,

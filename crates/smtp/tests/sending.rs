@@ -46,6 +46,7 @@ fn envelope() -> Envelope {
             ip: None,
             helo: String::new(),
             user: None,
+            session: None,
         },
         route: None,
     }

@@ -32,6 +32,7 @@ pub fn received(envelope: &Envelope, commit: Lsn) -> Event {
         client: envelope.source.ip,
         listener: envelope.source.listener.clone(),
         message_id: envelope.summary.message_id.clone(),
+        session: envelope.source.session,
     };
     Event { at: envelope.received, commit: commit.0, message: envelope.id, kind }
 }
@@ -116,6 +117,7 @@ fn tried(
         reply: result.reply.as_ref().map(posthaste_mail::Reply::shortened),
         fault: result.fault.clone().map(shortened),
         next: next_try(part, result.recipient),
+        session: attempt.connection,
     }
 }
 

@@ -76,6 +76,7 @@ pub fn envelope(id: QueueId, recipients: usize, content: &[u8]) -> Envelope {
             ip: Some(Ipv4Addr::new(192, 0, 2, 7).into()),
             helo: "client.example.com".into(),
             user: None,
+            session: None,
         },
         route: None,
     }

@@ -61,6 +61,7 @@ pub(crate) fn message(number: u64) -> Message {
             ip: Some("127.0.0.1".parse().unwrap()),
             helo: "desktop".into(),
             user: None,
+            session: None,
         },
         route: None,
     };

@@ -1,4 +1,5 @@
-//! The event log as a file of JSON lines, `events.jsonl`: one line for each step of a message's life.
+//! The logs as files of JSON lines: `events.jsonl`, one line for each step of a message's life, and `sessions.jsonl`,
+//! one line for each SMTP session. Both are sealed by size and age and thinned out ([`files`]).
 //!
 //! ```json
 //! {"v":1,"at":"2026-11-21T06:53:04.123Z","commit":7,"id":"0DZY3Q0000001","event":"received",
@@ -11,7 +12,8 @@
 //! - Always there: `v` (1), `at` (RFC 3339, UTC), `commit` (0 for none), `id`, `event`. Absent fields are left out.
 //! - `event`: `received`; per recipient `delivered`, `deferred`, `failed`, `indeterminate`, `expired`;
 //!   `notice` (with `notice`, the id of the notice), `no_notice`, `operator` (with `act`), `poison`, `done`.
-//! - Two lines belong to no message: `{"v":1,"at","event":"safe","commit","from"}`, written by the log for its
+//! - `received` and tries name their `session`.
+//! - Two lines belong to no message: `{"v":1,"at","event":"safe","commit","from","file"}`, written by the log for its
 //!   own restart (below), and `{"v":1,"at","event":"dropped","count"}`, when events did not fit the buffer.
 //!
 //! **Appending never blocks**: events wait in memory, at most [`MAX_EVENTS`] and [`MAX_OCTETS`]; a thread writes
@@ -23,13 +25,33 @@
 //! [`SYNC_EVERY`] to arrive after the first event of it or of any later one. Each sync writes that number
 //! as a `safe` line, with the offset behind which all lines of later commits are. After a crash the caller appends again
 //! the events of all commits above `safe_commit`, *before any new event*; those whose line survived (same commit,
-//! message, event and recipient) are skipped. A torn last line is removed. Not here: rotation, a later issue.
+//! message, event and recipient) are skipped. A torn last line is removed.
+//!
+//! **Sealing** keeps that promise: the file is synced, renamed, and the new one begins with a mark that says in which
+//! file lines of commits that are not safe begin. A restart that finds no mark in the new file goes by the last one of
+//! the sealed file. The next seal waits until the marks speak of one file only, and that file is never thinned out.
+//! A file that somebody moves, removes or empties is begun anew within a second of the next line; after a crash, lines
+//! that went with it and were not safe are written again.
+//!
+//! **Sessions** have no such promise: they are written when they have ended, and a crash may take the last ones.
+//!
+//! ```json
+//! {"v":1,"at":"...","session":"in-388CQCY3A0000","direction":"in","peer":"192.0.2.7:4000","local":"192.0.2.25:25",
+//!  "listener":"relay","took_ms":12.5,"helo":"c","tls":null,"ended":"quit","refused":1,"refusals":[{"by":"us",
+//!  "stage":"rcpt","command":"RCPT TO:<a@x>","code":550,"enhanced":"5.7.1","text":"..."}],"messages":1,
+//!  "ids":["0DZY3Q0000001"],"lines":[[0.1,">","220 mx"],[1.2,"<","EHLO c"]]}
+//! ```
+//!
+//! Of ours: `destination`, `route` and `host` instead of `listener`, and refusals are `by` `them`. `took_ms` and the first
+//! value of each line are milliseconds from the beginning; `ids` are at most 100 of the `messages`.
 
+pub mod files;
 mod tail;
 mod writer;
 
 use parking_lot::{Condvar, Mutex};
-use posthaste_evidence::{Event, EventKind};
+use files::{Keep, Roll};
+use posthaste_evidence::{Event, EventKind, Session};
 use posthaste_io::Journal;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -44,6 +66,10 @@ pub const FILE_NAME: &str = "events.jsonl";
 pub const MAX_EVENTS: usize = 64 * 1024;
 /// Octets that waiting events may take, about.
 pub const MAX_OCTETS: usize = 16 * 1024 * 1024;
+/// Sessions that may wait to be written.
+pub const MAX_SESSIONS: usize = 8 * 1024;
+/// Octets that waiting sessions may take, about.
+pub const MAX_SESSION_OCTETS: usize = 16 * 1024 * 1024;
 /// Between two syncs.
 pub const SYNC_EVERY: Duration = Duration::from_secs(1);
 
@@ -77,17 +103,50 @@ pub struct FileJournal {
 pub(crate) struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
+    settings: Mutex<Settings>,
     safe: AtomicU64,
     dropped: AtomicU64,
+    dropped_sessions: AtomicU64,
+}
+
+/// When files are sealed, and how much is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// When a file is sealed.
+    pub roll: Roll,
+    /// How much of the event log is kept.
+    pub keep: Keep,
+    /// How much of the session log is kept.
+    pub keep_sessions: Keep,
+}
+
+impl Default for Settings {
+    /// Sealed at 64 MiB and once a day; 30 days and 4 GB of events, 1 GB of sessions.
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(86_400);
+        Self {
+            roll: Roll { size: 64 * 1024 * 1024, age: DAY },
+            keep: Keep { age: DAY.saturating_mul(30), size: 4_000_000_000 },
+            keep_sessions: Keep { age: DAY.saturating_mul(30), size: 1_000_000_000 },
+        }
+    }
 }
 
 #[derive(Default)]
 struct Queue {
     events: Vec<Event>,
     octets: usize,
+    sessions: Vec<Session>,
+    session_octets: usize,
     /// The thread has nothing to do until somebody wakes it.
     parked: bool,
     stop: Option<Stop>,
+}
+
+impl Queue {
+    const fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.sessions.is_empty()
+    }
 }
 
 /// How the log ends.
@@ -105,21 +164,32 @@ impl FileJournal {
     ///
     /// # Errors
     /// [`JournalError`] for the administrator.
-    pub fn open(folder: &Path, spool_commit: u64) -> Result<Self, JournalError> {
-        let path = folder.join(FILE_NAME);
-        let (file, tail) = tail::open(folder, &path, spool_commit)?;
+    pub fn open(
+        folder: &Path,
+        spool_commit: u64,
+        settings: Settings,
+    ) -> Result<Self, JournalError> {
+        let opened = tail::open(folder, spool_commit)?;
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             wake: Condvar::new(),
-            safe: AtomicU64::new(tail.safe),
+            settings: Mutex::new(settings),
+            safe: AtomicU64::new(opened.tail.safe),
             dropped: AtomicU64::new(0),
+            dropped_sessions: AtomicU64::new(0),
         });
-        let writer = writer::Writer::new(file, tail, Arc::clone(&shared));
+        let path = files::active(folder, files::EVENTS);
+        let writer = writer::Writer::new(opened, Arc::clone(&shared));
         let thread = std::thread::Builder::new()
             .name("event-log".to_owned())
             .spawn(move || writer.run())
             .map_err(|source| JournalError::Io { act: "start the thread of", path, source })?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Takes other settings: they hold from the next line on.
+    pub fn reload(&self, settings: Settings) {
+        *self.shared.settings.lock() = settings;
     }
 
     /// Writes and syncs all and ends the log: to be called when every commit's events have been appended, so
@@ -162,6 +232,29 @@ impl Journal for FileJournal {
         }
     }
 
+    fn append_session(&self, session: Session) {
+        let octets = size_of::<Session>() + session.tape.size();
+        let mut queue = self.shared.queue.lock();
+        let full = queue.sessions.len() >= MAX_SESSIONS
+            || queue.session_octets + octets > MAX_SESSION_OCTETS;
+        if full || queue.stop.is_some() {
+            drop(queue);
+            self.shared.dropped_sessions.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        queue.sessions.push(session);
+        queue.session_octets += octets;
+        let wake = std::mem::take(&mut queue.parked);
+        drop(queue);
+        if wake {
+            self.shared.wake.notify_one();
+        }
+    }
+
+    fn dropped_sessions(&self) -> u64 {
+        self.shared.dropped_sessions.load(Ordering::Relaxed)
+    }
+
     fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
     }
@@ -197,6 +290,12 @@ pub struct NullJournal;
 
 impl Journal for NullJournal {
     fn append(&self, _event: Event) {}
+
+    fn append_session(&self, _session: Session) {}
+
+    fn dropped_sessions(&self) -> u64 {
+        0
+    }
 
     fn dropped(&self) -> u64 {
         0

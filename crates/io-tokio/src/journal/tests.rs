@@ -14,13 +14,22 @@ fn received(commit: u64, message: u64) -> Event {
         client: None,
         listener: "relay".into(),
         message_id: Some("<1@x>".into()),
+        session: None,
     };
     Event { at: Timestamp::EPOCH, commit, message: QueueId::from_u64(message), kind }
 }
 
 fn delivered(commit: u64, message: u64, to: &str) -> Event {
     let (to, outcome) = (to.to_owned(), Outcome::Delivered);
-    let kind = EventKind::Tried { to, outcome, host: None, reply: None, fault: None, next: None };
+    let kind = EventKind::Tried {
+        to,
+        outcome,
+        host: None,
+        reply: None,
+        fault: None,
+        next: None,
+        session: None,
+    };
     Event { at: Timestamp::EPOCH, commit, message: QueueId::from_u64(message), kind }
 }
 
@@ -50,7 +59,7 @@ fn wait_until(mut met: impl FnMut() -> bool) {
 #[test]
 fn a_finished_log_has_nothing_open() {
     let folder = tempfile::tempdir().unwrap();
-    let journal = FileJournal::open(folder.path(), 0).unwrap();
+    let journal = FileJournal::open(folder.path(), 0, Settings::default()).unwrap();
     for commit in 1..=3 {
         journal.append(received(commit, commit));
         journal.append(delivered(commit, commit, "b@y"));
@@ -62,7 +71,7 @@ fn a_finished_log_has_nothing_open() {
     drop(journal);
     assert_eq!(lines(folder.path()).len(), 6);
 
-    let journal = FileJournal::open(folder.path(), 3).unwrap();
+    let journal = FileJournal::open(folder.path(), 3, Settings::default()).unwrap();
     assert_eq!(journal.safe_commit(), 3);
     journal.append(received(3, 3));
     journal.append(received(4, 4));
@@ -74,7 +83,7 @@ fn a_finished_log_has_nothing_open() {
 #[test]
 fn a_commit_is_safe_one_sync_after_it_was_appended() {
     let folder = tempfile::tempdir().unwrap();
-    let journal = FileJournal::open(folder.path(), 0).unwrap();
+    let journal = FileJournal::open(folder.path(), 0, Settings::default()).unwrap();
     journal.append(received(1, 1));
     wait_until(|| lines(folder.path()).len() == 1);
     assert_eq!(journal.safe_commit(), 0, "its other events may still come");
@@ -85,11 +94,11 @@ fn a_commit_is_safe_one_sync_after_it_was_appended() {
 
 /// A log as a crash left it: 1 is safe, of 2 and 3 some lines survived, the last is torn.
 fn crashed(folder: &Path) {
-    let journal = FileJournal::open(folder, 0).unwrap();
+    let journal = FileJournal::open(folder, 0, Settings::default()).unwrap();
     journal.append(received(1, 1));
     journal.finish();
     drop(journal);
-    let journal = FileJournal::open(folder, 1).unwrap();
+    let journal = FileJournal::open(folder, 1, Settings::default()).unwrap();
     journal.append(received(3, 3));
     journal.append(delivered(2, 1, "b@y"));
     drop(journal);
@@ -103,7 +112,7 @@ fn after_a_crash_no_event_is_lost_and_none_doubled() {
     let folder = tempfile::tempdir().unwrap();
     crashed(folder.path());
     for start in 0..2 {
-        let journal = FileJournal::open(folder.path(), 3).unwrap();
+        let journal = FileJournal::open(folder.path(), 3, Settings::default()).unwrap();
         assert_eq!(journal.safe_commit(), 1, "start {start}");
         for event in [
             received(1, 1),
@@ -140,7 +149,7 @@ fn a_crash_may_cut_anywhere_after_the_last_sync() {
     for cut in (synced..=octets.len()).step_by(5) {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(FILE_NAME), &octets[..cut]).unwrap();
-        let journal = FileJournal::open(folder.path(), 3).unwrap();
+        let journal = FileJournal::open(folder.path(), 3, Settings::default()).unwrap();
         assert_eq!(journal.safe_commit(), 1, "cut at {cut}");
         events.iter().for_each(|event| journal.append(event.clone()));
         journal.finish();
@@ -155,7 +164,7 @@ fn a_crash_may_cut_anywhere_after_the_last_sync() {
 fn a_log_of_another_spool_counts_for_nothing() {
     let folder = tempfile::tempdir().unwrap();
     crashed(folder.path());
-    let journal = FileJournal::open(folder.path(), 2).unwrap();
+    let journal = FileJournal::open(folder.path(), 2, Settings::default()).unwrap();
     assert_eq!(journal.safe_commit(), 0);
     journal.append(received(1, 1));
     journal.finish();
@@ -166,7 +175,7 @@ fn a_log_of_another_spool_counts_for_nothing() {
 #[test]
 fn what_does_not_fit_is_dropped_counted_and_told() {
     let folder = tempfile::tempdir().unwrap();
-    let journal = FileJournal::open(folder.path(), 0).unwrap();
+    let journal = FileJournal::open(folder.path(), 0, Settings::default()).unwrap();
     let total = 3 * MAX_EVENTS as u64;
     for message in 0..total {
         journal.append(received(0, message));
@@ -188,16 +197,16 @@ fn what_does_not_fit_is_dropped_counted_and_told() {
 #[test]
 fn a_long_log_is_read_back_to_its_last_mark() {
     let folder = tempfile::tempdir().unwrap();
-    let journal = FileJournal::open(folder.path(), 0).unwrap();
+    let journal = FileJournal::open(folder.path(), 0, Settings::default()).unwrap();
     journal.append(received(1, 1));
     journal.finish();
     drop(journal);
-    let journal = FileJournal::open(folder.path(), 1).unwrap();
+    let journal = FileJournal::open(folder.path(), 1, Settings::default()).unwrap();
     let count = 12_000;
     (0..count).for_each(|message| journal.append(received(2, message)));
     drop(journal);
     assert!(std::fs::metadata(folder.path().join(FILE_NAME)).unwrap().len() > 2_000_000);
-    let journal = FileJournal::open(folder.path(), 2).unwrap();
+    let journal = FileJournal::open(folder.path(), 2, Settings::default()).unwrap();
     assert_eq!(journal.safe_commit(), 1);
     (0..=count).for_each(|message| journal.append(received(2, message)));
     drop(journal);
@@ -207,7 +216,7 @@ fn a_long_log_is_read_back_to_its_last_mark() {
 #[test]
 fn one_writer_at_a_time() {
     let folder = tempfile::tempdir().unwrap();
-    let _journal = FileJournal::open(folder.path(), 0).unwrap();
-    let error = FileJournal::open(folder.path(), 0).err().unwrap();
+    let _journal = FileJournal::open(folder.path(), 0, Settings::default()).unwrap();
+    let error = FileJournal::open(folder.path(), 0, Settings::default()).err().unwrap();
     assert!(matches!(error, JournalError::Locked { .. }), "{error}");
 }

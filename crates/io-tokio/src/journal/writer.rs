@@ -1,14 +1,14 @@
-//! The thread that renders, writes and syncs events.
+//! The thread that renders, writes, syncs, seals and thins out.
 
-use super::tail::Tail;
-use super::{Queue, SYNC_EVERY, Shared, Stop};
-use crate::event_json;
-use posthaste_evidence::Event;
+use super::files::{self, EVENTS, LogFile, Meddled, SESSIONS};
+use super::tail::{Opened, Place, SAFE, Tail};
+use super::{Queue, SYNC_EVERY, Settings, Shared, Stop};
+use crate::{event_json, session_json};
+use posthaste_evidence::{Event, Session};
 use posthaste_mail::Timestamp;
 use std::fmt::Write;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,77 +17,104 @@ use std::time::{Duration, Instant, SystemTime};
 const GATHER: Duration = Duration::from_millis(20);
 /// A mark is written after this many octets even when no commit became safe, so that an open finds one.
 pub(super) const MARK_EVERY: usize = 16 * 1024 * 1024;
+/// How often a quiet log looks whether something is too old.
+const HOUSEKEEPING: Duration = Duration::from_secs(3600);
+/// After a seal that the system refused.
+const TRY_AGAIN: Duration = Duration::from_secs(60);
 
 pub(super) struct Writer {
-    file: File,
+    log: LogFile,
+    /// The session log, once it could be opened.
+    sessions: Option<LogFile>,
     shared: Arc<Shared>,
-    /// What the file held at open.
+    /// What the log held at open.
     old: Tail,
-    /// Where the next line goes.
-    offset: u64,
     /// The highest commit appended so far.
     highest: u64,
-    /// The same at the last sync, and where the file ended then.
-    last: (u64, u64),
+    /// Where later commits than the safe one are: what the last mark says.
+    marked: Place,
+    /// The highest commit at the last sync, and where those after it begin.
+    last: (u64, Place),
     marked_at: u64,
     /// Events written since the last sync.
     unsynced: u64,
     told_dropped: u64,
     sync_due: Option<Instant>,
+    housekeeping_due: Instant,
+    /// No other try to seal before.
+    seal_after: Instant,
+    _lock: File,
+}
+
+/// What waits to be written.
+struct Batch {
+    events: Vec<Event>,
+    sessions: Vec<Session>,
+    stop: Option<Stop>,
 }
 
 impl Writer {
-    pub(super) fn new(file: File, old: Tail, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(opened: Opened, shared: Arc<Shared>) -> Self {
+        let Opened { log, tail: old, lock } = opened;
+        let sessions = LogFile::open(log.folder(), SESSIONS).ok();
+        let now = Instant::now();
         Self {
-            file,
+            sessions,
             shared,
-            offset: old.length,
             highest: old.safe,
-            last: (old.safe, old.from),
-            marked_at: old.length,
+            marked: old.place.clone(),
+            last: (old.safe, old.place.clone()),
+            marked_at: log.length,
             unsynced: 0,
             told_dropped: 0,
             sync_due: None,
+            housekeeping_due: now,
+            seal_after: now,
             old,
+            log,
+            _lock: lock,
         }
     }
 
     pub(super) fn run(mut self) {
         loop {
-            let (events, stop) = self.next();
-            if !events.is_empty() {
-                self.write_events(&events);
+            let batch = self.next();
+            if !batch.sessions.is_empty() {
+                self.write_sessions(&batch.sessions);
+            }
+            if !batch.events.is_empty() {
+                self.write_events(&batch.events);
                 self.sync_due.get_or_insert_with(|| Instant::now() + SYNC_EVERY);
             }
-            if let Some(stop) = stop {
+            if let Some(stop) = batch.stop {
                 self.end(stop);
                 return;
             }
             if self.sync_due.is_some_and(|due| due <= Instant::now()) {
                 self.sync();
+                self.look_after();
+            }
+            if self.housekeeping_due <= Instant::now() {
+                self.keep_house();
             }
         }
     }
 
-    /// Waits for events, for the next sync, or for the end.
-    fn next(&self) -> (Vec<Event>, Option<Stop>) {
+    /// Waits for something to write, for the next sync, or for the end.
+    fn next(&self) -> Batch {
         let mut queue = self.shared.queue.lock();
-        if queue.events.is_empty() && queue.stop.is_none() {
+        if queue.is_empty() && queue.stop.is_none() {
             queue.parked = true;
-            match self.sync_due {
-                Some(due) => {
-                    self.shared.wake.wait_until(&mut queue, due);
-                }
-                None => self.shared.wake.wait(&mut queue),
-            }
+            let due = self.sync_due.unwrap_or(self.housekeeping_due).min(self.housekeeping_due);
+            self.shared.wake.wait_until(&mut queue, due);
             queue.parked = false;
         }
-        if !queue.events.is_empty() && queue.stop.is_none() {
+        if !queue.is_empty() && queue.stop.is_none() {
             self.shared.wake.wait_for(&mut queue, GATHER);
         }
-        let Queue { events, octets, stop, .. } = &mut *queue;
-        *octets = 0;
-        (std::mem::take(events), *stop)
+        let Queue { events, octets, sessions, session_octets, stop, .. } = &mut *queue;
+        (*octets, *session_octets) = (0, 0);
+        Batch { events: std::mem::take(events), sessions: std::mem::take(sessions), stop: *stop }
     }
 
     fn write_events(&mut self, events: &[Event]) {
@@ -106,23 +133,18 @@ impl Writer {
 
     /// A failure loses these lines and is counted: the event log never holds up mail.
     fn write(&mut self, text: &str, events: u64) {
-        match self.file.write_all_at(text.as_bytes(), self.offset) {
-            Ok(()) => {
-                self.offset += text.len() as u64;
-                self.unsynced += events;
-            }
+        match self.log.write(text) {
+            Ok(()) => self.unsynced += events,
             Err(_) => {
                 self.shared.dropped.fetch_add(events, Ordering::Relaxed);
-                // Best effort: what was half written would join the next line; the next write covers it.
-                let _ = self.file.set_len(self.offset);
             }
         }
     }
 
     fn sync(&mut self) {
         self.tell_dropped();
-        let (safe, from) = self.last;
-        if self.sync_as(safe, from).is_ok() {
+        let (safe, place) = self.last.clone();
+        if self.sync_as(safe, &place).is_ok() {
             self.shared.safe.store(safe, Ordering::Release);
         } else {
             self.shared.dropped.fetch_add(self.unsynced, Ordering::Relaxed);
@@ -135,22 +157,23 @@ impl Writer {
     }
 
     /// Marks `safe`, with the place behind which later commits are, and syncs.
-    fn sync_as(&mut self, safe: u64, from: u64) -> io::Result<()> {
-        let since_mark = self.offset - self.marked_at;
+    fn sync_as(&mut self, safe: u64, place: &Place) -> io::Result<()> {
+        let since_mark = self.log.length - self.marked_at;
         if safe > self.shared.safe.load(Ordering::Relaxed) || since_mark > MARK_EVERY as u64 {
-            let at = now().rfc3339();
-            let mark = format!(
-                "{{\"v\":1,\"at\":\"{at}\",\"event\":\"safe\",\"commit\":{safe},\"from\":{from}}}\n"
-            );
-            self.write(&mark, 0);
-            self.marked_at = self.offset;
+            self.write(&mark(safe, place), 0);
+            self.marked = place.clone();
+            self.marked_at = self.log.length;
         }
-        self.file.sync_data()
+        self.log.file.sync_data()
     }
 
     /// Until the commits that were open at the start are safe again, their lines are at the old place.
-    fn open_from(&self) -> u64 {
-        if self.highest < self.old.highest { self.old.from } else { self.offset }
+    fn open_from(&self) -> Place {
+        if self.highest < self.old.highest {
+            self.old.place.clone()
+        } else {
+            Place { file: None, from: self.log.length }
+        }
     }
 
     fn tell_dropped(&mut self) {
@@ -169,14 +192,154 @@ impl Writer {
     }
 
     fn end(&mut self, stop: Stop) {
-        match stop {
-            Stop::Complete => {
-                self.last = (self.highest.max(self.old.highest), self.offset);
-                self.sync();
+        if stop == Stop::Complete {
+            let place = Place { file: None, from: self.log.length };
+            self.last = (self.highest.max(self.old.highest), place);
+        }
+        self.sync();
+    }
+}
+
+/// Sealing, and what somebody else does to the files.
+impl Writer {
+    /// After a sync: takes up files that were moved or removed, seals what is large or old.
+    fn look_after(&mut self) {
+        let settings = self.settings();
+        match self.log.meddled() {
+            Ok(Meddled::Gone) => self.begin_anew(),
+            Ok(Meddled::Cut(length)) => {
+                self.log.length = length;
+                self.forget_places();
             }
-            Stop::Open => self.sync(),
+            Ok(Meddled::No) | Err(_) => {}
+        }
+        let ready = self.is_all_here() && Instant::now() >= self.seal_after;
+        if ready && self.log.is_due(settings.roll) {
+            match self.seal() {
+                Ok(()) => self.thin_out(&settings),
+                Err(_) => self.seal_after = Instant::now() + TRY_AGAIN,
+            }
         }
     }
+
+    /// All that a restart needs is in the file that is written: the next one may speak of this one.
+    fn is_all_here(&self) -> bool {
+        let old_is_over = self.highest >= self.old.highest || self.old.place.file.is_none();
+        self.marked.file.is_none() && self.last.1.file.is_none() && old_is_over
+    }
+
+    /// The new file begins with a mark that speaks of the sealed one. Until that mark is durable a restart goes by the
+    /// last one of the sealed file.
+    fn seal(&mut self) -> io::Result<()> {
+        self.log.file.sync_data()?;
+        let end = self.log.length;
+        let name = self.log.roll(now())?;
+        let moved = |place: &Place| match place.from < end {
+            true => Place { file: Some(name.clone()), from: place.from },
+            false => Place::default(),
+        };
+        self.marked = Place { file: Some(name.clone()), from: self.marked.from };
+        self.last.1 = moved(&self.last.1);
+        self.old.place = moved(&self.old.place);
+        self.begin_with_mark()
+    }
+
+    fn begin_with_mark(&mut self) -> io::Result<()> {
+        let safe = self.shared.safe.load(Ordering::Relaxed);
+        let mark = mark(safe, &self.marked);
+        self.write(&mark, 0);
+        self.marked_at = self.log.length;
+        self.log.file.sync_all()?;
+        self.log.sync_folder()
+    }
+
+    /// The file is gone. Commits above the safe one are written again after a crash: what of them went with the file
+    /// cannot be known.
+    fn begin_anew(&mut self) {
+        if self.log.reopen().is_ok() {
+            self.forget_places();
+            let _counted_when_written = self.begin_with_mark();
+        }
+    }
+
+    fn forget_places(&mut self) {
+        self.marked = Place::default();
+        self.last.1 = Place::default();
+        self.old.place = Place::default();
+        self.marked_at = self.log.length;
+    }
+
+    fn keep_house(&mut self) {
+        self.housekeeping_due = Instant::now() + HOUSEKEEPING;
+        self.look_after();
+        let settings = self.settings();
+        self.thin_out(&settings);
+        self.roll_sessions(&settings);
+    }
+
+    /// What cannot be removed now is tried again in an hour.
+    fn thin_out(&self, settings: &Settings) {
+        let folder = self.log.folder();
+        let needed = self.marked.file.as_deref().or(self.last.1.file.as_deref());
+        let _ = files::thin_out(folder, EVENTS, settings.keep, needed);
+        let _ = files::thin_out(folder, SESSIONS, settings.keep_sessions, None);
+    }
+
+    fn settings(&self) -> Settings {
+        *self.shared.settings.lock()
+    }
+}
+
+/// The session log. No promise goes with it: it is not synced but when it is sealed.
+impl Writer {
+    fn write_sessions(&mut self, sessions: &[Session]) {
+        let mut text = String::with_capacity(sessions.len() * 1024);
+        for session in sessions {
+            session_json::line(session, &mut text);
+            text.push('\n');
+        }
+        let settings = self.settings();
+        self.roll_sessions(&settings);
+        let written = match self.session_log() {
+            Ok(log) => log.write(&text),
+            Err(error) => Err(error),
+        };
+        if written.is_err() {
+            self.shared.dropped_sessions.fetch_add(sessions.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    fn session_log(&mut self) -> io::Result<&mut LogFile> {
+        if self.sessions.is_none() {
+            self.sessions = Some(LogFile::open(self.log.folder(), SESSIONS)?);
+        }
+        self.sessions.as_mut().ok_or_else(|| io::Error::other("opened above"))
+    }
+
+    fn roll_sessions(&mut self, settings: &Settings) {
+        let Some(log) = &mut self.sessions else { return };
+        match log.meddled() {
+            Ok(Meddled::Gone) => self.sessions = None,
+            Ok(Meddled::Cut(length)) => log.length = length,
+            Ok(Meddled::No) if log.is_due(settings.roll) => {
+                let sealed = log.file.sync_data().and_then(|()| log.roll(now()));
+                if sealed.is_ok() {
+                    self.thin_out(settings);
+                }
+            }
+            Ok(Meddled::No) | Err(_) => {}
+        }
+    }
+}
+
+/// Where `safe` is in the log whole, and where lines of later commits begin.
+fn mark(safe: u64, place: &Place) -> String {
+    let at = now().rfc3339();
+    let from = place.from;
+    let file = place.file.as_ref().map_or_else(String::new, |file| format!(",\"file\":\"{file}\""));
+    format!(
+        "{{\"v\":1,\"at\":\"{at}\",\"event\":\"{SAFE}\",\"commit\":{safe},\"from\":{from}{file}}}\n"
+    )
 }
 
 fn now() -> Timestamp {

@@ -92,6 +92,10 @@ pub(crate) struct Log {
     pub(crate) events: PathBuf,
     pub(crate) level: Level,
     pub(crate) format: LogFormat,
+    /// Which sessions are recorded.
+    pub(crate) sessions: posthaste_evidence::Keep,
+    /// When files of both logs are sealed, and how much is kept.
+    pub(crate) files: posthaste_io_tokio::journal::Settings,
 }
 
 /// The least grave line that is logged.
@@ -203,6 +207,8 @@ fn log(section: Section<'_, '_>, data: &Path, around: &Surroundings) -> Log {
         events: path(&section, "events", data.join("events"), around),
         level: section.take("level", Level::Info),
         format: section.take("format", LogFormat::Auto),
+        sessions: section.take("sessions", posthaste_evidence::Keep::All),
+        files: super::logs::files(&section),
     };
     section.finish();
     log
@@ -256,5 +262,6 @@ macro_rules! words_are_settings {
 
 words_are_settings!(Profile, Level, LogFormat);
 words_are_settings!(posthaste_reception::ListenerKind, posthaste_smtp::server::BareNewline);
+words_are_settings!(posthaste_evidence::Keep);
 words_are_settings!(posthaste_route::EightBit, posthaste_route::Families);
 words_are_settings!(posthaste_route::Order, posthaste_route::Protocol, routes::Unmatched);

@@ -57,6 +57,7 @@ impl Config {
             verify: self.own.verify,
             limits: self.limits,
             origin: self.submission.origin.0.clone(),
+            sessions: self.log.sessions,
             ..posthaste_reception::Settings::new(self.hostname.0.clone())
         }
     }
@@ -88,6 +89,7 @@ impl Config {
             connect_limit: self.delivery.connect_limit,
             attempt_limit: self.delivery.attempt_limit,
             hosts_per_attempt: self.delivery.hosts_per_attempt,
+            sessions: self.log.sessions,
             ..posthaste_delivery::Settings::default()
         }
     }

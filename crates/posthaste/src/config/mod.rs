@@ -7,6 +7,7 @@ mod complain;
 mod domains;
 mod file;
 mod kinds;
+mod logs;
 mod lower;
 mod read;
 mod receive;

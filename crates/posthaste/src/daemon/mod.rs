@@ -47,6 +47,8 @@ const STORE_FAILED: u8 = 74;
 pub(crate) struct Daemon {
     world: World,
     spool: Arc<dyn Spool>,
+    /// The logs of messages and sessions: their settings can be changed.
+    journal: Arc<FileJournal>,
     dispatch: Dispatch,
     reception: Reception,
     stock: Stock,
@@ -94,10 +96,12 @@ pub(crate) async fn run(
     };
     let stock = Stock::new(data, Arc::clone(&spool));
     stock.keep_damage();
-    let journal = FileJournal::open(&loaded.config.log.events, spool.last_commit())?;
+    let log = &loaded.config.log;
+    let journal = FileJournal::open(&log.events, spool.last_commit(), log.files)?;
     let journal = Arc::new(journal);
     let world = posthaste_io_tokio::world(Arc::clone(&journal) as Arc<dyn Journal>);
-    let daemon = wire(world, spool, stock, lowered, &loaded, opened, allow_clock_scale);
+    let kept = (spool, Arc::clone(&journal), stock);
+    let daemon = wire(world, kept, lowered, &loaded, opened, allow_clock_scale);
     let mut doors = daemon.doors.lock().await;
     let sockets = doors::bind(&daemon.world, &daemon.settings().reception.listeners).await?;
     daemon.open_desk(&loaded).await?;
@@ -124,8 +128,7 @@ pub(crate) async fn run(
 
 fn wire(
     world: World,
-    spool: Arc<dyn Spool>,
-    stock: Stock,
+    (spool, journal, stock): (Arc<dyn Spool>, Arc<FileJournal>, Stock),
     lowered: Arc<Lowered>,
     loaded: &Loaded,
     opened: Opened,
@@ -156,6 +159,7 @@ fn wire(
     Daemon {
         world,
         spool,
+        journal,
         dispatch,
         reception,
         stock,

@@ -1,10 +1,11 @@
 //! Rereading the settings while mail flows. A file that is wrong, or an address that cannot be had, changes nothing.
 
 use super::{Daemon, doors, machine};
-use crate::config::{self, Config, Lowered};
+use crate::config::{self, Config, Level, LogFormat, LogSettings, Lowered};
 use posthaste_admin::desk::{ReloadFault, Reloaded};
 use posthaste_dispatch::Reload;
 use posthaste_dns::Resolver;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 /// Rereads the file the daemon was started with, and says in the log what came of it.
@@ -46,6 +47,7 @@ async fn reread(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
     loaded.tell_warnings();
     take(daemon, &fresh);
     daemon.take_recipients(recipients);
+    daemon.journal.reload(loaded.config.log.files);
     doors.open(&daemon.reception, bound);
     doors.close_others(listeners).await;
     let mut after_restart = after_restart(&daemon.started_with, &loaded.config);
@@ -86,7 +88,7 @@ fn after_restart(running: &Config, fresh: &Config) -> Vec<String> {
     let differ = [
         ("data", running.data != fresh.data),
         ("admin", running.admin != fresh.admin),
-        ("log", running.log != fresh.log),
+        ("log", until_the_end(&running.log) != until_the_end(&fresh.log)),
         ("submission", {
             let places = |config: &Config| {
                 let submission = &config.submission;
@@ -96,6 +98,11 @@ fn after_restart(running: &Config, fresh: &Config) -> Vec<String> {
         }),
     ];
     differ.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// Of the logs only what was opened at the start.
+const fn until_the_end(log: &LogSettings) -> (&PathBuf, Level, LogFormat) {
+    (&log.events, log.level, log.format)
 }
 
 #[cfg(test)]
@@ -117,6 +124,7 @@ mod tests {
             ("", &[][..]),
             ("[[listener]]\naddress = \"127.0.0.1:1\"\n[limits]\nrecipients = 500", &[]),
             ("[log]\nlevel = \"debug\"", &["log"]),
+            ("[log]\nsessions = \"refused\"\nkeep = \"7d\"", &[]),
             ("[admin]\naddress = \"off\"", &["admin"]),
             // The control socket and the event log lie in it.
             ("data = \"elsewhere\"", &["data", "admin", "log", "submission"]),

@@ -1,7 +1,7 @@
 //! A world small enough to see through: one thread, a clock that is moved by hand, pipes instead of sockets. Nothing
 //! happens but in [`TestWorld::run`], so that a test can look between any two steps.
 
-use posthaste_evidence::{ConnectFault, Event};
+use posthaste_evidence::{ConnectFault, Event, Session};
 use posthaste_io::net::AnswerDatagram;
 use posthaste_io::{
     Clock, Datagram, Dial, DialError, Instant, Journal, Listener, Net, Random, Spawn, Stream, Task,
@@ -27,6 +27,7 @@ const MAX_TURNS: usize = 200_000;
 pub(crate) struct TestWorld {
     tasks: Arc<Mutex<Vec<Running>>>,
     time: Arc<Mutex<Time>>,
+    pub(crate) sessions: Arc<Sessions>,
 }
 
 #[derive(Default)]
@@ -61,7 +62,7 @@ impl TestWorld {
             random: Arc::new(Counting::default()),
             net: Arc::new(NoNet),
             spawn: Arc::new(self.clone()),
-            journal: Arc::new(NoJournal),
+            journal: Arc::clone(&self.sessions) as Arc<dyn Journal>,
         }
     }
 
@@ -227,10 +228,20 @@ impl Random for Counting {
     }
 }
 
-struct NoJournal;
+/// Keeps sessions, and nothing else.
+#[derive(Default)]
+pub(crate) struct Sessions(pub(crate) Mutex<Vec<Session>>);
 
-impl Journal for NoJournal {
+impl Journal for Sessions {
     fn append(&self, _event: Event) {}
+
+    fn append_session(&self, session: Session) {
+        self.0.lock().unwrap().push(session);
+    }
+
+    fn dropped_sessions(&self) -> u64 {
+        0
+    }
 
     fn dropped(&self) -> u64 {
         0

@@ -20,6 +20,7 @@
 mod argument;
 mod command;
 mod fault;
+mod heard;
 mod intake;
 mod params;
 mod path;
@@ -29,6 +30,7 @@ mod turns;
 
 pub use argument::{read_mail, read_rcpt};
 pub use fault::{ContentFault, Fault};
+pub use heard::{Refused, What};
 pub use params::{MailParams, RcptParams};
 pub use path::ForwardPath;
 pub use session::Session;

@@ -3,6 +3,7 @@
 //! Here is what the agent calls and the state; `turns` has what the client's octets do to it.
 
 use super::command::Lines;
+use super::heard::{Heard, Refused, What};
 use super::intake::Intake;
 use super::{MAX_OUTPUT, Settings, Step, reply};
 use bytes::BytesMut;
@@ -24,6 +25,7 @@ pub struct Session {
     pub(super) owed: Option<Owed>,
     pub(super) commands: u32,
     pub(super) errors: u32,
+    pub(super) heard: Heard,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -92,6 +94,7 @@ impl Session {
             owed: None,
             commands: 0,
             errors: 0,
+            heard: Heard::default(),
         }
     }
 
@@ -104,6 +107,7 @@ impl Session {
     /// Says a last reply and closes, at any moment: 554 or 421 instead of a greeting, 421 when the agent shuts down or
     /// the client was silent for too long.
     pub fn close_with(&mut self, last: &Reply) {
+        self.heard.refuse(What::Session, || last.clone());
         reply::reply(&mut self.out, last, false);
         self.close();
     }
@@ -163,6 +167,34 @@ impl Session {
             buffer.clear();
             self.out = buffer;
         }
+    }
+
+    /// From now on command lines and refusals are kept until they are taken, for a session log.
+    pub const fn listen_in(&mut self) {
+        self.heard.on = true;
+    }
+
+    /// The command lines since [`Self::forget_heard`], as they came, in the order of their replies.
+    #[must_use]
+    pub fn heard(&self) -> &[u8] {
+        &self.heard.lines
+    }
+
+    /// What was refused since [`Self::forget_heard`], and how many refusals more there were than are kept.
+    #[must_use]
+    pub fn refused(&mut self) -> (Vec<Refused>, u32) {
+        (std::mem::take(&mut self.heard.refused), std::mem::take(&mut self.heard.unlisted))
+    }
+
+    /// True when [`Self::refused`] has something to tell.
+    #[must_use]
+    pub const fn has_refused(&self) -> bool {
+        !self.heard.refused.is_empty()
+    }
+
+    /// Forgets the command lines: they were recorded.
+    pub fn forget_heard(&mut self) {
+        self.heard.lines.clear();
     }
 
     /// Content is being received: the time limit of a data block applies, not that of a command.
@@ -249,6 +281,7 @@ impl Session {
         let owed = self.owed.take().expect("the last event asks for an answer");
         self.errors = self.errors.saturating_add(1);
         let utf8 = self.utf8();
+        self.heard.refuse(What::of(owed), || answer.clone());
         if let Owed::Bdat { size, last } = owed
             && answer.code != 421
         {
@@ -275,6 +308,7 @@ impl Session {
             reply::reply(&mut held, answer, utf8);
             intake.refuse();
             *agent_reply = held;
+            self.heard.refuse(What::Content, || answer.clone());
         }
     }
 

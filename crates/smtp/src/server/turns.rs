@@ -3,10 +3,12 @@
 //! Not here: what the agent calls (`session`), the octets of content (`intake`), grammar (`command`, `path`, `params`).
 
 use super::command::{self, Command, Cut};
+use super::heard::What;
 use super::intake::Taken;
 use super::session::{Content, DONE, Hello, Owed, Phase, Session, Transaction};
 use super::{ContentFault, Event, Fault, Step, read_mail, read_rcpt, reply};
 use bytes::{Buf, BytesMut};
+use posthaste_mail::{EnhancedStatus, Reply};
 
 const HELP: &str = "HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT; see RFC 5321";
 
@@ -20,6 +22,7 @@ impl Session {
             }
             Cut::Line(length) => length,
         };
+        self.heard.line(&input[..length]);
         if let Some(fault) = self.count_command() {
             return Some(self.fault(fault));
         }
@@ -150,6 +153,7 @@ impl Session {
         };
         let mut held = Vec::new();
         let (code, status) = fault.codes();
+        self.heard.refuse(What::by(fault), || said(code, status, fault));
         reply::line(&mut held, code, Some(status), fault, false);
         self.errors = self.errors.saturating_add(1);
         self.refuse_chunk(size, last, held);
@@ -246,6 +250,7 @@ impl Session {
             Some(mut said) if fault == ContentFault::Agent => self.out.append(&mut said),
             _ => {
                 let (code, status) = fault.codes();
+                self.heard.refuse(What::Content, || said(code, status, fault));
                 reply::line(&mut self.out, code, Some(status), fault, false);
             }
         }
@@ -294,6 +299,7 @@ impl Session {
     fn fault(&mut self, fault: Fault) -> Step {
         self.errors = self.errors.saturating_add(1);
         let (code, status) = fault.codes();
+        self.heard.refuse(What::by(fault), || said(code, status, fault));
         reply::line(&mut self.out, code, Some(status), fault, false);
         if fault.closes() {
             self.close();
@@ -310,4 +316,8 @@ impl Session {
         self.transaction = None;
         self.owed = None;
     }
+}
+
+fn said(code: u16, status: EnhancedStatus, fault: impl std::fmt::Display) -> Reply {
+    Reply::new(code, Some(status), fault.to_string())
 }

@@ -5,7 +5,7 @@ use super::wire::{Damaged, Fields, Writer, push};
 use super::{Record, get_ip, get_time, put_ip, put_time};
 use posthaste_mail::envelope::{Notify, Ret};
 use posthaste_mail::{
-    BodyType, ContentFacts, Envelope, Mailbox, QueueId, Recipient, ReversePath, Source, SourceKind,
+    BodyType, ConnectionId, ContentFacts, Envelope, Mailbox, QueueId, Recipient, ReversePath, Source, SourceKind,
     Summary, Timestamp,
 };
 
@@ -28,6 +28,7 @@ const CLIENT: u32 = 16;
 const HELO: u32 = 17;
 const USER: u32 = 18;
 const ROUTE: u32 = 19;
+const SESSION: u32 = 20;
 
 const MAILBOX: u32 = 1;
 const ORCPT: u32 = 2;
@@ -70,6 +71,9 @@ impl Record for Envelope {
         w.text(HELO, &self.source.helo);
         w.maybe_text(USER, self.source.user.as_deref());
         w.maybe_text(ROUTE, self.route.as_deref());
+        if let Some(session) = self.source.session {
+            w.number_even_zero(SESSION, session.0);
+        }
     }
 
     fn read(fields: Fields<'_>) -> Result<Self, Damaged> {
@@ -95,6 +99,7 @@ impl Record for Envelope {
                 HELO => e.source.helo = value.text()?,
                 USER => e.source.user = Some(value.text()?),
                 ROUTE => e.route = Some(value.text()?),
+                SESSION => e.source.session = Some(ConnectionId(value.number()?)),
                 _ => {}
             }
             Ok(())
@@ -121,6 +126,7 @@ fn empty() -> Envelope {
             ip: None,
             helo: String::new(),
             user: None,
+            session: None,
         },
         route: None,
     }
