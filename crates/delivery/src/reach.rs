@@ -266,12 +266,7 @@ impl<'a> Way<'a> {
     }
 
     /// Every host that is connected to has its session, those that are of no use included.
-    fn record(
-        &self,
-        candidate: &Candidate,
-        stream: &dyn Stream,
-        target: &Target<'_>,
-    ) -> Recorder {
+    fn record(&self, candidate: &Candidate, stream: &dyn Stream, target: &Target<'_>) -> Recorder {
         let world = &self.courier.world;
         Recorder::new(world, self.settings.sessions, || {
             let side = Side::Out {

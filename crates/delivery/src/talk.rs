@@ -2,8 +2,8 @@
 //!
 //! Not here: what the octets mean (`posthaste_smtp`), and what is done about it (`line`, `transfer`).
 
-use bytes::BytesMut;
 use crate::record::Recorder;
+use bytes::BytesMut;
 use posthaste_evidence as evidence;
 use posthaste_evidence::{Ended, Who};
 use posthaste_io::{Stream, Timer, World};

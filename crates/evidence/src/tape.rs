@@ -417,7 +417,8 @@ mod tests {
             }
             assert!(told.contains("not shown"), "{told}");
         }
-        let after = tape(&[(They, "AUTH PLAIN x\r\n"), (We, "235 ok\r\n"), (They, "MAIL FROM:<>\r\n")]);
+        let after =
+            tape(&[(They, "AUTH PLAIN x\r\n"), (We, "235 ok\r\n"), (They, "MAIL FROM:<>\r\n")]);
         assert_eq!(told(&after)[0], "They AUTH PLAIN [1 octets not shown]");
         assert_eq!(told(&after)[2], "They MAIL FROM:<>");
         let other = tape(&[(They, "AUTH YWJjZGVm\r\n"), (They, "auth cram-md5\r\n")]);

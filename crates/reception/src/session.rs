@@ -21,9 +21,9 @@ use posthaste_mail::{ContentFacts, Reply, ReversePath, Source};
 use posthaste_message::{Protocol, Trace};
 use posthaste_smtp::server::{End, Event, MailParams, Session, Step};
 use posthaste_spool::Refused;
+pub(crate) use record::Recorder;
 use std::net::IpAddr;
 use std::sync::Arc;
-pub(crate) use record::Recorder;
 use transaction::{Transaction, UnderWay};
 use wire::{Heard, Wire};
 

@@ -7,7 +7,7 @@ use crate::view::{VERSION, When};
 use posthaste_mail::{QueueId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Lines of one message that are kept; of a message with more, the newest.
@@ -135,6 +135,65 @@ impl<'q> Gather<'q> {
             self.found.push(message);
         }
     }
+}
+
+/// All lines of certain messages, newest first.
+pub(super) struct Batch {
+    lines: BTreeMap<QueueId, Vec<String>>,
+    names: BTreeSet<String>,
+    /// Messages whose acceptance has not been read.
+    open: usize,
+}
+
+impl Batch {
+    pub(super) fn new(ids: &[QueueId]) -> Self {
+        let lines: BTreeMap<_, _> = ids.iter().map(|id| (*id, Vec::new())).collect();
+        let names = ids.iter().map(ToString::to_string).collect();
+        Self { open: lines.len(), lines, names }
+    }
+
+    /// Whether lines of a message of this name are gathered.
+    pub(super) fn wants(&self, id: &str) -> bool {
+        self.names.contains(id)
+    }
+
+    /// Every acceptance was read: nothing older is missing.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.open == 0
+    }
+
+    /// Takes the next older line.
+    pub(super) fn line(&mut self, line: &[u8]) {
+        let Ok(text) = std::str::from_utf8(line) else { return };
+        let Ok(head) = serde_json::from_str::<Head<'_>>(text) else { return };
+        let Some(Ok(id)) = head.id.map(str::parse::<QueueId>) else { return };
+        let Some(lines) = self.lines.get_mut(&id) else { return };
+        if lines.len() < MAX_LINES {
+            lines.push(text.to_owned());
+        }
+        if head.event == "received" {
+            self.open = self.open.saturating_sub(1);
+        }
+    }
+
+    /// What became of those that have lines, newest first.
+    pub(super) fn finish(self) -> Vec<TrackedMessage> {
+        let told = self.lines.into_iter().rev().filter(|(_, lines)| !lines.is_empty());
+        told.map(|(id, lines)| {
+            let events = lines.iter().rev().filter_map(|line| serde_json::from_str(line).ok());
+            TrackedMessage::of(id, events.collect())
+        })
+        .collect()
+    }
+}
+
+/// The message of a line, where our writer puts it; `None`: the line must be read to know.
+pub(super) fn quick_id(line: &[u8]) -> Option<&str> {
+    const BEFORE: &[u8] = b",\"id\":\"";
+    const LENGTH: usize = 13;
+    let head = &line[..line.len().min(120)];
+    let start = memchr::memmem::find(head, BEFORE)? + BEFORE.len();
+    std::str::from_utf8(line.get(start..start + LENGTH)?).ok()
 }
 
 impl TrackedMessage {
@@ -276,7 +335,7 @@ fn without_port(address: &str) -> String {
     ip.unwrap_or_else(|_| address.to_owned())
 }
 
-fn time(text: &str) -> Option<Timestamp> {
+pub(super) fn time(text: &str) -> Option<Timestamp> {
     let stamp: jiff::Timestamp = text.parse().ok()?;
     Some(Timestamp::from_micros(stamp.as_microsecond()))
 }

@@ -1,26 +1,36 @@
-//! `track`: what became of a message, also after it has left: a search through the event log, newest first.
+//! `track`: what became of a message, also after it has left, and what was said in a session: searches through the logs.
 //!
-//! The log is `events.jsonl`, one JSON line for each step of a message's life, written by the daemon's journal. The
-//! search is linear and bounded in octets and time; an answer says whether it is complete. Not here: writing the log.
+//! The logs are JSON lines, written by the daemon's journal in files that are sealed in turn. A search that names a message,
+//! an address, a client or a session goes by the indexes of the sealed files; any other reads lines, newest first. Both
+//! are bounded in octets and time; an answer says whether it is complete. Not here: writing the logs.
 
 mod backward;
+mod block;
+mod found;
 mod gather;
+mod index;
+mod keys;
+mod log;
+pub mod sessions;
 
 pub use gather::{TrackedMessage, TrackedRecipient, said};
+pub use log::build_indexes;
 
 use crate::filter::Filter;
-use crate::view::{VERSION, When};
-use backward::Backward;
-use gather::Gather;
+use crate::view::When;
+use found::Search;
+use gather::{Gather, time};
+use keys::narrow;
+use log::{Allowance, LogFile};
+use posthaste_io_tokio::journal::files::EVENTS;
 use posthaste_mail::{QueueId, Timestamp};
 use serde::Serialize;
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// The event log's name in its folder.
-pub const FILE_NAME: &str = "events.jsonl";
+/// The name of the event log that is written, in its folder.
+pub const FILE_NAME: &str = posthaste_io_tokio::journal::FILE_NAME;
 /// The most of the log that one search reads, octets.
 pub const MAX_SEARCH: u64 = 4 << 30;
 /// The longest that one search takes.
@@ -39,6 +49,12 @@ pub enum Question {
     Fits(Option<Filter>),
 }
 
+impl Question {
+    const fn is_id(&self) -> bool {
+        matches!(self, Self::Id(_))
+    }
+}
+
 /// What was found, newest first.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Tracked {
@@ -48,7 +64,7 @@ pub struct Tracked {
     pub messages: Vec<TrackedMessage>,
     /// The whole log was searched, or everything asked for was found.
     pub complete: bool,
-    /// The oldest line that was read.
+    /// How far back the search went: the oldest line read, or the beginning of the oldest file that was looked up.
     pub searched_to: Option<When>,
 }
 
@@ -62,31 +78,54 @@ pub fn search(
     limit: usize,
     now: Timestamp,
 ) -> io::Result<Tracked> {
-    let file = match File::open(folder.join(FILE_NAME)) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Tracked {
-                v: VERSION,
-                messages: Vec::new(),
-                complete: true,
-                searched_to: None,
-            });
+    let files = log::open(folder, EVENTS)?;
+    let allowance = allowance();
+    let narrowed = match question {
+        Question::Id(id) => {
+            return Search::new(question, limit, now, allowance, files).by_id(*id);
         }
-        Err(error) => return Err(error),
+        Question::Fits(filter) => filter.as_ref().map(|filter| narrow(filter, now)),
     };
-    let mut lines = Backward::new(&file, MAX_SEARCH)?;
+    let mut narrowed = narrowed.unwrap_or_default();
+    match narrowed.keys.take() {
+        Some(keys) => Search::new(question, limit, now, allowance, files).by_keys(&keys, &narrowed),
+        None => line_by_line(&files, question, limit, now, allowance, narrowed.since),
+    }
+}
+
+fn allowance() -> Allowance {
+    Allowance { octets: MAX_SEARCH, deadline: Instant::now() + MAX_TIME }
+}
+
+fn line_by_line(
+    files: &[LogFile],
+    question: &Question,
+    limit: usize,
+    now: Timestamp,
+    mut allowance: Allowance,
+    since: Option<Timestamp>,
+) -> io::Result<Tracked> {
     let mut gather = Gather::new(question, limit, now, MAX_OPEN);
-    let deadline = Instant::now() + MAX_TIME;
     let mut count = 0u32;
-    let mut ended = true;
-    while let Some(line) = lines.next_line()? {
-        gather.line(line);
-        count = count.wrapping_add(1);
-        let late = count.is_multiple_of(LINES_PER_LOOK) && Instant::now() > deadline;
-        if gather.is_done() || late {
-            ended = gather.is_done();
+    for file in files {
+        // Clocks may be set back, and lines be written again after a crash: only a day more is surely nothing.
+        let newest = file.newest().map(|newest| newest.plus(log::CLOCK_STEP));
+        if newest.zip(since).is_some_and(|(newest, since)| newest < since) {
             break;
         }
+        let mut lines = file.backward(&mut allowance)?;
+        while let Some(line) = lines.next_line()? {
+            gather.line(line);
+            count = count.wrapping_add(1);
+            let late = count.is_multiple_of(LINES_PER_LOOK) && Instant::now() > allowance.deadline;
+            if gather.is_done() || late {
+                let done = gather.is_done();
+                return Ok(gather.finish(done));
+            }
+        }
+        if lines.was_cut() {
+            return Ok(gather.finish(false));
+        }
     }
-    Ok(gather.finish(ended && !lines.was_cut()))
+    Ok(gather.finish(true))
 }

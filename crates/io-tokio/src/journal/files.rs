@@ -196,8 +196,7 @@ impl LogFile {
     fn free_name(&self, now: Timestamp) -> (String, PathBuf) {
         let mut at = now;
         loop {
-            let time: String =
-                at.rfc3339().chars().filter(|c| !matches!(c, '-' | ':')).collect();
+            let time: String = at.rfc3339().chars().filter(|c| !matches!(c, '-' | ':')).collect();
             let name = format!("{}-{time}.{LOG}", self.stem);
             let path = self.folder.join(&name);
             if !path.exists() {

@@ -36,7 +36,7 @@
 //! **Sessions** have no such promise: they are written when they have ended, and a crash may take the last ones.
 //!
 //! ```json
-//! {"v":1,"at":"...","session":"in-388CQCY3A0000","direction":"in","peer":"192.0.2.7:4000","local":"192.0.2.25:25",
+//! {"v":1,"at":"...","session":"in-38FWW52800000","direction":"in","peer":"192.0.2.7:4000","local":"192.0.2.25:25",
 //!  "listener":"relay","took_ms":12.5,"helo":"c","tls":null,"ended":"quit","refused":1,"refusals":[{"by":"us",
 //!  "stage":"rcpt","command":"RCPT TO:<a@x>","code":550,"enhanced":"5.7.1","text":"..."}],"messages":1,
 //!  "ids":["0DZY3Q0000001"],"lines":[[0.1,">","220 mx"],[1.2,"<","EHLO c"]]}
@@ -49,8 +49,8 @@ pub mod files;
 mod tail;
 mod writer;
 
-use parking_lot::{Condvar, Mutex};
 use files::{Keep, Roll};
+use parking_lot::{Condvar, Mutex};
 use posthaste_evidence::{Event, EventKind, Session};
 use posthaste_io::Journal;
 use std::io;

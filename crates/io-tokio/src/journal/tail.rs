@@ -260,7 +260,6 @@ fn key(identity: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-
 const _: () = assert!(
     LONGEST_LOOK as usize > 4 * super::writer::MARK_EVERY + MAX_EVENTS * 1024,
     "the last mark, and all that it leaves open, is within the look"

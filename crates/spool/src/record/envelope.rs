@@ -5,8 +5,8 @@ use super::wire::{Damaged, Fields, Writer, push};
 use super::{Record, get_ip, get_time, put_ip, put_time};
 use posthaste_mail::envelope::{Notify, Ret};
 use posthaste_mail::{
-    BodyType, ConnectionId, ContentFacts, Envelope, Mailbox, QueueId, Recipient, ReversePath, Source, SourceKind,
-    Summary, Timestamp,
+    BodyType, ConnectionId, ContentFacts, Envelope, Mailbox, QueueId, Recipient, ReversePath,
+    Source, SourceKind, Summary, Timestamp,
 };
 
 const ID: u32 = 1;
