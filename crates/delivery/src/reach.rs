@@ -275,7 +275,7 @@ impl<'a> Way<'a> {
                 host: candidate.host.clone(),
             };
             let (peer, local) = (candidate.address, stream.local());
-            let helo = Some(self.settings.hostname.clone());
+            let helo = target.route.ehlo.clone().or_else(|| Some(self.settings.hostname.clone()));
             Session { helo, ..Session::new(target.id, world.wall(), peer, local, side) }
         })
     }
