@@ -100,7 +100,7 @@ pub(crate) async fn run(
     let journal = FileJournal::open(&log.events, spool.last_commit(), log.files)?;
     let journal = Arc::new(journal);
     let world = posthaste_io_tokio::world(Arc::clone(&journal) as Arc<dyn Journal>);
-    let kept = (spool, Arc::clone(&journal), stock);
+    let kept = (spool as Arc<dyn Spool>, Arc::clone(&journal), stock);
     let daemon = wire(world, kept, lowered, &loaded, opened, allow_clock_scale);
     let mut doors = daemon.doors.lock().await;
     let sockets = doors::bind(&daemon.world, &daemon.settings().reception.listeners).await?;
