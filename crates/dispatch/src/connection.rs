@@ -12,7 +12,7 @@ use posthaste_delivery::{Line, Needs, Parcel, Reached, Target, Transfer, Unreach
 use posthaste_evidence::{Connection, ConnectionId, Fault, FaultClass, Outcome};
 use posthaste_io::Instant;
 use posthaste_queue::{ConnectTicket, DestinationState, Pulled, Work};
-use posthaste_route::Route;
+use posthaste_route::{Action, Route};
 use posthaste_spool::{LedgerEntry, LedgerKey, Started};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -136,6 +136,9 @@ impl Serving {
         let (destination, route) = self.route.clone().expect("set before work is pulled");
         if destination.route == NO_ROUTE || route.name == NO_ROUTE {
             return self.no_host(work, &in_hand, Fault::NoRoute, None).await;
+        }
+        if let Some(fault) = decided(&route, &in_hand) {
+            return self.no_host(work, &in_hand, fault, None).await;
         }
         if let Some(verdict) = self.verdict.clone() {
             return self.no_host(work, &in_hand, verdict, None).await;
@@ -370,7 +373,11 @@ impl Serving {
                 inner.note_ledger(Vec::new(), entry.into_iter().collect());
             }
         }
-        let outcome = if permanent { Outcome::Failed } else { Outcome::Deferred };
+        let outcome = match &fault {
+            Fault::RouteDiscards { .. } => Outcome::Discarded,
+            _ if permanent => Outcome::Failed,
+            _ => Outcome::Deferred,
+        };
         let told = Told {
             at: record.as_ref().map_or_else(|| inner.world.wall(), |r| r.at),
             took: record.as_ref().map_or(std::time::Duration::ZERO, |r| r.took),
@@ -433,6 +440,21 @@ impl Serving {
             self.inner.scheduler().connection_ended(now, &self.ticket);
         }
     }
+}
+
+/// What the rules say of a message without any host being asked.
+fn decided(route: &Route, in_hand: &InHand) -> Option<Fault> {
+    let name = || route.name.clone();
+    match &route.action {
+        Action::Discard => return Some(Fault::RouteDiscards { route: name() }),
+        Action::Fail { status, text } => {
+            return Some(Fault::RouteFails { route: name(), status: *status, text: text.clone() });
+        }
+        Action::Mx { .. } | Action::SmartHosts { .. } | Action::Hold => {}
+    }
+    let over = |limit: &u64| in_hand.envelope.facts.size > *limit;
+    let limit = route.message_size.filter(over)?;
+    Some(Fault::OverRouteSize { route: name(), limit })
 }
 
 /// Waits until a settlement is durable. One that is refused means that the store has failed, which ends the

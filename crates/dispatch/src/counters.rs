@@ -16,6 +16,7 @@ pub struct Counters {
     connections: AtomicU64,
     unreached: AtomicU64,
     in_flight: AtomicU64,
+    discarded: AtomicU64,
 }
 
 /// What the counters say. Recipients, but for `accepted` and `notices` (messages), `connections` and
@@ -42,6 +43,8 @@ pub struct Numbers {
     pub unreached: u64,
     /// Recipients in an attempt right now.
     pub in_flight: u64,
+    /// Removed because a route discards them.
+    pub discarded: u64,
 }
 
 impl Counters {
@@ -51,6 +54,7 @@ impl Counters {
             Outcome::Deferred => &self.deferred,
             Outcome::Failed => &self.failed,
             Outcome::Indeterminate => &self.indeterminate,
+            Outcome::Discarded => &self.discarded,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -95,6 +99,7 @@ impl Counters {
             connections: of(&self.connections),
             unreached: of(&self.unreached),
             in_flight: of(&self.in_flight),
+            discarded: of(&self.discarded),
         }
     }
 }

@@ -83,7 +83,7 @@ impl Inner {
     /// The beginning of the content, when a notice may be owed.
     async fn original(&self, work: &Work, in_hand: &InHand, told: &Told) -> Body {
         let ends = told.results.iter().any(|r| match r.outcome {
-            Outcome::Delivered => false,
+            Outcome::Delivered | Outcome::Discarded => false,
             Outcome::Failed => true,
             Outcome::Deferred | Outcome::Indeterminate => self.world.wall() >= work.expires,
         });

@@ -19,6 +19,8 @@ pub enum Outcome {
     /// The link, or our own process, died between the final dot and the durable settle:
     /// a second copy is possible (RFC 1047).
     Indeterminate,
+    /// Thrown away by the operator's rule: nobody is told, but the event log.
+    Discarded,
 }
 
 impl Outcome {
@@ -30,6 +32,7 @@ impl Outcome {
             Self::Deferred => "deferred",
             Self::Failed => "failed",
             Self::Indeterminate => "indeterminate",
+            Self::Discarded => "discarded",
         }
     }
 }

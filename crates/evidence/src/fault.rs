@@ -114,6 +114,27 @@ pub enum Fault {
     Expired,
     /// The operator ended it.
     Operator,
+    /// The route it matches discards it.
+    RouteDiscards {
+        /// The route.
+        route: String,
+    },
+    /// The route it matches lets it fail.
+    RouteFails {
+        /// The route.
+        route: String,
+        /// What the operator gives as the status; of class 5.
+        status: EnhancedStatus,
+        /// What the operator says.
+        text: String,
+    },
+    /// The message is larger than its route sends.
+    OverRouteSize {
+        /// The route.
+        route: String,
+        /// Its limit, octets.
+        limit: u64,
+    },
 }
 
 /// What a fault counts against.
@@ -153,7 +174,10 @@ impl Fault {
             | Self::NeedsEightBit
             | Self::OverPeersSize { .. }
             | Self::Expired
-            | Self::Operator => FaultClass::Message,
+            | Self::Operator
+            | Self::RouteDiscards { .. }
+            | Self::RouteFails { .. }
+            | Self::OverRouteSize { .. } => FaultClass::Message,
             Self::NoRoute | Self::StoreFault | Self::AttemptTooLong | Self::Interrupted => {
                 FaultClass::Local
             }
@@ -173,7 +197,10 @@ impl Fault {
             | Self::NeedsEightBit
             | Self::OverPeersSize { .. }
             | Self::Expired
-            | Self::Operator => true,
+            | Self::Operator
+            | Self::RouteDiscards { .. }
+            | Self::RouteFails { .. }
+            | Self::OverRouteSize { .. } => true,
             _ => false,
         }
     }
@@ -196,7 +223,9 @@ impl Fault {
             Self::OverPeersSize { .. } => (5, 3, 4),
             Self::StoreFault | Self::AttemptTooLong | Self::Interrupted => (4, 3, 0),
             Self::Expired => (5, 4, 7),
-            Self::Operator => (5, 7, 0),
+            Self::Operator | Self::RouteDiscards { .. } => (5, 7, 0),
+            Self::RouteFails { status, .. } => return *status,
+            Self::OverRouteSize { .. } => (5, 3, 4),
         };
         EnhancedStatus::new(class, subject, detail)
     }
@@ -218,7 +247,10 @@ impl Fault {
             | Self::LoopsBack { .. } => Stage::DnsMx,
             Self::Connect(_) => Stage::Connect,
             Self::NeedsSmtpUtf8 | Self::NeedsEightBit | Self::OverPeersSize { .. } => Stage::Ehlo,
-            Self::NoRoute => Stage::Route,
+            Self::NoRoute
+            | Self::RouteDiscards { .. }
+            | Self::RouteFails { .. }
+            | Self::OverRouteSize { .. } => Stage::Route,
             _ => Stage::Local,
         }
     }

@@ -119,6 +119,7 @@ pub fn after(
     match outcome {
         Outcome::Delivered => ended(tried, Life::Delivered, TransitionKind::Delivered),
         Outcome::Failed => ended(tried, Life::Failed, TransitionKind::Failed),
+        Outcome::Discarded => ended(tried, Life::Removed, TransitionKind::Removed),
         Outcome::Deferred | Outcome::Indeterminate => deferred(now, tried, class, rules),
     }
 }
@@ -229,6 +230,7 @@ mod tests {
             (O::Delivered, C::Message, 3, K::Delivered),
             (O::Failed, C::Message, 0, K::Failed),
             (O::Failed, C::Destination, 0, K::Failed),
+            (O::Discarded, C::Message, 0, K::Removed),
             (O::Deferred, C::Message, 0, soon(5)),
             (O::Indeterminate, C::Message, 0, soon(5)),
             (O::Deferred, C::Local, 6, soon(10)),

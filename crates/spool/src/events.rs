@@ -5,7 +5,7 @@
 
 use crate::{Lsn, Settled, Settlement};
 use posthaste_evidence::{
-    Attempt, Connection, ConnectionId, Event, EventKind, Fault, RecipientResult,
+    Attempt, Connection, ConnectionId, Event, EventKind, Fault, Outcome, RecipientResult,
 };
 use posthaste_mail::{Envelope, Mailbox, QueueId, Timestamp};
 use posthaste_queue::RecipientState;
@@ -76,6 +76,8 @@ pub fn of_message(part: &Settled, commit: Lsn, lookup: &dyn Lookup) -> Vec<Event
         let kind = match state.life {
             Life::Expired => EventKind::Expired { to: to() },
             Life::Removed | Life::Held if part.acted_on(*recipient) => continue,
+            // A rule did it, and the try says so.
+            Life::Removed if is_discarded(part, *recipient) => continue,
             Life::Removed => unordered(to(), "remove"),
             Life::Held => unordered(to(), "hold"),
             Life::Poison => EventKind::Poison,
@@ -98,6 +100,11 @@ pub fn of_message(part: &Settled, commit: Lsn, lookup: &dyn Lookup) -> Vec<Event
 /// An act of whom nothing was recorded: what an older version stored.
 const fn unordered(to: String, act: &'static str) -> EventKind {
     EventKind::Operator { to: Some(to), act, order: None, into: None }
+}
+
+fn is_discarded(part: &Settled, recipient: u32) -> bool {
+    let mut results = part.attempts.iter().flat_map(|attempt| &attempt.results);
+    results.any(|r| r.recipient == recipient && r.outcome == Outcome::Discarded)
 }
 
 const fn owes_notice(state: &RecipientState) -> bool {

@@ -296,5 +296,12 @@ pub fn every_fault() -> Vec<Fault> {
         Fault::Interrupted,
         Fault::Expired,
         Fault::Operator,
+        Fault::RouteDiscards { route: name() },
+        Fault::RouteFails {
+            route: name(),
+            status: EnhancedStatus::new(5, 7, 999),
+            text: "closed".into(),
+        },
+        Fault::OverRouteSize { route: name(), limit: 1000 },
     ]
 }

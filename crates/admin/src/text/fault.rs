@@ -37,6 +37,11 @@ pub(crate) fn fault(fault: &Fault) -> String {
         }
         Fault::Expired => "the time for delivery is over".to_owned(),
         Fault::Operator => "the operator ended it".to_owned(),
+        Fault::RouteDiscards { route } => format!("discarded by the route {route}"),
+        Fault::RouteFails { route, text, .. } => format!("the route {route} says: {text}"),
+        Fault::OverRouteSize { route, limit } => {
+            format!("the message is larger than the {limit} octets the route {route} sends")
+        }
     }
 }
 

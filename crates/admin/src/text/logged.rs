@@ -4,6 +4,7 @@
 
 use super::fault;
 use posthaste_evidence::{AnswerKind, ConnectFault, Fault, RecordType, Stage};
+use posthaste_mail::EnhancedStatus;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -46,6 +47,13 @@ fn read(kind: &str, name: &str, detail: &str, stage: Stage) -> Option<Fault> {
         "interrupted" => Fault::Interrupted,
         "expired" => Fault::Expired,
         "operator" => Fault::Operator,
+        "route_discards" => Fault::RouteDiscards { route: name },
+        "over_route_size" => Fault::OverRouteSize { route: name, limit: detail.parse().ok()? },
+        "route_fails" => {
+            // The status is in a field of its own, and is not part of the sentence.
+            let (status, text) = (EnhancedStatus::new(5, 7, 1), detail.to_owned());
+            Fault::RouteFails { route: name, status, text }
+        }
         _ => return None,
     })
 }
@@ -131,6 +139,11 @@ mod tests {
                 json!({ "kind": "over_peers_size", "detail": "1000" }),
                 "the message is larger than the 1000 octets the destination takes",
             ),
+            (
+                json!({ "kind": "route_fails", "name": "old", "detail": "closed" }),
+                "the route old says: closed",
+            ),
+            (json!({ "kind": "route_discards", "name": "bin" }), "discarded by the route bin"),
             (json!({ "kind": "reply", "detail": "450 4.2.0 later" }), "450 4.2.0 later"),
             (json!({ "kind": "new_kind", "name": "x", "detail": "y z" }), "new kind x y z"),
             (json!({ "kind": "connect", "detail": "?" }), "connect ?"),

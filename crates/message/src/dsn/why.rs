@@ -89,6 +89,21 @@ fn about_the_message(fault: &Fault) -> (String, String) {
                 "Send less, or send attachments in another way.".to_owned(),
             );
         }
+        Fault::RouteFails { text, .. } => {
+            return (
+                format!("The administrator of this mail server has closed this way: {text}"),
+                "Do as it says, or ask the administrator of this mail server.".to_owned(),
+            );
+        }
+        Fault::OverRouteSize { limit, .. } => {
+            return (
+                format!(
+                    "The message is larger than this mail server sends to this recipient ({} kilobytes).",
+                    limit / 1000
+                ),
+                "Send less, or send attachments in another way.".to_owned(),
+            );
+        }
         Fault::NoRoute => ("This mail server has no route to the recipient.", OUR_ADMINISTRATOR),
         Fault::StoreFault => {
             ("This mail server could not read the message again.", OUR_ADMINISTRATOR)

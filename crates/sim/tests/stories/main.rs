@@ -10,6 +10,7 @@ mod notices;
 mod operator;
 mod recovery;
 mod retry;
+mod routes;
 mod seen;
 mod store;
 mod words;

@@ -38,7 +38,7 @@ codes!(Ret: Full = 1, Hdrs = 2);
 codes!(SourceKind: Relay = 0, Inbound = 1, Local = 2, Notice = 3);
 codes!(Act: Retry = 1, Hold = 2, Release = 3, Remove = 4, Bounce = 5, Redirect = 6);
 codes!(Phase: Going = 1, Done = 2, Cancelled = 3, Stopped = 4);
-codes!(Outcome: Delivered = 0, Deferred = 1, Failed = 2, Indeterminate = 3);
+codes!(Outcome: Delivered = 0, Deferred = 1, Failed = 2, Indeterminate = 3, Discarded = 4);
 codes!(Effect: None = 0, Blocking = 1, Degrading = 2, Cosmetic = 3);
 codes!(Transport: Udp = 0, Tcp = 1, Cache = 2);
 codes!(RecordType: A = 1, Aaaa = 2, Mx = 3, Cname = 4, Ptr = 5, Txt = 6, Soa = 7, Ns = 8, Tlsa = 9);

@@ -5,6 +5,7 @@ use super::reply::Replies;
 use super::wire::{Damaged, Fields, Writer};
 use super::{get_duration, need, put_duration};
 use posthaste_evidence::{AnswerKind, ConnectFault, Fault, RecordType, Stage};
+use posthaste_mail::EnhancedStatus;
 use std::time::Duration;
 
 const KIND: u32 = 1;
@@ -16,6 +17,10 @@ const ANSWER: u32 = 6;
 const AFTER: u32 = 7;
 const LIMIT: u32 = 8;
 const CONNECT: u32 = 9;
+const TEXT: u32 = 10;
+const STATUS_CLASS: u32 = 11;
+const STATUS_SUBJECT: u32 = 12;
+const STATUS_DETAIL: u32 = 13;
 
 pub(super) fn write(w: &mut Writer, fault: &Fault, replies: &mut Replies) {
     w.number(KIND, kind(fault));
@@ -41,6 +46,18 @@ pub(super) fn write(w: &mut Writer, fault: &Fault, replies: &mut Replies) {
             put_duration(w, AFTER, *after);
         }
         Fault::OverPeersSize { limit } => w.number(LIMIT, *limit),
+        Fault::RouteDiscards { route } => w.text(NAME, route),
+        Fault::RouteFails { route, status, text } => {
+            w.text(NAME, route);
+            w.text(TEXT, text);
+            w.number(STATUS_CLASS, u64::from(status.class));
+            w.number(STATUS_SUBJECT, u64::from(status.subject));
+            w.number(STATUS_DETAIL, u64::from(status.detail));
+        }
+        Fault::OverRouteSize { route, limit } => {
+            w.text(NAME, route);
+            w.number(LIMIT, *limit);
+        }
         Fault::NeedsSmtpUtf8
         | Fault::NeedsEightBit
         | Fault::NoRoute
@@ -74,6 +91,9 @@ const fn kind(fault: &Fault) -> u64 {
         Fault::Interrupted => 18,
         Fault::Expired => 19,
         Fault::Operator => 20,
+        Fault::RouteDiscards { .. } => 21,
+        Fault::RouteFails { .. } => 22,
+        Fault::OverRouteSize { .. } => 23,
     }
 }
 
@@ -89,6 +109,9 @@ struct Parts {
     after: Duration,
     limit: u64,
     connect: u64,
+    text: String,
+    /// Class, subject, detail.
+    status: (u64, u64, u64),
 }
 
 pub(super) fn read(fields: Fields<'_>, replies: &Replies) -> Result<Fault, Damaged> {
@@ -104,6 +127,10 @@ pub(super) fn read(fields: Fields<'_>, replies: &Replies) -> Result<Fault, Damag
             AFTER => p.after = get_duration(value)?,
             LIMIT => p.limit = value.number()?,
             CONNECT => p.connect = value.number()?,
+            TEXT => p.text = value.text()?,
+            STATUS_CLASS => p.status.0 = value.number()?,
+            STATUS_SUBJECT => p.status.1 = value.number()?,
+            STATUS_DETAIL => p.status.2 = value.number()?,
             _ => {}
         }
         Ok(())
@@ -143,7 +170,17 @@ impl Parts {
             18 => Fault::Interrupted,
             19 => Fault::Expired,
             20 => Fault::Operator,
+            21 => Fault::RouteDiscards { route: name },
+            22 => Fault::RouteFails { route: name, status: status(self.status)?, text: self.text },
+            23 => Fault::OverRouteSize { route: name, limit: self.limit },
             _ => return Err(Damaged("an unknown fault")),
         })
     }
+}
+
+fn status((class, subject, detail): (u64, u64, u64)) -> Result<EnhancedStatus, Damaged> {
+    let wrong = |_| Damaged("a status is out of range");
+    let number = |n| u16::try_from(n).map_err(wrong);
+    let class = u8::try_from(class).map_err(wrong)?;
+    Ok(EnhancedStatus::new(class, number(subject)?, number(detail)?))
 }

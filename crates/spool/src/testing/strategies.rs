@@ -93,8 +93,13 @@ fn observation() -> impl Strategy<Value = Observation> {
 }
 
 fn result() -> impl Strategy<Value = RecipientResult> {
-    let outcomes =
-        vec![Outcome::Delivered, Outcome::Deferred, Outcome::Failed, Outcome::Indeterminate];
+    let outcomes = vec![
+        Outcome::Delivered,
+        Outcome::Deferred,
+        Outcome::Failed,
+        Outcome::Indeterminate,
+        Outcome::Discarded,
+    ];
     (0u32..50, select(outcomes), option::of(reply()), option::of(select(every_fault()))).prop_map(
         |(recipient, outcome, reply, fault)| RecipientResult { recipient, outcome, reply, fault },
     )
