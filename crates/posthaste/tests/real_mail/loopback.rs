@@ -27,3 +27,15 @@ pub(crate) fn free_port(ip: Ipv4Addr) -> u16 {
     }
     panic!("no port of {ip} is free over both TCP and UDP");
 }
+
+/// Whether somebody listens there, as the kernel lists it: a connection would be noticed.
+pub(crate) fn listens(address: SocketAddr) -> bool {
+    const LISTEN: &str = "0A";
+    let SocketAddr::V4(v4) = address else { panic!("these tests use IPv4") };
+    let place = format!("{:08X}:{:04X}", u32::from_le_bytes(v4.ip().octets()), v4.port());
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
+    table
+        .lines()
+        .map(|line| line.split_whitespace())
+        .any(|mut fields| fields.nth(1) == Some(&place) && fields.nth(1) == Some(LISTEN))
+}

@@ -6,9 +6,11 @@
 mod client;
 mod dns;
 mod loopback;
+mod odd_servers;
 mod postfix;
 mod posthaste;
 mod process;
+mod sink;
 mod stories;
 mod tree;
 

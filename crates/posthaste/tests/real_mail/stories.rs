@@ -220,7 +220,7 @@ impl Scene {
 }
 
 /// The id in `250 2.0.0 queued as <id>`.
-fn queued_as(said: &str) -> String {
+pub(crate) fn queued_as(said: &str) -> String {
     let (_, id) = said.split_once("queued as ").unwrap_or_else(|| panic!("no id: {said}"));
     id.split_whitespace().next().expect("an id follows").to_owned()
 }
