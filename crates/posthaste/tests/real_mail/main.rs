@@ -6,6 +6,7 @@
 mod client;
 mod dns;
 mod loopback;
+mod odd_clients;
 mod odd_servers;
 mod postfix;
 mod posthaste;
