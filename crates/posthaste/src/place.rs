@@ -48,8 +48,7 @@ pub(crate) fn socket(global: &Global) -> Result<PathBuf, Failure> {
 }
 
 fn of_config(file: &Path) -> Result<PathBuf, Failure> {
-    // Scaled clocks are the daemon's to refuse: they do not move the socket.
-    Ok(config::load(Some(file), true)?.config.admin.socket)
+    Ok(config::socket(file)?)
 }
 
 fn variable(name: &str) -> Option<PathBuf> {

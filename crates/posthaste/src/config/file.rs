@@ -146,6 +146,15 @@ pub(crate) fn read(name: &str, text: &str, around: &Surroundings) -> Result<Good
     Ok(Good { config, shown, warnings })
 }
 
+/// The control socket of a file that is wrong elsewhere: a daemon that runs with an earlier state of it listens there.
+pub(crate) fn socket_despite_errors(text: &str, around: &Surroundings) -> PathBuf {
+    let book = Book::new(text);
+    let (table, _) = DeTable::parse_recoverable(text);
+    let top = Section::top(&book, table.get_ref());
+    let data = around.folder.join(top.take("data", PathBuf::from(DEFAULT_DATA)));
+    admin(top.section("admin"), &data, around).socket
+}
+
 fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
     let machine = Domain(around.machine_name.clone());
     let hostname = top.take("hostname", Preset::because(machine, "the machine's name"));

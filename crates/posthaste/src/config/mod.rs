@@ -66,10 +66,27 @@ pub(crate) enum ConfigError {
 pub(crate) fn load(file: Option<&Path>, allow_clock_scale: bool) -> Result<Loaded, ConfigError> {
     let text = file.map_or_else(|| Ok(String::new()), read_text)?;
     let name = file.map_or_else(|| NO_FILE.to_owned(), |f| f.display().to_string());
-    let folder = file.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
-    let around = Surroundings { allow_clock_scale, machine_name: machine_name(), folder };
-    let Good { config, shown, warnings } = file::read(&name, &text, &around)?;
+    let read = file::read(&name, &text, &around(file, allow_clock_scale))?;
+    let Good { config, shown, warnings } = read;
     Ok(Loaded { config, file: file.map(Path::to_owned), warnings, shown })
+}
+
+/// The control socket that the file names. A file with errors still names it when a daemon is there: whoever is half
+/// through changing the file can go on asking.
+pub(crate) fn socket(file: &Path) -> Result<PathBuf, ConfigError> {
+    // Scaled clocks are the daemon's to refuse: they do not move the socket.
+    let wrong = match load(Some(file), true) {
+        Ok(loaded) => return Ok(loaded.config.admin.socket),
+        Err(unreadable @ ConfigError::Unreadable { .. }) => return Err(unreadable),
+        Err(wrong) => wrong,
+    };
+    let socket = file::socket_despite_errors(&read_text(file)?, &around(Some(file), true));
+    if socket.exists() { Ok(socket) } else { Err(wrong) }
+}
+
+fn around(file: Option<&Path>, allow_clock_scale: bool) -> Surroundings {
+    let folder = file.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
+    Surroundings { allow_clock_scale, machine_name: machine_name(), folder }
 }
 
 impl Loaded {

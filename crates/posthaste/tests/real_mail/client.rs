@@ -87,16 +87,26 @@ impl Client {
     /// One mail transaction; `message` has CRLF line ends. Returns the reply to the end of data, or the first reply
     /// that refuses. An error means that the connection broke and the fate of the message is not known.
     pub(crate) fn send(&mut self, from: &str, to: &[&str], message: &str) -> io::Result<String> {
-        let recipients = to.iter().map(|r| format!("RCPT TO:<{r}>"));
-        let commands = std::iter::once(format!("MAIL FROM:<{from}>")).chain(recipients);
+        let to: Vec<_> = to.iter().map(|r| format!("<{r}>")).collect();
+        self.transact(&format!("<{from}>"), &to, message.as_bytes())
+    }
+
+    /// As `send`, with everything that follows `FROM:` and `TO:`, parameters included.
+    pub(crate) fn transact(
+        &mut self,
+        from: &str,
+        to: &[String],
+        message: &[u8],
+    ) -> io::Result<String> {
+        let recipients = to.iter().map(|r| format!("RCPT TO:{r}"));
+        let commands = std::iter::once(format!("MAIL FROM:{from}")).chain(recipients);
         for command in commands.chain(std::iter::once("DATA".to_owned())) {
             let reply = self.command(&command)?;
             if !matches!(reply.as_bytes().first(), Some(b'2' | b'3')) {
                 return Ok(reply);
             }
         }
-        let stuffed = message.replace("\r\n.", "\r\n..");
-        self.write.write_all(format!("{stuffed}.\r\n").as_bytes())?;
+        self.write.write_all(&stuffed(message))?;
         self.reply()
     }
 
@@ -117,4 +127,17 @@ impl Client {
             }
         }
     }
+}
+
+/// RFC 5321 section 4.5.2, and the end of the data.
+fn stuffed(message: &[u8]) -> Vec<u8> {
+    let mut wire = Vec::with_capacity(message.len() + 8);
+    for line in message.split_inclusive(|b| *b == b'\n') {
+        if line.starts_with(b".") {
+            wire.push(b'.');
+        }
+        wire.extend_from_slice(line);
+    }
+    wire.extend_from_slice(b".\r\n");
+    wire
 }

@@ -5,12 +5,17 @@
 
 mod client;
 mod dns;
+mod exim;
 mod loopback;
+mod neighbours;
 mod odd_clients;
 mod odd_servers;
+mod opensmtpd;
 mod postfix;
 mod posthaste;
 mod process;
+mod reload;
+mod room;
 mod sink;
 mod stories;
 mod tree;

@@ -55,6 +55,11 @@ impl Posthaste {
         self.process.as_mut().expect("it runs").signal(Signal::STOP);
     }
 
+    /// SIGHUP: it rereads its settings.
+    pub(crate) fn hang_up(&mut self) {
+        self.process.as_mut().expect("it runs").signal(Signal::HUP);
+    }
+
     /// SIGTERM; panics when it takes longer than 15 s (it promises 10 s).
     pub(crate) fn terminate(&mut self) {
         let obeyed = self.process.take().expect("it runs").terminate();

@@ -88,7 +88,7 @@ pub(super) const TABLE: &[Row] = &[
     row(&["-W", "MAIL:2"], Small, Failed("mail", 503)),
     row(&["-W", "RCPT:2"], Small, Failed("rcpt", 503)),
     // How long it lives.
-    row(&["-t", "1"], Small, Delivered),
+    row(&["-t", "4"], Small, Delivered),
     row(&["-n", "1"], Small, Delivered),
     row(&["-M", "1"], Small, Deferred("eod", 0)), // ends with the final dot unanswered: in doubt, tried again
     // A reply in the middle of the data, after which it reads no more.
