@@ -158,12 +158,17 @@ impl Books {
     }
 }
 
-fn list(path: &Path, before: &Books) -> Result<(Stamp, Arc<List>), Vec<(String, String)>> {
+/// What a file said, and which file it was then.
+type Stamped<T> = (Stamp, Arc<T>);
+/// A place and what is wrong there, each.
+type Complaints = Vec<(String, String)>;
+
+fn list(path: &Path, before: &Books) -> Result<Stamped<List>, Complaints> {
     let known = before.lists.get(path).map(|(stamp, list)| (*stamp, list));
     read(path, known, MAX_LIST_FILE, List::parse)
 }
 
-fn aliases(path: &Path, before: &Books) -> Result<(Stamp, Arc<Aliases>), Vec<(String, String)>> {
+fn aliases(path: &Path, before: &Books) -> Result<Stamped<Aliases>, Complaints> {
     let known = before.aliases.as_ref().filter(|(other, _, _)| other == path);
     let known = known.map(|(_, stamp, aliases)| (*stamp, aliases));
     read(path, known, MAX_ALIASES_FILE, Aliases::parse)
@@ -174,7 +179,7 @@ fn read<T>(
     known: Option<(Stamp, &Arc<T>)>,
     limit: u64,
     parse: impl FnOnce(&[u8]) -> Result<T, Vec<LineFault>>,
-) -> Result<(Stamp, Arc<T>), Vec<(String, String)>> {
+) -> Result<Stamped<T>, Complaints> {
     let place = path.display().to_string();
     let unreadable =
         |why: &dyn fmt::Display| vec![(place.clone(), format!("cannot be read: {why}"))];
