@@ -3,6 +3,9 @@
 //! The daemon implements it over scheduler, spool, route table and resolver; tests implement it with a list. Not here:
 //! how anything is shown (`view`), filters, pages and limits (`http`).
 
+pub use crate::conditions::{
+    Conditions, Maintenance, PressureLevel, ResourceStanding, Spread, Traffic,
+};
 use crate::keeper::Keeper;
 use posthaste_evidence::{Fault, Observation};
 use posthaste_io::Task;
@@ -62,6 +65,12 @@ pub trait Desk: Send + Sync {
         None
     }
 
+    /// Begins maintenance, or ends it with `None`; durable, so that it holds after a restart. Answers what holds now.
+    fn set_maintenance(
+        &self,
+        wanted: Option<MaintenanceWish>,
+    ) -> Task<'_, Result<Option<Maintenance>, MaintenanceFault>>;
+
     /// Begins to stop: no new mail, no new attempts; the process ends once all under way is settled.
     fn stop(&self);
 }
@@ -75,10 +84,12 @@ pub struct Readiness {
     pub recovered: bool,
     /// The daemon is stopping.
     pub stopping: bool,
+    /// Why no mail is accepted: `maintenance`, `read-only`, or the scarce resource; `None` when it is.
+    pub refusing: Option<&'static str>,
 }
 
 impl Readiness {
-    /// Mail is accepted and delivered.
+    /// All listeners are bound and mail is delivered; whether it is accepted too, [`Self::refusing`] tells.
     #[must_use]
     pub const fn is_ready(self) -> bool {
         self.listening && self.recovered && !self.stopping
@@ -126,10 +137,18 @@ pub struct Numbers {
     pub pickup_waiting: u64,
     /// Files there that cannot be sent.
     pub pickup_bad: u64,
+    /// What holds us back.
+    pub conditions: Conditions,
+    /// The last minute.
+    pub minute: Traffic,
+    /// Destinations by how they are.
+    pub spread: Spread,
+    /// The destination where most recipients wait after a failure.
+    pub worst: Option<Destination>,
 }
 
 /// A destination and what last went wrong there.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Destination {
     /// As the scheduler sees it.
     pub view: DestinationView,
@@ -261,6 +280,20 @@ pub enum SubmitFault {
     #[error("not accepted: {0}")]
     Never(String),
 }
+
+/// What an operator wants of maintenance.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct MaintenanceWish {
+    /// Why, for colleagues.
+    pub reason: Option<String>,
+    /// Deliver nothing either.
+    pub hold: bool,
+}
+
+/// Maintenance could not be noted for the next start, and nothing has changed. The operator must look at the folder.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("maintenance cannot be noted in the data folder: {0}")]
+pub struct MaintenanceFault(pub String);
 
 /// The new settings were not taken; the old ones hold. The operator must correct the file.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -12,6 +12,7 @@ use posthaste_queue::life::{CRASHES_TO_POISON, TransitionKind};
 use posthaste_queue::{Changed, Forgotten};
 use posthaste_spool::{Content, LedgerKey, Settlement};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How often the store is told how far the event log is safe, and forgotten things are cleared away.
@@ -23,6 +24,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// Runs until the agent stops.
 pub(crate) async fn keep_time(inner: Arc<Inner>) {
     while inner.is_running() {
+        inner.ticks.fetch_add(1, Ordering::SeqCst);
         inner.kick();
         while let Some(changed) = inner.take_expired() {
             for of_message in changed.chunk_by(|a, b| a.message == b.message) {

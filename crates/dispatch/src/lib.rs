@@ -40,7 +40,7 @@ use posthaste_io::World;
 use posthaste_mail::Timestamp;
 use posthaste_queue::{Next, Scheduler, TicketId};
 use posthaste_route::Table;
-use posthaste_spool::{Spool, Tenure};
+use posthaste_spool::{Settlement, Spool, Tenure};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -92,6 +92,10 @@ pub(crate) struct Inner {
     /// The first commit that the store announced in this life.
     pub(crate) first_commit: AtomicU64,
     pub(crate) running: AtomicBool,
+    /// How often the clock task has looked.
+    pub(crate) ticks: AtomicU64,
+    /// No new attempts for now.
+    pub(crate) paused: AtomicBool,
     /// The time of a stop is nearly over.
     closing: watch::Sender<bool>,
     pub(crate) counters: Counters,
@@ -128,6 +132,8 @@ impl Dispatch {
             next_connection: AtomicU64::new(tenure.epoch << 32),
             first_commit: AtomicU64::new(u64::MAX),
             running: AtomicBool::new(false),
+            ticks: AtomicU64::new(0),
+            paused: AtomicBool::new(false),
             closing: watch::Sender::new(false),
             counters: Counters::default(),
             fatal: Notify::new(),
@@ -168,6 +174,57 @@ impl Dispatch {
     #[must_use]
     pub fn counters(&self) -> Numbers {
         self.inner.counters.read()
+    }
+
+    /// Begins no new attempts until [`Dispatch::resume`]; what is in flight ends, and what expires ends too. Holds
+    /// also when it is called before [`Dispatch::recover`].
+    pub fn pause(&self) {
+        let inner = &self.inner;
+        inner.paused.store(true, Ordering::SeqCst);
+        inner.scheduler().stop();
+        let waiting: Vec<_> = lock(&inner.lines).values().cloned().collect();
+        for line in waiting {
+            line.notify_one();
+        }
+    }
+
+    /// Ready when the store has made a commit for it and the clock task has looked: a sign of life that is checked.
+    /// A store that has failed answers too; that it has is told by [`Dispatch::failed`].
+    pub async fn heartbeat(&self) {
+        let inner = &self.inner;
+        let commit = inner.spool.settle(Settlement {
+            tenure: inner.tenure,
+            at: inner.world.wall(),
+            connections: Vec::new(),
+            attempts: Vec::new(),
+            changes: Vec::new(),
+            acts: Vec::new(),
+            notices: Vec::new(),
+            ledger: Vec::new(),
+        });
+        // What matters is that it comes back.
+        let _whether_it_succeeds_is_told_elsewhere = commit.await;
+        let before = inner.ticks.load(Ordering::SeqCst);
+        while inner.is_running() && inner.ticks.load(Ordering::SeqCst) == before {
+            inner.alarm.notify_one();
+            posthaste_io::sleep(&*inner.world.clock, settings::STOP_POLL).await;
+        }
+    }
+
+    /// No new attempts are begun.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.inner.paused.load(Ordering::SeqCst)
+    }
+
+    /// Goes on after [`Dispatch::pause`]: what is overdue is released at the drain rate.
+    pub fn resume(&self) {
+        let inner = &self.inner;
+        inner.paused.store(false, Ordering::SeqCst);
+        if inner.is_running() {
+            inner.scheduler().start(inner.world.wall());
+            inner.kick();
+        }
     }
 
     /// Begins no new work and waits until what is under way has ended, at most `grace`. Transactions that have

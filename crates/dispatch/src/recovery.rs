@@ -52,7 +52,9 @@ impl Dispatch {
         inner.rewrite_events(&mut found).await?;
         inner.restore_ledger(&mut found).await?;
         inner.restore_messages(&mut found).await?;
-        inner.scheduler().start(inner.world.wall());
+        if !inner.paused.load(Ordering::SeqCst) {
+            inner.scheduler().start(inner.world.wall());
+        }
         inner.running.store(true, Ordering::SeqCst);
         let clock = Arc::clone(inner);
         inner.world.spawn.spawn("clock", Box::pin(expiry::keep_time(clock)));

@@ -22,6 +22,9 @@ pub struct Settings {
     pub idle_line: Duration,
     /// Octets of just accepted content kept in memory for delivery; beyond that it is read from the store.
     pub fresh_budget: usize,
+    /// What would fail for good is deferred instead, for the first days of a server; the attempt keeps what was
+    /// really said. Expiry ends mail all the same.
+    pub soft_fail: bool,
 }
 
 impl Default for Settings {
@@ -31,6 +34,7 @@ impl Default for Settings {
             recipients_per_transaction: 100,
             idle_line: Duration::from_secs(2),
             fresh_budget: 16 * 1024 * 1024,
+            soft_fail: false,
         }
     }
 }

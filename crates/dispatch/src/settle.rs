@@ -39,9 +39,12 @@ impl Inner {
         ticket: &ConnectTicket,
         work: &Work,
         in_hand: &InHand,
-        told: Told,
+        mut told: Told,
         ledger: Vec<LedgerEntry>,
     ) -> Pending {
+        if self.settings().soft_fail {
+            soften(&mut told.results);
+        }
         let original = self.original(work, in_hand, &told).await;
         // From here to the hand-over to the store nothing waits: what the next attempt makes of these
         // recipients then comes after it, in memory and in the store.
@@ -139,6 +142,13 @@ pub(crate) const fn change(changed: &Changed) -> Change {
         message: changed.message,
         recipient: changed.recipient,
         state: changed.transition.state,
+    }
+}
+
+/// Deferred instead of failed. Reply and fault stay what they were: that they are permanent tells why it waits.
+fn soften(results: &mut [RecipientResult]) {
+    for result in results.iter_mut().filter(|result| result.outcome == Outcome::Failed) {
+        result.outcome = Outcome::Deferred;
     }
 }
 

@@ -39,6 +39,14 @@ pub fn world(journal: Arc<dyn Journal>) -> World {
     }
 }
 
+/// A TCP socket that listens already: one that the service manager opened.
+///
+/// # Errors
+/// Those of the operating system: the descriptor is no such socket.
+pub fn adopt(socket: std::net::TcpListener) -> std::io::Result<Box<dyn posthaste_io::Listener>> {
+    Ok(Box::new(listener::RealListener::adopt(socket)?))
+}
+
 /// 64 bits that nobody can guess, where no world is yet: the salt of a store.
 #[must_use]
 pub fn unpredictable() -> u64 {

@@ -31,6 +31,18 @@ impl RealListener {
         socket.set_tcp_nodelay(true)?;
         socket.bind(&at.into())?;
         socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        Self::of(socket)
+    }
+
+    /// A socket that listens already.
+    pub(crate) fn adopt(socket: std::net::TcpListener) -> io::Result<Self> {
+        let socket = Socket::from(socket);
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        Self::of(socket)
+    }
+
+    fn of(socket: Socket) -> io::Result<Self> {
         let inner = TcpListener::from_std(socket.into())?;
         let local = inner.local_addr()?;
         Ok(Self { inner, local })

@@ -43,14 +43,17 @@ pub(crate) enum Verb {
     /// Without a configuration file it listens on 127.0.0.1:2525, keeps its spool in ./posthaste-data, relays for this
     /// machine only and delivers by MX.
     Serve,
-    /// Tell whether the daemon is ready: all listeners bound, recovery done
+    /// Tell whether the daemon is ready: all listeners bound, recovery done, mail accepted
     Ping {
         /// Wait for it, at most this long
         #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
         wait: Option<Duration>,
     },
     /// What is going on, in ten lines
-    Status,
+    Status(MonitorArgs),
+    /// Accept no more mail and deliver what is queued; holds after a restart
+    #[command(subcommand)]
+    Maintenance(MaintenanceVerb),
     /// Let the daemon reread its settings
     Reload,
     /// Let the daemon finish what is under way and end
@@ -202,6 +205,48 @@ pub(crate) enum QuarantineVerb {
         #[arg(long, value_name = "FOLDER")]
         data: Option<PathBuf>,
     },
+}
+
+/// For monitoring systems.
+#[derive(Args, Debug)]
+pub(crate) struct MonitorArgs {
+    /// One line and the exit status of a monitoring plug-in: 0 OK, 1 WARNING, 2 CRITICAL (also when no daemon
+    /// answers), 3 UNKNOWN
+    #[arg(long)]
+    pub(crate) monitor: bool,
+    /// WARNING when the oldest message has waited so long
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "4h", requires = "monitor")]
+    pub(crate) warn_age: Duration,
+    /// CRITICAL when it has waited so long
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "1d", requires = "monitor")]
+    pub(crate) crit_age: Duration,
+    /// WARNING with so many messages in the queue
+    #[arg(long, value_name = "MESSAGES", default_value_t = 5000, requires = "monitor")]
+    pub(crate) warn_queue: u64,
+    /// CRITICAL with so many
+    #[arg(long, value_name = "MESSAGES", default_value_t = 50_000, requires = "monitor")]
+    pub(crate) crit_queue: u64,
+}
+
+/// What of maintenance.
+#[derive(Subcommand, Debug)]
+pub(crate) enum MaintenanceVerb {
+    /// Accept no more mail: sessions end between transactions, what is queued is delivered
+    On {
+        /// Why, for colleagues; shown by status
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
+        /// Deliver nothing either
+        #[arg(long, conflicts_with = "wait")]
+        hold: bool,
+        /// Wait until nothing is left in the queue, at most this long
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        wait: Option<Duration>,
+    },
+    /// Accept mail again
+    Off,
+    /// Whether there is maintenance, and what is left in the queue
+    Status,
 }
 
 /// What to do with the settings.

@@ -26,7 +26,7 @@ counters! {
     sessions,
     /// Sessions refused: too many in all.
     refused_sessions,
-    /// Sessions refused: too many of one client.
+    /// Sessions refused: too many of one client or network.
     refused_client_sessions,
     /// Messages accepted, by SMTP and by hand.
     messages,
@@ -58,6 +58,14 @@ counters! {
     lost_messages,
     /// Errors of accepting connections, such as no more descriptors.
     accept_errors,
+    /// Connections, messages and recipients refused: too many in a minute.
+    refused_rates,
+    /// Messages refused because a resource is scarce.
+    refused_pressure,
+    /// Messages slowed because a resource is getting scarce.
+    slowed,
+    /// Connections and messages refused for maintenance.
+    refused_maintenance,
 }
 
 impl Counters {

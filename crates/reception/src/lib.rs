@@ -2,7 +2,8 @@
 //!
 //! Floor 4. A message is answered `250` when the store has it, and not before (ARCHITECTURE, promise 1). Nothing here
 //! asks DNS about a recipient, but for domains of ours that verify (`recipients`). Rooms: [`settings`] what the operator
-//! sets, [`network`] CIDR, `policy` who may relay and how refusals are worded, [`recipients`] whom our own domains have,
+//! sets, [`network`] CIDR, `policy` who may relay and how refusals are worded, [`pressure`] what is scarce,
+//! [`rates`] how much a client may do, [`recipients`] whom our own domains have,
 //! `serve` a door, `places` the sessions under way, `session` one session, `incoming` the content on its way in,
 //! `budget` the memory for it, `accept` the last step, `originate` makes what came from this machine whole on its way
 //! in, [`submit`] submissions by hand, [`counters`] what happened.
@@ -18,6 +19,8 @@ pub mod network;
 mod originate;
 mod places;
 mod policy;
+pub mod pressure;
+pub mod rates;
 pub mod recipients;
 mod serve;
 mod session;
@@ -27,6 +30,8 @@ pub mod submit;
 pub use counters::Counts;
 pub use examine::Examined;
 pub use network::{Network, NetworkError};
+pub use pressure::{Pressure, Resource};
+pub use rates::Rates;
 pub use recipients::{Directory, Verifier};
 pub use serve::Ended;
 pub use settings::{Limits, Listener, ListenerKind, Settings};
@@ -36,6 +41,8 @@ use crate::budget::Budget;
 use crate::counters::Counters;
 use crate::places::Places;
 use crate::policy::Policy;
+use crate::pressure::Gauge;
+use crate::rates::Ledger;
 use crate::recipients::Setup;
 use crate::recipients::verify::Verification;
 use crate::serve::Which;
@@ -65,6 +72,8 @@ struct House {
     counters: Counters,
     /// The name of the last session.
     last_session: AtomicU64,
+    pressure: Gauge,
+    rates: Ledger,
 }
 
 impl Reception {
@@ -84,6 +93,8 @@ impl Reception {
                 budget: Arc::new(Budget::default()),
                 counters: Counters::default(),
                 last_session: AtomicU64::new(0),
+                pressure: Gauge::default(),
+                rates: Ledger::default(),
             }),
         }
     }
@@ -155,6 +166,23 @@ impl Reception {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.house.counters.read()
+    }
+
+    /// What is scarce now; holds for every message from now on. Mail under way is not touched.
+    pub fn set_pressure(&self, pressure: Pressure) {
+        self.house.pressure.set(pressure);
+    }
+
+    /// What is scarce now.
+    #[must_use]
+    pub fn pressure(&self) -> Pressure {
+        self.house.pressure.get()
+    }
+
+    /// Maintenance: no new sessions and no new messages (`421 4.3.2`); sessions end between transactions. Doors stay
+    /// open, so that clients are told.
+    pub fn set_maintenance(&self, on: bool) {
+        self.house.places.pause(on);
     }
 
     /// Sessions under way.

@@ -13,12 +13,17 @@ use std::task::{Context, Poll};
 
 /// Bits of an IPv6 address that make a client: whoever has one address there has them all.
 const CLIENT_PREFIX: u8 = 64;
+/// Bits of an address that make a network: what one provider gives to one customer, or fewer.
+const NETWORK_V4: u8 = 24;
+const NETWORK_V6: u8 = 48;
 
 /// All sessions.
 #[derive(Default)]
 pub(crate) struct Places {
     taken: Mutex<Taken>,
     draining: AtomicBool,
+    /// Maintenance: sessions end between transactions, and none begins.
+    paused: AtomicBool,
     /// Who waits in [`Places::empty`].
     last_left: AtomicWaker,
 }
@@ -28,6 +33,7 @@ struct Taken {
     next: u64,
     sessions: BTreeMap<u64, Entry>,
     clients: BTreeMap<IpAddr, usize>,
+    networks: BTreeMap<IpAddr, usize>,
     doors: Vec<Arc<AtomicWaker>>,
 }
 
@@ -41,7 +47,17 @@ pub(crate) struct Place {
     places: Arc<Places>,
     number: u64,
     client: IpAddr,
+    network: IpAddr,
     waker: Arc<AtomicWaker>,
+}
+
+/// Why a session is to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Closing {
+    /// The service shuts down.
+    Stopping,
+    /// Maintenance.
+    Maintenance,
 }
 
 /// No place.
@@ -51,6 +67,8 @@ pub(crate) enum NoPlace {
     Full,
     /// The client has too many.
     Client,
+    /// The client's network has too many.
+    Network,
 }
 
 impl Places {
@@ -59,25 +77,27 @@ impl Places {
         peer: SocketAddr,
         all: usize,
         per_client: usize,
+        per_network: usize,
     ) -> Result<Place, NoPlace> {
-        let client = client_of(peer.ip());
+        let (client, network) = (client_of(peer.ip()), network_of(peer.ip()));
         let mut taken = self.taken.lock();
         if taken.sessions.len() >= all {
             return Err(NoPlace::Full);
         }
-        let count = taken.clients.entry(client).or_default();
-        if *count >= per_client {
-            if *count == 0 {
-                taken.clients.remove(&client);
-            }
+        let has = |counts: &BTreeMap<IpAddr, usize>, key| counts.get(key).copied().unwrap_or(0);
+        if has(&taken.clients, &client) >= per_client {
             return Err(NoPlace::Client);
         }
-        *count += 1;
+        if has(&taken.networks, &network) >= per_network {
+            return Err(NoPlace::Network);
+        }
+        *taken.clients.entry(client).or_default() += 1;
+        *taken.networks.entry(network).or_default() += 1;
         taken.next += 1;
         let number = taken.next;
         let waker = Arc::new(AtomicWaker::new());
         taken.sessions.insert(number, Entry { waker: Arc::clone(&waker), task: None });
-        Ok(Place { places: Arc::clone(self), number, client, waker })
+        Ok(Place { places: Arc::clone(self), number, client, network, waker })
     }
 
     /// Remembers the task of a place, unless it has ended already.
@@ -112,6 +132,16 @@ impl Places {
         taken.sessions.values().for_each(|entry| entry.waker.wake());
     }
 
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Acquire)
+    }
+
+    /// Begins or ends maintenance, and tells the sessions.
+    pub(crate) fn pause(&self, on: bool) {
+        self.paused.store(on, Ordering::Release);
+        self.taken.lock().sessions.values().for_each(|entry| entry.waker.wake());
+    }
+
     /// Waits until no session is left. For one caller at a time.
     pub(crate) async fn empty(&self) {
         poll_fn(|cx| {
@@ -134,14 +164,19 @@ impl Place {
         self.number
     }
 
-    /// True when the service shuts down; otherwise the task is woken when it does.
-    pub(crate) fn poll_draining(&self, cx: &Context<'_>) -> bool {
+    /// Why the session is to end now: when the service shuts down, or, between transactions, for maintenance.
+    /// Otherwise the task is woken when it is.
+    pub(crate) fn poll_closing(&self, in_transaction: bool, cx: &Context<'_>) -> Option<Closing> {
         self.waker.register(cx.waker());
-        self.places.is_draining()
+        self.closing(in_transaction)
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
-        self.places.is_draining()
+    /// The same without waiting for it.
+    pub(crate) fn closing(&self, in_transaction: bool) -> Option<Closing> {
+        if self.places.is_draining() {
+            return Some(Closing::Stopping);
+        }
+        (!in_transaction && self.places.is_paused()).then_some(Closing::Maintenance)
     }
 }
 
@@ -149,19 +184,32 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.taken.lock();
         let entry = taken.sessions.remove(&self.number);
-        if let Some(count) = taken.clients.get_mut(&self.client) {
-            *count -= 1;
-            if *count == 0 {
-                taken.clients.remove(&self.client);
-            }
-        }
+        one_less(&mut taken.clients, &self.client);
+        one_less(&mut taken.networks, &self.network);
         drop(taken);
         drop(entry);
         self.places.last_left.wake();
     }
 }
 
-fn client_of(ip: IpAddr) -> IpAddr {
+fn one_less(counts: &mut BTreeMap<IpAddr, usize>, key: &IpAddr) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
+/// The network whose sessions are counted together.
+fn network_of(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        v4 @ IpAddr::V4(_) => masked(v4, NETWORK_V4),
+        v6 @ IpAddr::V6(_) => masked(v6, NETWORK_V6),
+    }
+}
+
+pub(crate) fn client_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         v4 @ IpAddr::V4(_) => v4,
         v6 @ IpAddr::V6(_) => masked(v6, CLIENT_PREFIX),
@@ -179,7 +227,7 @@ mod tests {
     #[test]
     fn places_are_limited_in_all_and_per_client() {
         let places = Arc::new(Places::default());
-        let take = |ip: &str| places.take(from(ip), 4, 2);
+        let take = |ip: &str| places.take(from(ip), 4, 2, 3);
         let first = take("192.0.2.1").expect("free");
         let _second = take("::ffff:192.0.2.1").expect("free");
         assert_eq!(take("192.0.2.1").err(), Some(NoPlace::Client));
@@ -192,11 +240,28 @@ mod tests {
     }
 
     #[test]
+    fn a_network_has_its_limit_whoever_is_in_it() {
+        let places = Arc::new(Places::default());
+        let take = |ip: &str| places.take(from(ip), 100, 100, 2);
+        for (first, second, third, other) in [
+            ("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.3.1"),
+            ("2001:db8:1:1::1", "2001:db8:1:2::1", "2001:db8:1:3::1", "2001:db8:2::1"),
+        ] {
+            let first = take(first).expect("free");
+            let _second = take(second).expect("free");
+            assert_eq!(take(third).err(), Some(NoPlace::Network));
+            assert!(take(other).is_ok());
+            drop(first);
+            assert!(take(third).is_ok());
+        }
+    }
+
+    #[test]
     fn a_client_that_left_is_forgotten() {
         let places = Arc::new(Places::default());
-        drop(places.take(from("192.0.2.1"), 1, 1));
-        assert!(places.take(from("192.0.2.2"), 1, 0).is_err());
+        drop(places.take(from("192.0.2.1"), 1, 1, 1));
+        assert!(places.take(from("192.0.2.2"), 1, 0, 1).is_err());
         let taken = places.taken.lock();
-        assert!(taken.clients.is_empty() && taken.sessions.is_empty());
+        assert!(taken.clients.is_empty() && taken.networks.is_empty() && taken.sessions.is_empty());
     }
 }

@@ -2,6 +2,9 @@
 //! `smtp` words itself.
 
 use crate::network::Network;
+use crate::places::Closing;
+use crate::pressure::Resource;
+use crate::rates::Rates;
 use crate::recipients::Troubled;
 use crate::settings::{Listener, ListenerKind, Settings};
 use posthaste_evidence::Fault;
@@ -13,6 +16,10 @@ use std::sync::Arc;
 
 /// The listener of messages handed in on this machine, in their source.
 const LOCAL: &str = "local";
+/// Programs on this machine have no limits a minute.
+const UNLIMITED: Rates = Rates { connections: 0, messages: 0, recipients: 0 };
+/// The code of a refusal that `soft_fail` made temporary.
+const SOFT_REFUSAL: u16 = 450;
 
 /// Settings made ready for sessions, once per load.
 pub(crate) struct Policy {
@@ -61,6 +68,24 @@ impl Policy {
             ListenerKind::Relay if self.settings.relay_networks.iter().any(relays) => Trust::Relay,
             _ => Trust::Stranger,
         }
+    }
+
+    /// How much of everything this client may do in a minute.
+    pub(crate) const fn rates(&self, trust: Trust) -> &Rates {
+        match trust {
+            Trust::Relay => &self.settings.limits.relay_rates,
+            Trust::Stranger => &self.settings.limits.rates,
+            Trust::Local => &UNLIMITED,
+        }
+    }
+
+    /// A refusal of a recipient as it is said: with `soft_fail` none of them is permanent.
+    pub(crate) fn recipient_refusal(&self, reply: Reply) -> Reply {
+        if !self.settings.soft_fail || !reply.is_permanent() {
+            return reply;
+        }
+        let enhanced = reply.enhanced.map(|e| EnhancedStatus::new(4, e.subject, e.detail));
+        Reply { code: SOFT_REFUSAL, enhanced, ..reply }
     }
 }
 
@@ -147,6 +172,46 @@ pub(crate) fn too_many_of_client() -> Reply {
     reply(421, (4, 7, 0), "Too many sessions from your address, try again later")
 }
 
+pub(crate) fn too_many_of_network() -> Reply {
+    reply(421, (4, 7, 0), "Too many sessions from your network, try again later")
+}
+
+pub(crate) fn too_many_connections() -> Reply {
+    reply(421, (4, 7, 0), "Too many connections a minute from your address, try again later")
+}
+
+pub(crate) fn too_many_messages() -> Reply {
+    reply(451, (4, 7, 0), "Too many messages a minute from your address, try again later")
+}
+
+pub(crate) fn too_many_recipients_a_minute() -> Reply {
+    reply(451, (4, 7, 0), "Too many recipients a minute from your address, try again later")
+}
+
+pub(crate) fn scarce(resource: Resource) -> Reply {
+    let text = format!("Not enough {resource} on this server, try again later");
+    reply(452, (4, 3, 1), &text)
+}
+
+pub(crate) fn maintenance() -> Reply {
+    reply(421, (4, 3, 2), "Service closed for maintenance, try again later")
+}
+
+pub(crate) fn session_over() -> Reply {
+    reply(421, (4, 4, 2), "The session has lasted too long, closing connection")
+}
+
+pub(crate) fn too_slow() -> Reply {
+    reply(421, (4, 4, 2), "The message comes too slowly, closing connection")
+}
+
+pub(crate) fn closing(why: Closing) -> Reply {
+    match why {
+        Closing::Stopping => shutting_down(),
+        Closing::Maintenance => maintenance(),
+    }
+}
+
 pub(crate) fn shutting_down() -> Reply {
     reply(421, (4, 3, 2), "Service shutting down, try again later")
 }
@@ -206,6 +271,19 @@ mod tests {
             let ip = client.parse().expect("an address");
             assert_eq!(policy.trust(&door, ip), trust, "{client}");
         }
+    }
+
+    #[test]
+    fn with_soft_fail_no_refusal_of_a_recipient_is_permanent() {
+        let mut policy = policy();
+        assert_eq!(policy.recipient_refusal(relay_denied()), relay_denied());
+        policy.settings.soft_fail = true;
+        let soft = policy.recipient_refusal(relay_denied());
+        assert!(soft.to_string().starts_with("450 4.7.1 Relaying denied"), "{soft}");
+        assert_eq!(
+            policy.recipient_refusal(too_many_recipients_a_minute()),
+            too_many_recipients_a_minute()
+        );
     }
 
     #[test]

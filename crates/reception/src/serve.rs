@@ -3,6 +3,8 @@
 use crate::House;
 use crate::places::NoPlace;
 use crate::policy::{self, Door, Policy, Trust};
+use crate::pressure::Pressure;
+use crate::rates::Deed;
 use crate::session::{Conversation, Recorder};
 use futures_util::future::{Either, select};
 use posthaste_io::{Listener, Stream};
@@ -64,12 +66,29 @@ async fn begin(house: &Arc<House>, stream: Box<dyn Stream>, which: Which<'_>) ->
         }
         Which::Local => (policy.local_door(), Trust::Local),
     };
+    if house.places.is_paused() {
+        house.counters.refused_maintenance.one();
+        let recorder = record(house, &policy, &door, &*stream);
+        turn_away(stream, &policy::maintenance(), recorder).await;
+        return true;
+    }
+    let (rates, now) = (policy.rates(trust), house.world.clock.now());
+    if !house.rates.allows(rates, Deed::Connection, stream.peer().ip(), now) {
+        house.counters.refused_rates.one();
+        let recorder = record(house, &policy, &door, &*stream);
+        turn_away(stream, &policy::too_many_connections(), recorder).await;
+        return true;
+    }
     let limits = &policy.settings.limits;
-    let per_client = match trust {
-        Trust::Relay | Trust::Local => limits.sessions_per_relay_client,
-        Trust::Stranger => limits.sessions_per_client,
+    let (per_client, per_network) = match trust {
+        Trust::Relay | Trust::Local => (limits.sessions_per_relay_client, usize::MAX),
+        Trust::Stranger => (limits.sessions_per_client, limits.sessions_per_network),
     };
-    match house.places.take(stream.peer(), limits.sessions, per_client) {
+    let sessions = match house.pressure.get() {
+        Pressure::None => limits.sessions,
+        Pressure::Slow(_) | Pressure::Refuse(_) => limits.sessions.div_ceil(2),
+    };
+    match house.places.take(stream.peer(), sessions, per_client, per_network) {
         Ok(place) => {
             house.counters.sessions.one();
             let number = place.number();
@@ -86,6 +105,11 @@ async fn begin(house: &Arc<House>, stream: Box<dyn Stream>, which: Which<'_>) ->
             house.counters.refused_client_sessions.one();
             let recorder = record(house, &policy, &door, &*stream);
             turn_away(stream, &policy::too_many_of_client(), recorder).await;
+        }
+        Err(NoPlace::Network) => {
+            house.counters.refused_client_sessions.one();
+            let recorder = record(house, &policy, &door, &*stream);
+            turn_away(stream, &policy::too_many_of_network(), recorder).await;
         }
     }
     true

@@ -12,8 +12,10 @@ use crate::House;
 use crate::accept::{NotAccepted, accept};
 use crate::incoming::Incoming;
 use crate::originate::{HeaderTooLong, Originating};
-use crate::places::Place;
+use crate::places::{Closing, Place};
 use crate::policy::{self, Door, Policy, Trust};
+use crate::pressure::Pressure;
+use crate::rates::Deed;
 use bytes::Bytes;
 use posthaste_evidence::{ConnectionId, Ended};
 use posthaste_io::{Instant, Stream};
@@ -24,7 +26,7 @@ use posthaste_spool::Refused;
 pub(crate) use record::Recorder;
 use std::net::IpAddr;
 use std::sync::Arc;
-use transaction::{Transaction, UnderWay};
+use transaction::{Pace, Transaction, UnderWay};
 use wire::{Heard, Wire};
 
 /// A session and all that belongs to it.
@@ -43,6 +45,8 @@ pub(crate) struct Conversation {
     transaction: Option<Transaction>,
     /// By when the client must have finished its command.
     command_by: Option<Instant>,
+    /// By when the session is over, but for content under way.
+    over_at: Instant,
     /// An accepted message's reply is in the output: it must not wait for the next message.
     acceptance_unsent: bool,
     /// The client said so.
@@ -71,6 +75,7 @@ impl Conversation {
         let recorder =
             Recorder::new(Arc::clone(&house), keep, id, &door.listener.name, stream.as_ref());
         let wire = Wire::new(stream, Arc::clone(&house.world.clock));
+        let over_at = wire.now() + policy.settings.limits.session_time;
         let mut smtp = Session::new(door.session(trust));
         if recorder.is_on() {
             smtp.listen_in();
@@ -88,6 +93,7 @@ impl Conversation {
             extended: false,
             transaction: None,
             command_by: None,
+            over_at,
             acceptance_unsent: false,
             quit: false,
             place,
@@ -141,7 +147,7 @@ impl Conversation {
                 self.transaction = None;
                 self.smtp.accept();
             }
-            Event::Mail(reverse_path, params) => self.mail(reverse_path, params),
+            Event::Mail(reverse_path, params) => self.mail(reverse_path, params).await,
             Event::Rcpt(path, params) => return self.rcpt(path, params).await,
             Event::Content { .. } => self.content(),
             Event::ContentRefused(_) => {
@@ -161,13 +167,49 @@ impl Conversation {
         true
     }
 
-    fn mail(&mut self, reverse_path: ReversePath, params: MailParams) {
-        if self.place.is_draining() {
-            return self.smtp.reject(&policy::shutting_down());
+    async fn mail(&mut self, reverse_path: ReversePath, params: MailParams) {
+        if let Some(refusal) = self.no_mail_now().await {
+            return self.smtp.reject(&refusal);
         }
         let directory = self.house.directory();
         self.transaction = Some(Transaction::new(reverse_path, params, directory));
         self.smtp.accept();
+    }
+
+    /// Why no message is taken from this client now.
+    async fn no_mail_now(&mut self) -> Option<Reply> {
+        let house = Arc::clone(&self.house);
+        if let Some(why) = self.place.closing(false) {
+            house.counters.refused_maintenance.add(u64::from(why == Closing::Maintenance));
+            return Some(policy::closing(why));
+        }
+        if self.wire.now() >= self.over_at {
+            return Some(policy::session_over());
+        }
+        if !self.may(Deed::Message) {
+            return Some(policy::too_many_messages());
+        }
+        match house.pressure.get() {
+            Pressure::None => None,
+            Pressure::Slow(_) => {
+                house.counters.slowed.one();
+                let delay = self.policy.settings.limits.slow_delay;
+                self.wire.within(delay, std::future::pending::<()>()).await;
+                None
+            }
+            Pressure::Refuse(resource) => {
+                house.counters.refused_pressure.one();
+                Some(policy::scarce(resource))
+            }
+        }
+    }
+
+    /// Whether the client has done it less often than it may in a minute; then it is counted.
+    fn may(&self, deed: Deed) -> bool {
+        let rates = self.policy.rates(self.trust);
+        let may = self.house.rates.allows(rates, deed, self.client, self.wire.now());
+        self.house.counters.refused_rates.add(u64::from(!may));
+        may
     }
 
     /// The message gets its name and its trace field before its first octet.
@@ -204,6 +246,7 @@ impl Conversation {
             by: self.wire.now() + limits.message_timeout,
             trace: trace.len(),
             originating,
+            pace: Pace::new(self.wire.now()),
             incoming: Some(Incoming::new(
                 id,
                 trace,
@@ -240,12 +283,17 @@ impl Conversation {
     /// Keeps a piece of content, or answers why not.
     async fn keep(&mut self, chunk: Bytes) -> Option<Reply> {
         let under_way = self.transaction.as_mut().and_then(|t| t.content.as_mut());
-        let incoming = under_way.and_then(|u| u.incoming.as_mut())?;
+        let under_way = under_way?;
+        let incoming = under_way.incoming.as_mut()?;
         let chunk = incoming.keep(chunk).err()?;
+        let began = self.wire.now();
         let limit = self.policy.settings.limits.store_timeout;
         let spill = incoming.spill(chunk, &*self.house.spool);
         match self.wire.within(limit, spill).await {
-            Some(Ok(())) => None,
+            Some(Ok(())) => {
+                under_way.pace.excuse(self.wire.now() - began);
+                None
+            }
             Some(Err(why)) => {
                 self.house.counters.refused(why);
                 Some(policy::refused(why))
@@ -358,12 +406,14 @@ impl Conversation {
     /// Until when to wait for the client, and whether that is within content.
     fn patience(&mut self) -> (Instant, bool) {
         let limits = &self.policy.settings.limits;
-        let now = self.wire.now();
         match self.transaction.as_ref().and_then(|t| t.content.as_ref()) {
-            Some(under_way) => ((now + limits.data_timeout).min(under_way.by), true),
+            Some(under_way) => {
+                (under_way.pace.look_at(limits.data_timeout).min(under_way.by), true)
+            }
             None => {
+                let now = self.wire.now();
                 let by = self.command_by.get_or_insert_with(|| now + limits.command_timeout);
-                (*by, false)
+                ((*by).min(self.over_at), false)
             }
         }
     }
@@ -371,10 +421,14 @@ impl Conversation {
     /// Reads more. False when the client is gone.
     async fn read(&mut self) -> bool {
         let (deadline, in_content) = self.patience();
-        let place = (!in_content).then_some(&self.place);
+        let place = (!in_content).then_some((&self.place, self.transaction.is_some()));
+        let before = self.wire.input.len();
         match self.wire.read(deadline, in_content, place).await {
             Heard::Some => {
                 self.recorder.read();
+                if in_content {
+                    self.heard(self.wire.input.len().saturating_sub(before));
+                }
                 true
             }
             Heard::Gone => {
@@ -382,16 +436,49 @@ impl Conversation {
                 false
             }
             Heard::TimedOut => {
-                self.house.counters.timeouts.one();
-                self.recorder.end(Ended::TimedOut);
-                self.smtp.close_with(&policy::timed_out());
+                self.timed_out(in_content);
                 true
             }
-            Heard::Draining => {
+            Heard::Closing(why) => {
                 self.recorder.end(Ended::Closed);
-                self.smtp.close_with(&policy::shutting_down());
+                self.smtp.close_with(&policy::closing(why));
                 true
             }
         }
+    }
+
+    /// Content has come: is it enough?
+    fn heard(&mut self, octets: usize) {
+        let (now, limits) = (self.wire.now(), &self.policy.settings.limits);
+        let Some(under_way) = self.transaction.as_mut().and_then(|t| t.content.as_mut()) else {
+            return;
+        };
+        under_way.pace.heard(now, octets);
+        if !under_way.pace.goes_on(now, limits.data_timeout, limits.min_rate) {
+            self.house.counters.timeouts.one();
+            self.recorder.end(Ended::TimedOut);
+            self.smtp.close_with(&policy::too_slow());
+        }
+    }
+
+    /// Nothing came in time, or it is time to look at the pace of the content.
+    fn timed_out(&mut self, in_content: bool) {
+        let (now, limits) = (self.wire.now(), &self.policy.settings.limits);
+        let window = limits.data_timeout;
+        let under_way = self.transaction.as_mut().and_then(|t| t.content.as_mut());
+        let reply = match under_way {
+            Some(under_way) if in_content => {
+                let late = under_way.pace.is_silent(now, window) || now >= under_way.by;
+                if !late && under_way.pace.goes_on(now, window, limits.min_rate) {
+                    return;
+                }
+                if late { policy::timed_out() } else { policy::too_slow() }
+            }
+            _ if now >= self.over_at => policy::session_over(),
+            _ => policy::timed_out(),
+        };
+        self.house.counters.timeouts.one();
+        self.recorder.end(Ended::TimedOut);
+        self.smtp.close_with(&reply);
     }
 }

@@ -1,6 +1,7 @@
 //! What the operator sets: doors, networks and limits. Not here: own domains (`recipients`), the file they are written in.
 
 use crate::network::Network;
+use crate::rates::Rates;
 use crate::recipients::VerifySettings;
 use posthaste_evidence::Keep;
 use posthaste_smtp::server::{BareNewline, Extensions};
@@ -26,6 +27,9 @@ pub struct Settings {
     pub limits: Limits,
     /// Which sessions go to the session log.
     pub sessions: Keep,
+    /// Our own permanent refusals of recipients become temporary ones, for the first days of a server (Postfix:
+    /// `soft_bounce`). Nothing is accepted that would not be accepted otherwise.
+    pub soft_fail: bool,
 }
 
 /// A door: where mail is accepted, and from whom (Exchange: receive connector).
@@ -60,6 +64,12 @@ pub struct Limits {
     pub sessions_per_client: usize,
     /// Sessions of one address in a relay network at the same time; over it `421 4.7.0`.
     pub sessions_per_relay_client: usize,
+    /// Sessions of one network of strangers (IPv4 /24, IPv6 /48) at the same time; over it `421 4.7.0`.
+    pub sessions_per_network: usize,
+    /// What a stranger may do in a minute.
+    pub rates: Rates,
+    /// What a client in a relay network may do in a minute.
+    pub relay_rates: Rates,
     /// Octets of a message; over it `552 5.3.4`.
     pub message_size: u64,
     /// Recipients of a transaction; over it `452 4.5.3`.
@@ -74,6 +84,13 @@ pub struct Limits {
     pub data_timeout: Duration,
     /// How long a message may take in all.
     pub message_timeout: Duration,
+    /// Octets a second that content must come at, on average over each [`Self::data_timeout`]; 0: any. Below it
+    /// `421 4.4.2`.
+    pub min_rate: u32,
+    /// How long a session may take in all; a message under way then may still be finished. After it `421 4.4.2`.
+    pub session_time: Duration,
+    /// How long MAIL waits for its answer while a resource is scarce ([`Pressure::Slow`](crate::Pressure::Slow)).
+    pub slow_delay: Duration,
     /// How long the store may take before the client is told to come back. Below the 10 minutes for which
     /// clients wait (RFC 5321 section 4.5.3.2.6).
     pub store_timeout: Duration,
@@ -99,6 +116,7 @@ impl Settings {
             extensions: Extensions::default(),
             limits: Limits::default(),
             sessions: Keep::default(),
+            soft_fail: false,
         }
     }
 }
@@ -117,6 +135,9 @@ impl Default for Limits {
             sessions: 1000,
             sessions_per_client: 20,
             sessions_per_relay_client: 1000,
+            sessions_per_network: 100,
+            rates: Rates { connections: 300, messages: 1000, recipients: 10_000 },
+            relay_rates: Rates::default(),
             message_size: 36 * 1024 * 1024,
             recipients: 1000,
             commands: 100_000,
@@ -124,6 +145,9 @@ impl Default for Limits {
             command_timeout: Duration::from_secs(300),
             data_timeout: Duration::from_secs(180),
             message_timeout: Duration::from_secs(3600),
+            min_rate: 50,
+            session_time: Duration::from_secs(4 * 3600),
+            slow_delay: Duration::from_secs(1),
             store_timeout: Duration::from_secs(300),
             receive_budget: 64 * 1024 * 1024,
             hops: posthaste_message::trace::HOP_LIMIT,

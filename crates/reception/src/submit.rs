@@ -3,6 +3,7 @@
 use crate::House;
 use crate::accept::{Message, NotAccepted, accept};
 use crate::incoming::Incoming;
+use crate::pressure::{Pressure, Resource};
 use crate::recipients::envelope::{Gathered, MAX_EXPANDED, TooMany};
 use crate::recipients::{Answer, Judged, Troubled};
 use bytes::Bytes;
@@ -72,6 +73,12 @@ pub enum SubmitError {
     /// The store does not take it now. The operator must act, or wait.
     #[error("{0}")]
     Store(#[from] Refused),
+    /// A resource is scarce. The operator must make room, or wait.
+    #[error("not enough {0} on this server; try again later")]
+    Scarce(Resource),
+    /// The service is closed for maintenance. Try again when it is over.
+    #[error("closed for maintenance")]
+    Maintenance,
     /// The store did not answer in time; whether the message was accepted is not known.
     #[error("the store did not answer in time")]
     StoreLate,
@@ -80,6 +87,14 @@ pub enum SubmitError {
 pub(crate) async fn submit(house: &House, submission: Submission) -> Result<QueueId, SubmitError> {
     if house.places.is_draining() {
         return Err(SubmitError::Store(Refused::Unhealthy));
+    }
+    if house.places.is_paused() {
+        house.counters.refused_maintenance.one();
+        return Err(SubmitError::Maintenance);
+    }
+    if let Pressure::Refuse(resource) = house.pressure.get() {
+        house.counters.refused_pressure.one();
+        return Err(SubmitError::Scarce(resource));
     }
     let policy = house.policy();
     let limits = &policy.settings.limits;

@@ -24,6 +24,8 @@ pub(super) struct PingObject {
     listening: bool,
     recovered: bool,
     stopping: bool,
+    accepting: bool,
+    refusing: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -43,13 +45,16 @@ pub(super) struct MessageSlice {
 pub(super) async fn ping(State(admin): Here) -> (StatusCode, Json<PingObject>) {
     let readiness = admin.desk.readiness();
     let ready = readiness.is_ready();
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let accepting = readiness.refusing.is_none() && !readiness.stopping;
+    let status = if ready && accepting { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let object = PingObject {
         v: VERSION,
         ready,
         listening: readiness.listening,
         recovered: readiness.recovered,
         stopping: readiness.stopping,
+        accepting,
+        refusing: readiness.refusing,
     };
     (status, Json(object))
 }

@@ -2,7 +2,7 @@
 //!
 //! | request | on | answers |
 //! |---|---|---|
-//! | `GET /v1/ping` | both | `{v, ready, listening, recovered, stopping}`; 503 until ready |
+//! | `GET /v1/ping` | both | `{v, ready, listening, recovered, stopping, accepting, refusing}`; 503 until ready and accepting |
 //! | `GET /v1/status` | both | **status** |
 //! | `GET /v1/queue?filter&after&limit` | both | `{v, destinations: [destination], next}` |
 //! | `GET /v1/messages?filter&after&limit` | both | `{v, messages: [message], next}` |
@@ -12,6 +12,8 @@
 //! | `POST /v1/messages?from&to&to...` | socket | submits the body; `{v, id}` |
 //! | `POST /v1/retry` `{"id"}`, `{"where"}` or `{"all":true}`, `"after"`, `"dry_run"` | socket | `{v, messages, recipients, next}` |
 //! | `POST /v1/reload` | socket | `{v, after_restart}` |
+//! | `GET /v1/maintenance` | both | `{v, maintenance, messages, in_flight, sessions}`; `maintenance` is `null` when it is off |
+//! | `POST /v1/maintenance` `{"on", "reason", "hold"}` | socket | the same |
 //! | `POST /v1/stop` | socket | `{v, stopping}` |
 //! | `GET /v1/spool` | socket | `{v, folder, quarantined: [{place, size, what}]}` |
 //! | `GET /v1/spool/export?after` | socket | `{v, messages: [{record, content}], damaged, ledger, next}` |
@@ -25,6 +27,7 @@ mod act;
 mod answer;
 mod guard;
 mod look;
+mod maintenance;
 mod params;
 mod server;
 mod spool;
@@ -94,6 +97,7 @@ impl Admin {
             .route("/v1/messages/{id}", get(look::message))
             .route("/v1/route", get(look::route))
             .route("/v1/track", get(look::track))
+            .route("/v1/maintenance", get(maintenance::look))
     }
 
     /// All routes: for the socket, which only its owner can open.
@@ -102,6 +106,7 @@ impl Admin {
             .route("/v1/messages", post(act::submit))
             .route("/v1/retry", post(act::retry))
             .route("/v1/reload", post(act::reload))
+            .route("/v1/maintenance", post(maintenance::act))
             .route("/v1/stop", post(act::stop))
             .route("/v1/spool", get(spool::look))
             .route("/v1/spool/export", get(spool::export))

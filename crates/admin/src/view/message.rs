@@ -75,6 +75,8 @@ pub struct LastErrorView {
     pub code: Option<u16>,
     pub enhanced: String,
     pub text: String,
+    /// It would have failed for good; `soft_fail` defers it.
+    pub soft_fail: bool,
 }
 
 impl MessageObject {
@@ -142,7 +144,10 @@ impl RecipientObject {
             wait_reason,
             next_attempt,
             attempts: standing.state.attempts.saturating_add(standing.shared_attempts),
-            last_error: standing.last_error.as_ref().map(LastErrorView::of),
+            last_error: standing.last_error.as_ref().map(|error| LastErrorView {
+                soft_fail: standing.state.life.is_live() && error.fault.is_permanent(),
+                ..LastErrorView::of(error)
+            }),
             verdict: None,
             domain: recipient.mailbox.domain_key(),
         }
@@ -167,6 +172,7 @@ impl LastErrorView {
             code,
             enhanced: error.fault.status().to_string(),
             text,
+            soft_fail: false,
         }
     }
 

@@ -14,7 +14,7 @@ pub use attempt::{AttemptView, ObservationView, ReplyView, ResultView};
 pub use destination::DestinationObject;
 pub use message::{LastErrorView, MessageObject, RecipientObject, SourceView};
 pub use route::{HopView, RouteObject};
-pub use status::{StatusObject, StoreView};
+pub use status::{MaintenanceView, ResourceView, SpreadView, StatusObject, StoreView, TrafficView};
 
 use posthaste_mail::Timestamp;
 use serde::{Serialize, Serializer};

@@ -1,13 +1,14 @@
 //! **status**: what is going on, in numbers.
 
+use super::DestinationObject;
 use super::{VERSION, When};
-use crate::desk::{Numbers, Readiness};
+use crate::desk::{Conditions, Maintenance, Numbers, Readiness, Spread, Traffic};
 use posthaste_mail::Timestamp;
 use posthaste_spool::Health;
 use serde::Serialize;
 
 /// What is going on.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 #[expect(missing_docs, reason = "each says what it is by its name; see `desk::Numbers`")]
 pub struct StatusObject {
     pub v: u32,
@@ -36,6 +37,59 @@ pub struct StatusObject {
     pub store: StoreView,
     pub pickup_waiting: u64,
     pub pickup_bad: u64,
+    /// Mail is accepted.
+    pub accepting: bool,
+    /// Why not.
+    pub refusing: Option<&'static str>,
+    pub maintenance: Option<MaintenanceView>,
+    pub soft_fail: bool,
+    pub pressure: Vec<ResourceView>,
+    pub sessions_limit: u64,
+    pub connections_limit: u64,
+    pub refused_by_limits: u64,
+    pub last_minute: TrafficView,
+    pub by_status: SpreadView,
+    /// Where most recipients wait after a failure.
+    pub worst: Option<DestinationObject>,
+}
+
+/// Closed for maintenance.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[expect(missing_docs, reason = "each says what it is by its name; see `desk::Maintenance`")]
+pub struct MaintenanceView {
+    pub since: When,
+    pub reason: Option<String>,
+    pub hold: bool,
+}
+
+/// How a resource stands.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[expect(missing_docs, reason = "each says what it is by its name; see `desk::ResourceStanding`")]
+pub struct ResourceView {
+    pub resource: &'static str,
+    pub level: &'static str,
+    pub text: String,
+}
+
+/// What happened in the last minute.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[expect(missing_docs, reason = "each says what it is by its name; see `desk::Traffic`")]
+pub struct TrafficView {
+    pub accepted: u64,
+    pub delivered: u64,
+    pub deferred: u64,
+    pub failed: u64,
+}
+
+/// Destinations by status, and recipients that no route matches.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[expect(missing_docs, reason = "each says what it is by its name; see `desk::Spread`")]
+pub struct SpreadView {
+    pub active: u64,
+    pub ready: u64,
+    pub retry: u64,
+    pub held: u64,
+    pub unreachable: u64,
 }
 
 /// How the store is.
@@ -81,7 +135,50 @@ impl StatusObject {
             store: StoreView::of(&numbers.store),
             pickup_waiting: numbers.pickup_waiting,
             pickup_bad: numbers.pickup_bad,
+            accepting: ready.refusing.is_none() && !ready.stopping,
+            refusing: ready.refusing,
+            maintenance: numbers.conditions.maintenance.as_ref().map(MaintenanceView::of),
+            soft_fail: numbers.conditions.soft_fail,
+            pressure: resources(&numbers.conditions),
+            sessions_limit: numbers.conditions.sessions_limit,
+            connections_limit: numbers.conditions.connections_limit,
+            refused_by_limits: numbers.conditions.refused_by_limits,
+            last_minute: TrafficView::of(numbers.minute),
+            by_status: SpreadView::of(numbers.spread),
+            worst: numbers.worst.as_ref().map(DestinationObject::of),
         }
+    }
+}
+
+fn resources(conditions: &Conditions) -> Vec<ResourceView> {
+    let one = |r: &crate::desk::ResourceStanding| ResourceView {
+        resource: r.name,
+        level: r.level.name(),
+        text: r.text.clone(),
+    };
+    conditions.resources.iter().map(one).collect()
+}
+
+impl MaintenanceView {
+    /// From what the desk says.
+    #[must_use]
+    pub fn of(maintenance: &Maintenance) -> Self {
+        let reason = maintenance.reason.clone();
+        Self { since: When(maintenance.since), reason, hold: maintenance.hold }
+    }
+}
+
+impl TrafficView {
+    const fn of(traffic: Traffic) -> Self {
+        let Traffic { accepted, delivered, deferred, failed } = traffic;
+        Self { accepted, delivered, deferred, failed }
+    }
+}
+
+impl SpreadView {
+    const fn of(spread: Spread) -> Self {
+        let Spread { active, ready, retry, held, unreachable } = spread;
+        Self { active, ready, retry, held, unreachable }
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::sample::{NOW, ago, destination, history, message, route_answer};
 use posthaste_admin::Desk;
 use posthaste_admin::desk::{
-    DeskFault, Destination, Message, Numbers, Readiness, ReloadFault, Reloaded, RouteAnswer,
-    RouteQuestion, Submission, SubmitFault,
+    Conditions, DeskFault, Destination, Maintenance, MaintenanceFault, MaintenanceWish, Message,
+    Numbers, Readiness, ReloadFault, Reloaded, RouteAnswer, RouteQuestion, Submission, SubmitFault,
 };
 use posthaste_io::Task;
 use posthaste_mail::{QueueId, Timestamp};
@@ -23,6 +23,9 @@ pub(crate) struct FakeDesk {
     pub(crate) retried: Mutex<Vec<QueueId>>,
     pub(crate) submitted: Mutex<Vec<Submission>>,
     pub(crate) stopped: Mutex<bool>,
+    /// Why no mail is accepted.
+    pub(crate) refusing: Option<&'static str>,
+    pub(crate) maintenance: Mutex<Option<Maintenance>>,
 }
 
 impl FakeDesk {
@@ -56,7 +59,8 @@ impl Desk for FakeDesk {
     }
 
     fn readiness(&self) -> Readiness {
-        Readiness { listening: true, recovered: !self.not_ready, stopping: false }
+        let (recovered, refusing) = (!self.not_ready, self.refusing);
+        Readiness { listening: true, recovered, stopping: false, refusing }
     }
 
     fn numbers(&self) -> Task<'_, Numbers> {
@@ -66,6 +70,10 @@ impl Desk for FakeDesk {
             hostname: "mail.example".into(),
             messages: self.messages,
             store,
+            conditions: Conditions {
+                maintenance: self.maintenance.lock().unwrap().clone(),
+                ..Conditions::default()
+            },
             ..Numbers::default()
         };
         Box::pin(async { numbers })
@@ -123,6 +131,16 @@ impl Desk for FakeDesk {
             false => Ok(Reloaded { after_restart: vec!["data".into()] }),
         };
         Box::pin(async { answer })
+    }
+
+    fn set_maintenance(
+        &self,
+        wanted: Option<MaintenanceWish>,
+    ) -> Task<'_, Result<Option<Maintenance>, MaintenanceFault>> {
+        let now =
+            wanted.map(|wish| Maintenance { since: NOW, reason: wish.reason, hold: wish.hold });
+        *self.maintenance.lock().unwrap() = now.clone();
+        Box::pin(async { Ok(now) })
     }
 
     fn stop(&self) {

@@ -38,7 +38,7 @@ fn a_route() {
 
 #[test]
 fn a_status() {
-    let ready = Readiness { listening: true, recovered: true, stopping: false };
+    let ready = Readiness { listening: true, recovered: true, ..Readiness::default() };
     let numbers = Numbers { started: sample::ago(1), messages: 5, ..Numbers::default() };
     let mut object = serde_json::to_value(StatusObject::of(NOW, ready, &numbers)).unwrap();
     object["version"] = "0".into();

@@ -7,6 +7,7 @@
 use super::complain::{Complaint, Complaints};
 use super::domains::{self, Own};
 use super::kinds::{AdminAddress, Domain};
+use super::pressure::{self, Pressure};
 use super::read::{Book, Preset, Section, Shown};
 use super::receive;
 use super::routes::{self, RouteRule};
@@ -70,6 +71,10 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// Retry, notice and expiry clocks run this much faster; 1 outside tests.
     pub(crate) clock_scale: f64,
+    /// Nothing fails for good, for the first days of a server.
+    pub(crate) soft_fail: bool,
+    /// From which shortage on mail is slowed and refused.
+    pub(crate) pressure: Pressure,
 }
 
 /// Defaults that belong together.
@@ -188,6 +193,8 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
         relay_networks,
         retry,
         clock_scale,
+        soft_fail: top.take("soft_fail", false),
+        pressure: pressure::pressure(top.section("pressure")),
     }
 }
 

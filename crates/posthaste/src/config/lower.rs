@@ -19,6 +19,10 @@ pub(crate) struct Machine {
     pub(crate) resolv_conf: String,
     /// The addresses of the interfaces, loopback included.
     pub(crate) addresses: Vec<IpAddr>,
+    /// Descriptors this process may have open; `None`: not known, and nothing is scaled to it.
+    pub(crate) files: Option<u64>,
+    /// Octets of memory it may use.
+    pub(crate) memory: Option<u64>,
 }
 
 /// Every agent's settings.
@@ -31,33 +35,78 @@ pub(crate) struct Lowered {
     pub(crate) queue: posthaste_queue::Settings,
     pub(crate) dispatch: Arc<posthaste_dispatch::Settings>,
     pub(crate) admin: posthaste_admin::Settings,
+    pub(crate) pressure: super::Pressure,
+}
+
+/// Of the memory, bodies on their way in get this part.
+const BODIES: u64 = 5;
+
+/// Descriptors kept for the spool, the logs, the operators and refusals: a sixteenth, within these.
+const KEPT_FILES: std::ops::RangeInclusive<u64> = 28..=512;
+/// Of what is left, the percent that sessions get, and connections. The rest is for large bodies and DNS.
+const SESSIONS: u64 = 40;
+const CONNECTIONS: u64 = 30;
+
+/// How many sessions and connections there may be, as far as descriptors go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Shares {
+    pub(crate) sessions: usize,
+    pub(crate) connections: u32,
+}
+
+impl Machine {
+    /// What there are descriptors for; never nothing.
+    pub(crate) fn shares(&self) -> Shares {
+        let Some(files) = self.files else {
+            return Shares { sessions: usize::MAX, connections: u32::MAX };
+        };
+        let kept = (files / 16).clamp(*KEPT_FILES.start(), *KEPT_FILES.end());
+        let left = files.saturating_sub(kept);
+        let part = |percent: u64| left.saturating_mul(percent) / 100;
+        Shares {
+            sessions: usize::try_from(part(SESSIONS)).unwrap_or(usize::MAX).max(2),
+            connections: u32::try_from(part(CONNECTIONS)).unwrap_or(u32::MAX).max(2),
+        }
+    }
 }
 
 impl Config {
     /// The settings of all agents.
     pub(crate) fn lower(&self, machine: &Machine) -> Lowered {
         Lowered {
-            reception: self.reception(),
+            reception: self.reception(machine),
             dns: self.dns(machine),
             routes: Arc::new(Table::new(self.routes.iter().map(route).collect())),
             delivery: Arc::new(self.attempts(machine)),
-            queue: self.queue(),
+            queue: self.queue(machine),
             dispatch: Arc::new(posthaste_dispatch::Settings {
                 hostname: self.hostname.0.clone(),
+                soft_fail: self.soft_fail,
                 ..posthaste_dispatch::Settings::default()
             }),
             admin: posthaste_admin::Settings { events: self.log.events.clone() },
+            pressure: self.pressure,
         }
     }
 
-    fn reception(&self) -> posthaste_reception::Settings {
+    fn reception(&self, machine: &Machine) -> posthaste_reception::Settings {
+        let share = machine.shares();
+        let memory = self.pressure.memory_limit.or(machine.memory);
+        let bodies =
+            memory.map_or(usize::MAX, |m| usize::try_from(m / BODIES).unwrap_or(usize::MAX));
         posthaste_reception::Settings {
             listeners: self.listeners.clone(),
             relay_networks: self.relay_networks.clone(),
             verify: self.own.verify,
-            limits: self.limits,
             origin: self.submission.origin.0.clone(),
             sessions: self.log.sessions,
+            limits: posthaste_reception::Limits {
+                sessions: self.limits.sessions.min(share.sessions),
+                receive_budget: self.limits.receive_budget.min(bodies),
+                slow_delay: self.pressure.delay,
+                ..self.limits
+            },
+            soft_fail: self.soft_fail,
             ..posthaste_reception::Settings::new(self.hostname.0.clone())
         }
     }
@@ -94,7 +143,7 @@ impl Config {
         }
     }
 
-    fn queue(&self) -> posthaste_queue::Settings {
+    fn queue(&self, machine: &Machine) -> posthaste_queue::Settings {
         let special = |rule: &RouteRule| {
             let own = self.of_route(rule);
             (own != RouteSettings::default()).then(|| (rule.name.clone(), own))
@@ -103,7 +152,10 @@ impl Config {
         posthaste_queue::Settings {
             schedule: self.scaled(&self.retry),
             routes,
-            limits: self.delivery.limits,
+            limits: posthaste_queue::settings::Limits {
+                connections: self.delivery.limits.connections.min(machine.shares().connections),
+                ..self.delivery.limits
+            },
             drain: self.delivery.drain,
             seed: seed(&self.hostname.0),
         }
@@ -187,6 +239,7 @@ mod tests {
         good.config.lower(&Machine {
             resolv_conf: "nameserver 192.0.2.53\n".into(),
             addresses: vec!["127.0.0.1".parse().unwrap(), "192.0.2.9".parse().unwrap()],
+            ..Machine::default()
         })
     }
 
@@ -225,5 +278,32 @@ mod tests {
         assert_eq!(lowered.queue.schedule.later[0], Duration::from_secs(10));
         assert_eq!(lowered.queue.schedule.expire_after, Duration::from_secs(7200));
         assert_eq!(lowered.delivery.connect_limit, Duration::from_secs(20));
+    }
+
+    #[test]
+    fn few_descriptors_and_little_memory_make_small_limits() {
+        let around = Surroundings {
+            allow_clock_scale: false,
+            machine_name: "machine.example".into(),
+            folder: "/data".into(),
+        };
+        let good = read("p.toml", "", &around).unwrap_or_else(|e| panic!("{e}"));
+        let config = good.config;
+        for (files, sessions, connections) in [
+            (16, 2, 2),
+            (64, 14, 10),
+            (256, 91, 68),
+            (1024, 384, 288),
+            (20_000, 1000, 1000),
+            (u64::MAX, 1000, 1000),
+        ] {
+            let machine = Machine { files: Some(files), ..Machine::default() };
+            let lowered = config.lower(&machine);
+            assert_eq!(lowered.reception.limits.sessions, sessions, "{files}");
+            assert_eq!(lowered.queue.limits.connections, connections, "{files}");
+        }
+        let lowered = config.lower(&Machine { memory: Some(256 << 20), ..Machine::default() });
+        assert_eq!(lowered.reception.limits.receive_budget, (256 << 20) / 5);
+        assert_eq!(lowered.reception.limits.sessions, 1000);
     }
 }

@@ -9,6 +9,7 @@ mod file;
 mod kinds;
 mod logs;
 mod lower;
+mod pressure;
 mod read;
 mod receive;
 mod routes;
@@ -24,6 +25,7 @@ pub(crate) use domains::{Own, OwnDomain, Source};
 pub(crate) use file::{Config, Level, Log as LogSettings, LogFormat};
 pub(crate) use kinds::AdminAddress;
 pub(crate) use lower::{Lowered, Machine};
+pub(crate) use pressure::Pressure;
 
 use file::{Good, MAX_FILE, Surroundings};
 use posthaste_mail::address::check_domain_name;

@@ -2,7 +2,8 @@
 
 use super::read::{Preset, Section};
 use super::setting::{Size, Word};
-use posthaste_reception::{Limits, Listener, ListenerKind};
+
+use posthaste_reception::{Limits, Listener, ListenerKind, Rates};
 use posthaste_smtp::server::BareNewline;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -12,6 +13,13 @@ const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOS
 const MAX_LISTENERS: usize = 64;
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
+
+/// What a stranger may do in a minute.
+const STRANGERS: [&str; 3] =
+    ["connections_per_minute", "messages_per_minute", "recipients_per_minute"];
+/// What a client in a relay network may do in a minute.
+const RELAY_CLIENTS: [&str; 3] =
+    ["relay_connections_per_minute", "relay_messages_per_minute", "relay_recipients_per_minute"];
 
 /// The listeners in order; without any, one for this machine.
 pub(super) fn listeners(top: &Section<'_, '_>) -> Vec<Listener> {
@@ -77,11 +85,17 @@ pub(super) fn limits(section: Section<'_, '_>) -> Limits {
             "sessions_per_relay_client",
             base.sessions_per_relay_client,
         ),
+        sessions_per_network: count("sessions_per_network", base.sessions_per_network),
+        rates: rates(&section, STRANGERS, base.rates),
+        relay_rates: rates(&section, RELAY_CLIENTS, base.relay_rates),
         commands: section.take_in("commands", base.commands, 100..=100_000_000),
         errors: section.take_in("errors", base.errors, 1..=10_000),
         command_timeout: time("command_timeout", base.command_timeout),
         data_timeout: time("data_timeout", base.data_timeout),
         message_timeout: time("message_timeout", base.message_timeout),
+        min_rate: section.take_in("min_rate", base.min_rate, 0..=1_000_000),
+        session_time: section.take_in("session_time", base.session_time, 60 * SECOND..=240 * HOUR),
+        slow_delay: base.slow_delay,
         store_timeout: section.take_in("store_timeout", base.store_timeout, SECOND..=HOUR / 6),
         receive_budget: memory(&section, base.receive_budget),
         hops: section.take_in("hops", base.hops, 10..=1000),
@@ -89,6 +103,16 @@ pub(super) fn limits(section: Section<'_, '_>) -> Limits {
     };
     section.finish();
     limits
+}
+
+fn rates(section: &Section<'_, '_>, keys: [&'static str; 3], base: Rates) -> Rates {
+    let [connections, messages, recipients] = keys;
+    let rate = |key, preset: u32| section.take_in(key, preset, 0..=100_000_000);
+    Rates {
+        connections: rate(connections, base.connections),
+        messages: rate(messages, base.messages),
+        recipients: rate(recipients, base.recipients),
+    }
 }
 
 fn memory(section: &Section<'_, '_>, preset: usize) -> usize {

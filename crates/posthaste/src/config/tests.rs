@@ -160,8 +160,10 @@ const WRONG: &[(&str, &str)] = &[
     (
         "[limits]\nzzz = 1",
         "p.toml:2:1: unknown setting `zzz` in [limits]; known here: message_size, recipients, \
-             sessions, sessions_per_client, sessions_per_relay_client, commands, errors, command_timeout, \
-             data_timeout, message_timeout, store_timeout, receive_memory, hops, own_hops",
+             sessions, sessions_per_client, sessions_per_relay_client, sessions_per_network, connections_per_minute, \
+             messages_per_minute, recipients_per_minute, relay_connections_per_minute, relay_messages_per_minute, \
+             relay_recipients_per_minute, commands, errors, command_timeout, data_timeout, message_timeout, \
+             min_rate, session_time, store_timeout, receive_memory, hops, own_hops",
     ),
     (
         "expire_after = 5",
@@ -241,6 +243,14 @@ const WRONG: &[(&str, &str)] = &[
         "[limits]\nmessage_size = -1",
         "p.toml:2:16: `limits.message_size`: -1 is below zero; expected a \
           size such as \"36MB\" or \"256KiB\"",
+    ),
+    (
+        "[pressure]\nmemory_slow = 0.95",
+        "p.toml:2:15: `pressure.memory_slow` must not be over `pressure.memory_refuse`",
+    ),
+    (
+        "[pressure]\ndisk_refuse = \"1GiB\"",
+        "p.toml:1:1: `pressure.disk_slow` must not be below `pressure.disk_refuse`",
     ),
     ("data = \"", "p.toml:1:9: invalid basic string, expected `\"`"),
     (

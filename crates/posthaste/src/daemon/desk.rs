@@ -4,8 +4,9 @@
 
 use super::{Daemon, reload};
 use posthaste_admin::desk::{
-    Desk, DeskFault, Destination, LastError, Message, Numbers, Readiness, ReloadFault, Reloaded,
-    RouteAnswer, RouteHop, RouteQuestion, Standing, Submission, SubmitFault,
+    Desk, DeskFault, Destination, LastError, Maintenance, MaintenanceFault, MaintenanceWish,
+    Message, Numbers, Readiness, ReloadFault, Reloaded, RouteAnswer, RouteHop, RouteQuestion,
+    Standing, Submission, SubmitFault,
 };
 use posthaste_admin::keeper::Keeper;
 use posthaste_dispatch::{Dispatch, LastTried, Retry};
@@ -33,6 +34,7 @@ impl Desk for Daemon {
             listening: self.state.listening.load(Ordering::SeqCst),
             recovered: self.state.recovered.load(Ordering::SeqCst),
             stopping: self.state.stopping.load(Ordering::SeqCst),
+            refusing: self.refusing(),
         }
     }
 
@@ -114,6 +116,13 @@ impl Desk for Daemon {
         Some(&self.stock)
     }
 
+    fn set_maintenance(
+        &self,
+        wanted: Option<MaintenanceWish>,
+    ) -> Task<'_, Result<Option<Maintenance>, MaintenanceFault>> {
+        Box::pin(async move { self.maintain(wanted).await })
+    }
+
     fn stop(&self) {
         self.state.stopping.store(true, Ordering::SeqCst);
         self.state.stop.notify_one();
@@ -138,14 +147,20 @@ impl Daemon {
             pickup_waiting: self.state.pickup.messages.load(Ordering::Relaxed),
             pickup_bad: self.state.pickup.bad.load(Ordering::Relaxed),
             messages: self.dispatch.load().0 as u64,
+            conditions: self.conditions(),
+            minute: self.life.minute().traffic(),
             ..Numbers::default()
         };
         let mut after: Option<(String, String)> = None;
+        let mut worst: Option<DestinationView> = None;
         loop {
             let key = after.as_ref().map(|(name, route)| (name.as_str(), route.as_str()));
             let slice = self.dispatch.destinations(key, SLICE);
             for view in &slice {
                 add(&mut numbers, view);
+                if is_worse(view, worst.as_ref()) {
+                    worst = Some(view.clone());
+                }
             }
             match slice.last() {
                 Some(last) if slice.len() == SLICE => {
@@ -155,8 +170,16 @@ impl Daemon {
             }
             tokio::task::yield_now().await;
         }
+        numbers.worst = self.worst(worst);
         numbers.oldest = self.oldest().await;
         numbers
+    }
+
+    /// The destination where most recipients wait, with what was last wrong there.
+    fn worst(&self, view: Option<DestinationView>) -> Option<Destination> {
+        let view = view?;
+        let last = self.dispatch.last_fault(&view.name, &view.route);
+        Some(Destination { last_error: last.and_then(last_error), view })
     }
 
     /// The acceptance of the oldest live message, whether it waits, is held or is in flight: ids are in order of time.
@@ -298,8 +321,25 @@ fn add(numbers: &mut Numbers, view: &DestinationView) {
     numbers.recipients += u64::from(view.recipients);
     numbers.held += u64::from(view.held);
     numbers.destinations += u64::from(view.recipients > 0);
+    let spread = &mut numbers.spread;
+    match view.status {
+        DestinationStatus::Active => spread.active += 1,
+        DestinationStatus::Ready => spread.ready += 1,
+        DestinationStatus::Retry => spread.retry += 1,
+        DestinationStatus::Held => spread.held += 1,
+        DestinationStatus::Idle => {}
+    }
+    if view.route.is_empty() {
+        spread.unreachable += u64::from(view.recipients);
+    }
     let down = view.down.is_some() && view.status != DestinationStatus::Idle;
     numbers.destinations_down += u64::from(down);
+}
+
+/// More recipients wait there after a failure.
+fn is_worse(view: &DestinationView, than: Option<&DestinationView>) -> bool {
+    let waits = view.status == DestinationStatus::Retry || view.down.is_some();
+    waits && view.recipients > than.map_or(0, |other| other.recipients)
 }
 
 fn last_error(last: LastTried) -> Option<LastError> {
@@ -314,9 +354,10 @@ fn fault(read: posthaste_spool::ReadFault) -> DeskFault {
 fn submit_fault(error: SubmitError) -> SubmitFault {
     let text = error.to_string();
     match error {
-        SubmitError::Store(Refused::Full | Refused::Unhealthy) | SubmitError::StoreLate => {
-            SubmitFault::Later(text)
-        }
+        SubmitError::Store(Refused::Full | Refused::Unhealthy)
+        | SubmitError::StoreLate
+        | SubmitError::Scarce(_)
+        | SubmitError::Maintenance => SubmitFault::Later(text),
         _ => SubmitFault::Never(text),
     }
 }

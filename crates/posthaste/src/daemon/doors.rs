@@ -2,6 +2,7 @@
 //!
 //! Not here: what happens behind a door (`reception`).
 
+use super::inherited::Inherited;
 use anyhow::{Context as _, Result};
 use posthaste_io::{Listener as Socket, World};
 use posthaste_reception::{Listener, Reception};
@@ -13,24 +14,25 @@ const BACKLOG: u32 = 1024;
 /// A listener with its socket, not yet served.
 pub(super) type Bound = (Listener, Box<dyn Socket>);
 
-/// The listeners that are served.
+/// The listeners that are served, and the sockets that systemd gave us for them.
 #[derive(Default)]
-pub(super) struct Doors(Vec<Door>);
+pub(super) struct Doors(Vec<Door>, Inherited);
 
 struct Door {
     listener: Listener,
     serving: JoinHandle<()>,
 }
 
-/// Binds listeners; all or none.
-///
-/// # Errors
-/// Names the first address that cannot be had.
-pub(super) async fn bind(world: &World, listeners: &[Listener]) -> Result<Vec<Bound>> {
+async fn bind(world: &World, inherited: &Inherited, listeners: &[Listener]) -> Result<Vec<Bound>> {
     let mut bound = Vec::new();
     for listener in listeners {
-        let socket = world.net.listen(listener.address, BACKLOG).await;
-        let socket = socket.with_context(|| format!("cannot listen on {}", listener.address))?;
+        let socket = match inherited.for_listener(listener)? {
+            Some(socket) => socket,
+            None => {
+                let socket = world.net.listen(listener.address, BACKLOG).await;
+                socket.with_context(|| format!("cannot listen on {}", listener.address))?
+            }
+        };
         tracing::info!(listener = listener.name, address = %socket.local(), "listening");
         bound.push((listener.clone(), socket));
     }
@@ -38,6 +40,19 @@ pub(super) async fn bind(world: &World, listeners: &[Listener]) -> Result<Vec<Bo
 }
 
 impl Doors {
+    /// Takes over what systemd opened for us.
+    pub(super) fn inherit(&mut self, inherited: Inherited) {
+        self.1 = inherited;
+    }
+
+    /// Binds listeners, or takes the sockets that are there for them; all or none.
+    ///
+    /// # Errors
+    /// Names the first address that cannot be had.
+    pub(super) async fn bind(&self, world: &World, listeners: &[Listener]) -> Result<Vec<Bound>> {
+        bind(world, &self.1, listeners).await
+    }
+
     /// Accepts mail on these sockets from now on.
     pub(super) fn open(&mut self, reception: &Reception, sockets: Vec<Bound>) {
         for (listener, socket) in sockets {

@@ -1,5 +1,6 @@
 //! What the daemon reads of the machine it runs on.
 
+use super::resources;
 use crate::config::Machine;
 use anyhow::{Context as _, Result};
 use std::fs;
@@ -15,6 +16,8 @@ pub(crate) fn look() -> Machine {
         // Without the file the resolver on this machine is asked, as resolv.conf(5) says.
         resolv_conf: fs::read_to_string(RESOLV_CONF).unwrap_or_default(),
         addresses: addresses(),
+        files: resources::files_limit(),
+        memory: resources::memory_limit(),
     }
 }
 

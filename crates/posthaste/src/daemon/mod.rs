@@ -5,13 +5,20 @@
 
 mod desk;
 mod doors;
+mod inherited;
 mod keeper;
+mod life;
 mod local;
 pub(crate) mod machine;
+mod maintenance;
+mod notify;
 mod pickup;
+mod pressure;
 mod recipients;
 mod reload;
+mod resources;
 mod store;
+mod traffic;
 mod watch;
 
 use crate::config::{AdminAddress, Config, Loaded, Lowered};
@@ -64,6 +71,11 @@ pub(crate) struct Daemon {
     file: Option<PathBuf>,
     allow_clock_scale: bool,
     state: Arc<State>,
+    life: Arc<life::Life>,
+    /// Octets of memory this process may use, unless a setting says otherwise.
+    memory: Option<u64>,
+    /// Who started us, and wants to know how we are.
+    manager: Arc<notify::Manager>,
 }
 
 /// How far the daemon has come.
@@ -85,7 +97,12 @@ pub(crate) async fn run(
 ) -> Result<ExitCode> {
     // From here on a signal waits for its turn and does not end the start half-way.
     let mut signals = Signals::listen()?;
-    let lowered = Arc::new(loaded.config.lower(&machine::look()));
+    let inherited = inherited::Inherited::found()?;
+    let files = resources::raise_files();
+    let machine = machine::look();
+    tracing::debug!(files, memory = machine.memory, "what this process may use");
+    let lowered = Arc::new(loaded.config.lower(&machine));
+    tell_small(&loaded.config, &lowered);
     let data = &loaded.config.data;
     machine::make_private(data)?;
     let (spool, folder) = tokio::select! {
@@ -102,8 +119,13 @@ pub(crate) async fn run(
     let world = posthaste_io_tokio::world(Arc::clone(&journal) as Arc<dyn Journal>);
     let kept = (spool as Arc<dyn Spool>, Arc::clone(&journal), stock);
     let daemon = wire(world, kept, lowered, &loaded, opened, allow_clock_scale);
+    daemon.go_on_with(maintenance::noted(&loaded.config.data)?);
+    pressure::look(&daemon);
     let mut doors = daemon.doors.lock().await;
-    let sockets = doors::bind(&daemon.world, &daemon.settings().reception.listeners).await?;
+    let listeners = daemon.settings().reception.listeners.clone();
+    inherited.tell_unused(&listeners);
+    doors.inherit(inherited);
+    let sockets = doors.bind(&daemon.world, &listeners).await?;
     daemon.open_desk(&loaded).await?;
     let found = daemon.recover(&folder).await?;
     tracing::info!(
@@ -116,10 +138,13 @@ pub(crate) async fn run(
     daemon.state.recovered.store(true, Ordering::SeqCst);
     tokio::spawn(watch::watch(Arc::clone(&daemon.spool), daemon.stock.clone()));
     tokio::spawn(recipients::watch(daemon.clone()));
+    tokio::spawn(pressure::watch(daemon.clone()));
     doors.open(&daemon.reception, sockets);
     let picking_up = daemon.open_to_programs(&loaded.config)?;
     drop(doors);
     daemon.state.listening.store(true, Ordering::SeqCst);
+    daemon.manager.ready(&daemon.status_line());
+    tokio::spawn(notify::keep(daemon.clone()));
     let code = daemon.wait(&mut signals, &folder).await;
     picking_up.end().await;
     daemon.end(&journal).await;
@@ -170,6 +195,22 @@ fn wire(
         file: loaded.file.clone(),
         allow_clock_scale,
         state: Arc::new(state),
+        life: Arc::default(),
+        memory: resources::memory_limit(),
+        manager: Arc::new(notify::Manager::found()),
+    }
+}
+
+/// Says that there are fewer descriptors than the settings would use.
+fn tell_small(config: &Config, lowered: &Lowered) {
+    let (wanted, given) = (config.limits.sessions, lowered.reception.limits.sessions);
+    let (dials, may) = (config.delivery.limits.connections, lowered.queue.limits.connections);
+    if given < wanted || may < dials {
+        tracing::warn!(
+            sessions = given,
+            connections = may,
+            "few descriptors may be open (ulimit -n): fewer sessions and connections than the settings allow"
+        );
     }
 }
 
@@ -244,6 +285,7 @@ impl Daemon {
     /// Ends what is under way, or leaves it in doubt where it does not end in time; then makes all durable.
     async fn end(&self, journal: &FileJournal) {
         self.state.stopping.store(true, Ordering::SeqCst);
+        self.manager.stopping();
         tracing::info!("stopping");
         let (cut_off, ()) =
             tokio::join!(self.reception.drain(STOP_GRACE), self.dispatch.stop(STOP_GRACE));

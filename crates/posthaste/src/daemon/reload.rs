@@ -1,6 +1,6 @@
 //! Rereading the settings while mail flows. A file that is wrong, or an address that cannot be had, changes nothing.
 
-use super::{Daemon, doors, machine};
+use super::{Daemon, machine};
 use crate::config::{self, Config, Level, LogFormat, LogSettings, Lowered};
 use posthaste_admin::desk::{ReloadFault, Reloaded};
 use posthaste_dispatch::Reload;
@@ -10,10 +10,14 @@ use std::sync::{Arc, PoisonError};
 
 /// Rereads the file the daemon was started with, and says in the log what came of it.
 pub(super) async fn reload(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
+    let asking = daemon;
+    asking.manager.reloading();
     let daemon = daemon.clone();
     // A task of its own: who asked may go away, and half a reload must not be left.
     let done = tokio::spawn(async move { reread(&daemon).await }).await;
     let result = done.unwrap_or_else(|gone| Err(ReloadFault(gone.to_string())));
+    // Also when the old settings hold: the service manager waits for it.
+    asking.manager.ready(&asking.status_line());
     match &result {
         Ok(reloaded) if reloaded.after_restart.is_empty() => tracing::info!("settings reread"),
         Ok(reloaded) => {
@@ -42,7 +46,7 @@ async fn reread(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
     let fresh = Arc::new(loaded.config.lower(&machine::look()));
     let listeners = &fresh.reception.listeners;
     let (beside, after) = doors.missing(listeners);
-    let bound = doors::bind(&daemon.world, &beside).await;
+    let bound = doors.bind(&daemon.world, &beside).await;
     let bound = bound.map_err(|error| ReloadFault(format!("{error:#}")))?;
     loaded.tell_warnings();
     take(daemon, &fresh);
@@ -51,7 +55,7 @@ async fn reread(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
     doors.open(&daemon.reception, bound);
     doors.close_others(listeners).await;
     let mut after_restart = after_restart(&daemon.started_with, &loaded.config);
-    match doors::bind(&daemon.world, &after).await {
+    match doors.bind(&daemon.world, &after).await {
         Ok(bound) => doors.open(&daemon.reception, bound),
         // Its port was ours a moment ago; the next reload tries again.
         Err(error) => {

@@ -3,6 +3,7 @@
 //!
 //! Not here: the store itself and the note of its failures (`spool-local`).
 
+use super::resources;
 use crate::spool::FOLDER;
 use anyhow::{Context as _, Result};
 use posthaste_io_tokio::RealDisk;
@@ -12,6 +13,11 @@ use posthaste_spool_local::{LocalSpool, Log, OpenError, Report, Settings};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+/// Segments that would fill the file system, at least.
+const SEGMENTS_IN_DISK: u64 = 32;
+/// The smallest segment on a small file system, octets.
+const SMALLEST_SEGMENT: u32 = 1 << 20;
 
 /// The folder of the spool: where its failures are noted.
 pub(super) struct Folder {
@@ -53,7 +59,8 @@ fn open_folder(disk: RealDisk, standing: Standing) -> Result<(Arc<LocalSpool<Rea
     let read_only = standing.read_only;
     let folder = Folder { disk: disk.clone(), read_only };
     let salt = posthaste_io_tokio::unpredictable();
-    let settings = Settings { salt, read_only, ..Settings::default() };
+    let segment_size = segment_size(disk.path());
+    let settings = Settings { salt, read_only, segment_size, ..Settings::default() };
     let opened = Log::open(disk, settings);
     if let Err(OpenError::Unwritable(_)) = &opened {
         folder.note_failure();
@@ -71,6 +78,14 @@ fn open_folder(disk: RealDisk, standing: Standing) -> Result<(Arc<LocalSpool<Rea
     }
     let spool = LocalSpool::on_thread(log).context("cannot start the spool's thread")?;
     Ok((Arc::new(spool), folder))
+}
+
+/// Segments are a part of the file system at most, so that a small one has room for a reserve and for mail.
+fn segment_size(folder: &Path) -> u32 {
+    let usual = Settings::default().segment_size;
+    let total = resources::disk(folder).map_or(u64::MAX, |disk| disk.total);
+    let part = u32::try_from(total / SEGMENTS_IN_DISK).unwrap_or(u32::MAX);
+    (part / SMALLEST_SEGMENT * SMALLEST_SEGMENT).clamp(SMALLEST_SEGMENT, usual)
 }
 
 fn now() -> Timestamp {

@@ -1,6 +1,8 @@
 //! The operator's verbs: one file for each.
 
 mod config;
+mod maintenance;
+mod monitor;
 mod ping;
 mod queue;
 mod reload;
@@ -28,7 +30,9 @@ pub(crate) fn run(cli: Cli, out: &Out) -> Result<ExitCode, Failure> {
     match cli.verb {
         Verb::Serve => return serve::run(global),
         Verb::Ping { wait } => ping::run(global, wait, out),
-        Verb::Status => status::run(&daemon(global)?, out),
+        Verb::Status(args) if args.monitor => return Ok(monitor::run(global, &args, out)),
+        Verb::Status(_) => status::run(&daemon(global)?, out),
+        Verb::Maintenance(verb) => maintenance::run(&daemon(global)?, verb, out),
         Verb::Reload => reload::run(&daemon(global)?, out),
         Verb::Stop { wait } => stop::run(&daemon(global)?, wait, out),
         Verb::Spool(verb) => return spool::run(global, verb, out),
@@ -70,8 +74,10 @@ fn text(value: &Value) -> String {
 /// An error object on one line: code, enhanced status and text, as a server's reply is read.
 fn last_error(error: &Value) -> String {
     let words = error["text"].as_str().unwrap_or_default();
+    let soft =
+        if error["soft_fail"] == true { " (soft_fail: waits instead of failing)" } else { "" };
     match error["code"].as_u64() {
-        Some(code) => format!("{code} {} {words}", text(&error["enhanced"])),
-        None => words.to_owned(),
+        Some(code) => format!("{code} {} {words}{soft}", text(&error["enhanced"])),
+        None => format!("{words}{soft}"),
     }
 }

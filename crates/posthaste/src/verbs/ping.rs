@@ -1,4 +1,4 @@
-//! `ping [--wait 10s]`: succeeds when all listeners are bound and recovery is done.
+//! `ping [--wait 10s]`: succeeds when all listeners are bound, recovery is done and mail is accepted.
 
 use crate::cli::Global;
 use crate::client::Client;
@@ -35,7 +35,9 @@ pub(super) fn run(global: &Global, wait: Option<Duration>, out: &Out) -> Result<
 fn ready(answer: Value) -> Result<Value, Failure> {
     let is = |name: &str| answer[name].as_bool().unwrap_or(false);
     if is("ready") {
-        return Ok(answer);
+        let Some(why) = answer["refusing"].as_str() else { return Ok(answer) };
+        let message = format!("ready, but no mail is accepted: {why}; see `posthaste status`");
+        return Err(Failure::failed(message));
     }
     Err(Failure::failed(if is("stopping") {
         "not ready: the daemon is stopping"

@@ -1,10 +1,10 @@
 //! `status`: what is going on, in ten lines.
 
-use super::{now, text};
+use super::{last_error, now, text};
 use crate::client::{Client, Target};
 use crate::failure::Failure;
 use crate::out::Out;
-use crate::table::age;
+use crate::table::{age, relative};
 use posthaste_admin::units::{print_rough, print_rough_size};
 use serde_json::Value;
 use std::time::Duration;
@@ -27,17 +27,40 @@ fn lines(status: &Value) -> Vec<String> {
         (Some(true), _) => "ready",
         _ => "starting",
     };
-    let mut lines = vec![
+    let by = |name: &str| text(&status["by_status"][name]);
+    let minute = |name: &str| text(&status["last_minute"][name]);
+    vec![
         format!("{}  posthaste {}  {state}, up {uptime}", of("hostname"), of("version")),
+        accepting_line(status),
         format!(
-            "queue      {} messages, {} recipients, the oldest {}",
+            "queue      {} messages, {} recipients ({} in flight, {} held), the oldest {}{}",
             of("messages"),
             of("recipients"),
-            age(status["oldest"].as_str(), now())
+            of("in_flight"),
+            of("held"),
+            age(status["oldest"].as_str(), now()),
+            match status["pickup_waiting"].as_u64() {
+                None | Some(0) => String::new(),
+                Some(waiting) => format!("; {waiting} in the pickup folder"),
+            }
         ),
-        format!("           {} in flight, {} held", of("in_flight"), of("held")),
-        format!("places     {} destinations, {} down", of("destinations"), of("destinations_down")),
-        format!("open       {} connections out, {} sessions in", of("connections"), of("sessions")),
+        format!(
+            "places     {} destinations: {} active, {} ready, {} retry, {} held; {} down",
+            of("destinations"),
+            by("active"),
+            by("ready"),
+            by("retry"),
+            by("held"),
+            of("destinations_down")
+        ),
+        worst_line(&status["worst"]),
+        format!(
+            "last min   {} accepted, {} delivered, {} deferred, {} failed",
+            minute("accepted"),
+            minute("delivered"),
+            minute("deferred"),
+            minute("failed")
+        ),
         format!(
             "so far     {} accepted, {} delivered, {} deferred, {} failed",
             of("accepted"),
@@ -45,39 +68,137 @@ fn lines(status: &Value) -> Vec<String> {
             of("deferred"),
             of("failed")
         ),
-        store_line(&status["store"]),
-        format!("event log  {} events dropped", of("events_dropped")),
-    ];
-    lines.extend(pickup_line(status));
-    lines
+        format!(
+            "open       {} of {} sessions in, {} of {} connections out; {} refused by limits",
+            of("sessions"),
+            of("sessions_limit"),
+            of("connections"),
+            of("connections_limit"),
+            of("refused_by_limits")
+        ),
+        store_line(status),
+        format!("to do      {}", to_do(status).join("; ")),
+    ]
 }
 
-/// Only when there is something in the folder.
-fn pickup_line(status: &Value) -> Option<String> {
-    let count = |name: &str| status[name].as_u64().unwrap_or(0);
-    let (waiting, bad) = (count("pickup_waiting"), count("pickup_bad"));
-    let bad_ones = match bad {
-        0 => String::new(),
-        bad => format!(", {bad} that CANNOT BE SENT (*.bad): the log says why"),
+fn accepting_line(status: &Value) -> String {
+    let soft =
+        if status["soft_fail"] == true { "; soft_fail is on: nothing fails for good" } else { "" };
+    let slow: Vec<&str> = at_level(status, "slow").filter_map(|r| r["resource"].as_str()).collect();
+    let said = match status["refusing"].as_str() {
+        Some("maintenance") => {
+            let maintenance = &status["maintenance"];
+            let reason = maintenance["reason"].as_str().map(|r| format!(" ({r})"));
+            let held = if maintenance["hold"] == true { ", and nothing is delivered" } else { "" };
+            let since = age(maintenance["since"].as_str(), now());
+            format!("NO: maintenance for {since}{}{held}", reason.unwrap_or_default())
+        }
+        Some("read-only") => "NO: the spool is READ-ONLY after repeated failures".to_owned(),
+        Some(resource) => format!("NO: {resource} is used up, clients are told to come back"),
+        None if status["accepting"] == false => "NO".to_owned(),
+        None if slow.is_empty() => "yes".to_owned(),
+        None => format!("slowly: {} is getting scarce", slow.join(", ")),
     };
-    (waiting + bad > 0).then(|| format!("pickup     {waiting} waiting{bad_ones}"))
+    format!("accepting  {said}{soft}")
 }
 
-fn store_line(store: &Value) -> String {
-    let size = |name: &str| print_rough_size(store[name].as_u64().unwrap_or(0));
-    let state = match (store["read_only"].as_bool(), store["accepting"].as_bool()) {
-        (Some(true), _) => "READ-ONLY after repeated failures: see the log",
-        (_, Some(true)) => "accepting",
-        _ => "NOT ACCEPTING mail",
-    };
-    let damaged = match store["quarantined"].as_u64().unwrap_or(0) {
-        0 => String::new(),
-        count => format!(", {count} DAMAGED records in quarantine"),
-    };
+fn worst_line(worst: &Value) -> String {
+    if worst.is_null() {
+        return "waiting    nowhere after a failure".to_owned();
+    }
+    let error = &worst["last_error"];
+    let said = if error.is_null() { String::new() } else { format!(": {}", last_error(error)) };
     format!(
-        "spool      {state}, {} live, {} on disk, {} free{damaged}",
-        size("live_octets"),
-        size("disk_octets"),
-        size("free_octets")
+        "waiting    {}: {} recipients, next try {}{said}",
+        text(&worst["name"]),
+        text(&worst["recipients"]),
+        relative(worst["next_attempt"].as_str(), now())
     )
+}
+
+fn store_line(status: &Value) -> String {
+    let store = &status["store"];
+    let size = |name: &str| print_rough_size(store[name].as_u64().unwrap_or(0));
+    let measured = status["pressure"].as_array().into_iter().flatten();
+    let measured = measured.filter(|r| r["resource"] != "queue");
+    let measured = measured
+        .map(|r| format!("{} {}", text(&r["resource"]), text(&r["text"])))
+        .collect::<Vec<_>>();
+    let rest =
+        if measured.is_empty() { String::new() } else { format!("; {}", measured.join("; ")) };
+    format!("spool      {} live, {} on disk{rest}", size("live_octets"), size("disk_octets"))
+}
+
+fn at_level<'s>(status: &'s Value, level: &'static str) -> impl Iterator<Item = &'s Value> {
+    status["pressure"].as_array().into_iter().flatten().filter(move |r| r["level"] == level)
+}
+
+/// What needs a person, the gravest first.
+fn to_do(status: &Value) -> Vec<String> {
+    let mut all = Vec::new();
+    if status["store"]["read_only"] == true {
+        all.push("look at the disk of the spool and the log, then start again".to_owned());
+    }
+    for resource in at_level(status, "refuse") {
+        all.push(match resource["resource"].as_str() {
+            Some("disk") => "make room on the disk of the spool".to_owned(),
+            Some("memory") => "give the process more memory, or find what takes it".to_owned(),
+            Some("files") => "allow more descriptors (ulimit -n, LimitNOFILE)".to_owned(),
+            _ => "find out why the queue grows: `posthaste queue`".to_owned(),
+        });
+    }
+    for (count, what) in [
+        (&status["store"]["quarantined"], "damaged records of the spool: see the log"),
+        (&status["by_status"]["unreachable"], "recipients have no route: `posthaste queue`"),
+        (&status["pickup_bad"], "pickup files cannot be sent (*.bad): the log says why"),
+        (&status["events_dropped"], "events were lost: the event log's disk is slow or full"),
+    ] {
+        if let Some(count) = count.as_u64().filter(|count| *count > 0) {
+            all.push(format!("{count} {what}"));
+        }
+    }
+    if !status["maintenance"].is_null() {
+        all.push("`posthaste maintenance off` when it is over".to_owned());
+    }
+    if all.is_empty() {
+        all.push("nothing".to_owned());
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn there_are_ten_lines_in_every_state() {
+        let pressure =
+            json!([{ "resource": "disk", "level": "refuse", "text": "3MB of 64MB free" }]);
+        for (status, words) in [
+            (json!({}), "to do      nothing"),
+            (json!({ "accepting": true }), "accepting  yes"),
+            (
+                json!({ "refusing": "disk", "pressure": pressure }),
+                "to do      make room on the disk of the spool",
+            ),
+            (
+                json!({ "refusing": "maintenance", "maintenance": { "reason": "new disk" } }),
+                "accepting  NO: maintenance for - (new disk)",
+            ),
+            (
+                json!({ "soft_fail": true, "accepting": true }),
+                "accepting  yes; soft_fail is on: nothing fails for good",
+            ),
+            (
+                json!({ "worst": { "name": "b.example", "recipients": 7,
+                    "last_error": { "text": "no connection: refused" } } }),
+                "waiting    b.example: 7 recipients, next try -: no connection: refused",
+            ),
+        ] {
+            let lines = lines(&status);
+            assert_eq!(lines.len(), 10);
+            assert!(lines.iter().any(|line| line == words), "{words}\nis not in\n{lines:#?}");
+        }
+    }
 }

@@ -82,7 +82,7 @@ fn wait_reasons_need_no_daemon() {
     assert_eq!(ran.code, 0);
     assert!(ran.stdout.contains("\ndestination-down"), "{}", ran.stdout);
     let ran = posthaste(folder.path(), &["queue", "--wait-reasons", "--json"]);
-    assert_eq!(ran.json()["wait_reasons"].as_array().unwrap().len(), 12);
+    assert_eq!(ran.json()["wait_reasons"].as_array().unwrap().len(), 13);
 }
 
 #[test]
@@ -177,6 +177,7 @@ fn the_example_is_good_and_tells_the_defaults() {
         "[route.retry]",
         "aliases",
         "recipient_delimiter",
+        "memory_limit",
     ];
     let of_routes = [
         "from",

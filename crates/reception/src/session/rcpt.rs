@@ -2,6 +2,7 @@
 
 use super::Conversation;
 use crate::policy::{self, Trust};
+use crate::rates::Deed;
 use crate::recipients::envelope::TooMany;
 use crate::recipients::{Answer, Judged};
 use posthaste_mail::{Mailbox, Recipient, Reply};
@@ -11,6 +12,9 @@ use posthaste_spool::Refused;
 impl Conversation {
     /// False when the client is gone.
     pub(super) async fn rcpt(&mut self, path: ForwardPath, params: RcptParams) -> bool {
+        if !self.may(Deed::Recipient) {
+            return self.refuse(&policy::too_many_recipients_a_minute());
+        }
         let Some(transaction) = &self.transaction else {
             return self.refuse(&policy::refused(Refused::Unhealthy));
         };
@@ -19,21 +23,21 @@ impl Conversation {
             Judged::Elsewhere(mailbox) if relay => self.take(mailbox, params),
             Judged::Elsewhere(_) => {
                 self.house.counters.refused_relay.one();
-                return self.refuse(&policy::relay_denied());
+                return self.refuse_recipient(&policy::relay_denied());
             }
             Judged::Known(mailbox, _) => self.take(mailbox, params),
             Judged::Alias(written, found) => self.take_alias(written, found, params),
             Judged::Unknown => {
                 self.house.counters.refused_unknown.one();
-                return self.refuse(&policy::unknown_recipient());
+                return self.refuse_recipient(&policy::unknown_recipient());
             }
             Judged::Troubled(why) => {
                 self.house.counters.deferred_recipients.one();
-                return self.refuse(&policy::aliases_at_fault(why));
+                return self.refuse_recipient(&policy::aliases_at_fault(why));
             }
             Judged::Ask(mailbox) => match self.verify(&mailbox).await {
                 Some(Ok(())) => self.take(mailbox, params),
-                Some(Err(reply)) => return self.refuse(&reply),
+                Some(Err(reply)) => return self.refuse_recipient(&reply),
                 None => return false,
             },
         };
@@ -42,8 +46,14 @@ impl Conversation {
                 self.smtp.accept();
                 true
             }
-            Err(TooMany) => self.refuse(&policy::too_many_recipients()),
+            Err(TooMany) => self.refuse_recipient(&policy::too_many_recipients()),
         }
+    }
+
+    /// With `soft_fail` no refusal of a recipient is permanent.
+    fn refuse_recipient(&mut self, reply: &Reply) -> bool {
+        let said = self.policy.recipient_refusal(reply.clone());
+        self.refuse(&said)
     }
 
     /// `None` when the client is gone.

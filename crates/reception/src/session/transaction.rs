@@ -9,6 +9,7 @@ use posthaste_io::Instant;
 use posthaste_mail::{ContentFacts, Mailbox, ReversePath, Source};
 use posthaste_smtp::server::MailParams;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// From MAIL on.
 pub(super) struct Transaction {
@@ -31,6 +32,55 @@ pub(super) struct UnderWay {
     pub(super) originating: Option<Originating>,
     /// By when all must be here.
     pub(super) by: Instant,
+    /// Whether it comes fast enough.
+    pub(super) pace: Pace,
+}
+
+/// How fast content comes: a client that drips keeps a place for nothing.
+pub(super) struct Pace {
+    /// When the window began in which octets are counted.
+    since: Instant,
+    octets: u64,
+    last: Instant,
+}
+
+impl Pace {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self { since: now, octets: 0, last: now }
+    }
+
+    /// Octets have come.
+    pub(super) const fn heard(&mut self, now: Instant, octets: usize) {
+        self.octets = self.octets.saturating_add(octets as u64);
+        self.last = now;
+    }
+
+    /// Time that we took is not held against the client.
+    pub(super) fn excuse(&mut self, time: Duration) {
+        self.since = self.since + time;
+        self.last = self.last + time;
+    }
+
+    /// When to look again, at the latest.
+    pub(super) fn look_at(&self, window: Duration) -> Instant {
+        (self.since + window).min(self.last + window)
+    }
+
+    /// Nothing has come for a whole window.
+    pub(super) fn is_silent(&self, now: Instant, window: Duration) -> bool {
+        now >= self.last + window
+    }
+
+    /// At the end of a window: false when less came in it than `least` octets a second, else the next one begins.
+    pub(super) fn goes_on(&mut self, now: Instant, window: Duration, least: u32) -> bool {
+        if now < self.since + window {
+            return true;
+        }
+        let wanted = u64::from(least).saturating_mul((now - self.since).as_secs());
+        let enough = self.octets >= wanted;
+        (self.since, self.octets) = (now, 0);
+        enough
+    }
 }
 
 impl Transaction {

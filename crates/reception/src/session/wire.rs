@@ -1,6 +1,6 @@
 //! A session's stream with its read buffer and its one timer. Every wait here is bounded.
 
-use crate::places::Place;
+use crate::places::{Closing, Place};
 use bytes::BytesMut;
 use posthaste_io::{Clock, Instant, Stream, Timer};
 use std::future::poll_fn;
@@ -35,8 +35,8 @@ pub(super) enum Heard {
     Gone,
     /// Nothing in time.
     TimedOut,
-    /// The service shuts down.
-    Draining,
+    /// The service shuts down, or is closed for maintenance.
+    Closing(Closing),
 }
 
 impl Wire {
@@ -49,12 +49,13 @@ impl Wire {
         self.clock.now()
     }
 
-    /// Reads more, until `deadline`; with `place`, also until the service shuts down.
+    /// Reads more, until `deadline`; with `place`, also until the service shuts down, and when the flag beside it
+    /// says that no transaction is under way, until maintenance begins.
     pub(super) async fn read(
         &mut self,
         deadline: Instant,
         in_content: bool,
-        place: Option<&Place>,
+        place: Option<(&Place, bool)>,
     ) -> Heard {
         let filled = self.input.len();
         let room = if in_content { CONTENT_READ } else { COMMAND_READ };
@@ -68,8 +69,10 @@ impl Wire {
                     Ok(octets) => (Heard::Some, octets),
                 });
             }
-            if place.is_some_and(|place| place.poll_draining(cx)) {
-                return Poll::Ready((Heard::Draining, 0));
+            if let Some((place, in_transaction)) = place
+                && let Some(why) = place.poll_closing(in_transaction, cx)
+            {
+                return Poll::Ready((Heard::Closing(why), 0));
             }
             poll_timer(timer, deadline, &mut armed, cx).map(|()| (Heard::TimedOut, 0))
         })
@@ -81,9 +84,10 @@ impl Wire {
     /// Writes all; false when the client is gone or does not take it in time.
     pub(super) async fn write(&mut self, octets: &[u8], limit: Duration) -> bool {
         let mut rest = octets;
+        // One limit for all: a client that takes an octet now and then is as slow as one that takes none.
+        let mut deadline = None;
         while !rest.is_empty() {
             let (stream, timer, clock) = (&mut self.stream, &mut self.timer, &self.clock);
-            let mut deadline = None;
             let mut armed = false;
             let written = poll_fn(|cx| {
                 if let Poll::Ready(written) = stream.poll_write(cx, &[IoSlice::new(rest)]) {

@@ -64,7 +64,7 @@ fn silent_and_dripping_clients_are_left() {
 
 #[test]
 fn a_message_has_time_per_piece_and_in_all() {
-    let house = House::new();
+    let house = House::with(|s| s.limits.min_rate = 0);
     let stuck = house.client(FRIEND);
     house.say(&stuck, UP_TO_DATA);
     house.say(&stuck, "A: b\r\n");

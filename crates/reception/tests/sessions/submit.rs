@@ -5,7 +5,7 @@ use posthaste_mail::{Mailbox, QueueId, Recipient, ReversePath, SourceKind};
 use posthaste_reception::{Submission, SubmitError};
 use posthaste_spool::Refused;
 
-fn submission(message: impl Into<Vec<u8>>) -> Submission {
+pub(crate) fn submission(message: impl Into<Vec<u8>>) -> Submission {
     let mailbox = |text| Mailbox::parse(text, true).expect("valid");
     Submission {
         reverse_path: ReversePath::Mailbox(mailbox("root@mx.example.org")),
@@ -24,7 +24,7 @@ fn submission(message: impl Into<Vec<u8>>) -> Submission {
     }
 }
 
-fn submit(house: &House, submission: Submission) -> Result<QueueId, SubmitError> {
+pub(crate) fn submit(house: &House, submission: Submission) -> Result<QueueId, SubmitError> {
     let reception = house.reception.clone();
     house.world.finish(async move { reception.submit(submission).await })
 }

@@ -48,6 +48,9 @@ impl<D: Disk + 'static> Drop for LocalSpool<D> {
     }
 }
 
+/// How often an idle log on a full disk looks whether there is room again.
+const LOOK_FOR_ROOM: Duration = Duration::from_secs(1);
+
 fn run<D: Disk>(mut pump: Pump<D>, inbox: &Inbox) {
     let mut company = Company::default();
     let mut more = true;
@@ -78,8 +81,20 @@ fn wait<D: Disk>(inbox: &Inbox, company: &Company, more: &mut bool, pump: &mut P
             *more = pump.tidy(true);
             continue;
         }
+        if pump.is_short() {
+            // Room may come from outside: nothing else would tell.
+            if inbox.bell.wait_for(&mut queue, LOOK_FOR_ROOM).timed_out() {
+                more_room(queue, more, pump);
+            }
+            continue;
+        }
         inbox.bell.wait(&mut queue);
     }
+}
+
+fn more_room<D: Disk>(queue: MutexGuard<'_, Queue>, more: &mut bool, pump: &mut Pump<D>) {
+    drop(queue);
+    *more = pump.tidy(true);
 }
 
 /// Settlements wait for a message to ride with, but not for long.
