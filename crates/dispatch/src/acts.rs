@@ -77,7 +77,7 @@ impl Inner {
 
     /// Stores new states in one commit; answers how many recipients. Handed to the store without a wait in
     /// between: what an attempt makes of them then comes after it, in memory and in the store.
-    async fn store_act(&self, changed: Vec<Changed>) -> u64 {
+    pub(crate) async fn store_act(&self, changed: Vec<Changed>) -> u64 {
         if changed.is_empty() {
             return 0;
         }

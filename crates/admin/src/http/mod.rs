@@ -11,7 +11,7 @@
 //! | `GET /v1/track?id` or `?filter&limit` | both | `{v, messages, complete, searched_to}` |
 //! | `POST /v1/messages?from&to&to...` | socket | submits the body; `{v, id}` |
 //! | `POST /v1/retry` `{"id"}`, `{"where"}` or `{"all":true}`, `"after"`, `"dry_run"` | socket | `{v, messages, recipients, next}` |
-//! | `POST /v1/reload` | socket | `{v, after_restart}` |
+//! | `POST /v1/reload` | socket | `{v, after_restart, due_now}` |
 //! | `GET /v1/maintenance` | both | `{v, maintenance, messages, in_flight, sessions}`; `maintenance` is `null` when it is off |
 //! | `POST /v1/maintenance` `{"on", "reason", "hold"}` | socket | the same |
 //! | `POST /v1/stop` | socket | `{v, stopping}` |
