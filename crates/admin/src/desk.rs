@@ -7,12 +7,16 @@ pub use crate::conditions::{
     Conditions, Maintenance, PressureLevel, ResourceStanding, Spread, Traffic,
 };
 use crate::keeper::Keeper;
+use bytes::Bytes;
 use posthaste_evidence::{Fault, Observation};
 use posthaste_io::Task;
+use posthaste_mail::Recipient;
+use posthaste_mail::envelope::Ret;
 use posthaste_mail::{Envelope, Mailbox, QueueId, ReversePath, Timestamp};
 use posthaste_queue::RecipientState;
 use posthaste_queue::scheduler::{DestinationView, Waiting};
-use posthaste_spool::{Health, History};
+use posthaste_spool::decision::{Command, DecisionView, HoldView, OrderFault};
+use posthaste_spool::{Health, History, SpilledBody, Stored};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,9 +48,40 @@ pub trait Desk: Send + Sync {
     /// One live message and what is remembered of its attempts; `None` when it is not (or no longer) here.
     fn message(&self, id: QueueId) -> Task<'_, Result<Option<(Message, History)>, DeskFault>>;
 
-    /// Makes queued recipients of these messages due now, and gives the destinations and hosts they wait for their
-    /// trial now. Answers how many recipients are due; messages that are gone are passed over.
-    fn retry(&self, ids: Vec<QueueId>) -> Task<'_, Result<u64, DeskFault>>;
+    /// Takes a command on the queue: durable when it answers; a large one goes on by itself. Named messages that are
+    /// not here are answered beside it.
+    fn order(&self, command: Command)
+    -> Task<'_, Result<(DecisionView, Vec<QueueId>), OrderFault>>;
+
+    /// Waits until a decision is over, at most so long; how it stands then. `None`: there is none of that number.
+    fn finished(&self, number: u64, limit: Duration) -> Task<'_, Option<DecisionView>>;
+
+    /// Decisions under way, and the last ones that are over.
+    fn decisions(&self) -> Vec<DecisionView>;
+
+    /// Calls a decision off; `None` when there is none of that number under way.
+    fn cancel(&self, number: u64) -> Task<'_, Option<DecisionView>>;
+
+    /// Holds of mail that is still to come.
+    fn holds(&self) -> Vec<HoldView>;
+
+    /// A live message with its content, to export.
+    fn content(&self, id: QueueId) -> Task<'_, Result<Option<Stored>, DeskFault>>;
+
+    /// Part of a content that is kept in a file of its own.
+    fn content_part(
+        &self,
+        body: &SpilledBody,
+        offset: u64,
+        length: usize,
+    ) -> Task<'_, Result<Bytes, DeskFault>>;
+
+    /// Accepts a message that was exported, with its envelope. The id is answered once it is durable.
+    fn import(
+        &self,
+        submission: Submission,
+        replayed: Replayed,
+    ) -> Task<'_, Result<QueueId, SubmitFault>>;
 
     /// Accepts a message from this machine. The id is answered once the message is durable.
     fn submit(&self, submission: Submission) -> Task<'_, Result<QueueId, SubmitFault>>;
@@ -224,6 +259,17 @@ pub struct RouteQuestion {
     pub size: u64,
 }
 
+/// What an exported message's envelope says besides the sender.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Replayed {
+    /// At least one.
+    pub recipients: Vec<Recipient>,
+    /// RFC 3461 section 4.3.
+    pub ret: Option<Ret>,
+    /// RFC 3461 section 4.4, decoded.
+    pub envid: Option<String>,
+}
+
 /// How mail would be sent.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct RouteAnswer {
@@ -263,8 +309,6 @@ pub struct RouteHop {
 pub struct Reloaded {
     /// Settings that changed in the file but hold only after a restart.
     pub after_restart: Vec<String>,
-    /// Recipients that waited on settings that have changed, and are due now.
-    pub due_now: u64,
 }
 
 /// The daemon could not answer; the operator must look at its log.

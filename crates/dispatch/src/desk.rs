@@ -23,6 +23,12 @@ pub struct Explained {
 }
 
 impl Dispatch {
+    /// The wall clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.world.wall()
+    }
+
     /// Destinations in order of name and route.
     #[must_use]
     pub fn destinations(&self, after: Option<(&str, &str)>, limit: usize) -> Vec<DestinationView> {

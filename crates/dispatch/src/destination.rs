@@ -21,10 +21,21 @@ pub(crate) struct Destination {
 /// # Panics
 /// When the message has no recipient of that number.
 pub(crate) fn of(routes: &Table, envelope: &Envelope, number: u32) -> Destination {
-    of_facts(
-        routes,
-        &Facts::of(envelope, number).expect("recipients are counted from this envelope"),
-    )
+    let facts = Facts::of(envelope, number).expect("recipients are counted from this envelope");
+    match &envelope.route {
+        None => of_facts(routes, &facts),
+        // Redirected over this route. One that is gone is no leave for the rules to choose another.
+        Some(pinned) => {
+            let found = routes.by_name(pinned).map(|(_, route)| route);
+            Destination {
+                name: found.map_or_else(
+                    || facts.recipient.domain_key(),
+                    |route| next_hop(route, facts.recipient),
+                ),
+                route: found.map_or_else(|| NO_ROUTE.to_owned(), |route| route.name.clone()),
+            }
+        }
+    }
 }
 
 /// The destination of what is told of a message.

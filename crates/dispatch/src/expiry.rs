@@ -10,7 +10,7 @@ use posthaste_evidence::Fault;
 use posthaste_mail::{QueueId, Timestamp};
 use posthaste_queue::life::{CRASHES_TO_POISON, TransitionKind};
 use posthaste_queue::{Changed, Forgotten};
-use posthaste_spool::{Content, LedgerKey, Settlement};
+use posthaste_spool::{Acted, Content, LedgerKey, Settlement};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -95,11 +95,20 @@ impl Inner {
         };
         let history = self.spool.history(first.message).await.unwrap_or_default();
         let mut failures = Vec::with_capacity(changed.len());
-        for change in changed.iter().filter(|c| c.transition.kind == TransitionKind::Expired) {
-            self.counters.expired();
+        let landed = self.landed(changed);
+        for change in changed {
+            let fault = match change.transition.kind {
+                TransitionKind::Expired => Fault::Expired,
+                TransitionKind::Bounced => Fault::Operator,
+                _ => continue,
+            };
+            if fault == Fault::Expired {
+                self.counters.expired();
+            }
             failures.push(Failure {
                 recipient: change.recipient,
-                fault: Fault::Expired,
+                fault,
+                remark: landed.text(change.recipient),
                 last: self.last_tried(&in_hand.envelope, change.recipient, &history),
                 attempts: change.transition.state.attempts
                     + self.trials(&in_hand.envelope, change.recipient),
@@ -107,7 +116,7 @@ impl Inner {
         }
         let original = self.beginning(&in_hand.content).await;
         let notices = self.notices(now, &in_hand.envelope, &original, &failures);
-        self.end_recipients(now, &in_hand, changed, notices);
+        self.end_recipients(now, &in_hand, changed, notices, landed.acts);
     }
 
     fn end_recipients(
@@ -116,6 +125,7 @@ impl Inner {
         in_hand: &InHand,
         changed: &[Changed],
         notices: Vec<posthaste_spool::Notice>,
+        acts: Vec<Acted>,
     ) {
         let settlement = Settlement {
             tenure: self.tenure,
@@ -125,7 +135,7 @@ impl Inner {
             changes: changed.iter().map(change).collect(),
             notices,
             ledger: Vec::new(),
-            acts: Vec::new(),
+            acts,
         };
         let done = self.scheduler().message(now, in_hand.envelope.id).is_none();
         lock(&self.settling).describe(&in_hand.envelope, done);

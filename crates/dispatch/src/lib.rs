@@ -3,7 +3,6 @@
 //! Floor 4. `settle` is the one place where queue, evidence and message meet. Not here: one attempt
 //! (`delivery`), decisions about time (`queue`), accepting mail (`reception`).
 
-mod acts;
 mod connection;
 mod content;
 mod counters;
@@ -14,20 +13,20 @@ mod fresh;
 mod hosts;
 mod last;
 mod notice;
+mod operator;
 mod outages;
 mod probe;
 mod recovery;
-mod renew;
 mod reroute;
 mod settings;
 mod settle;
 mod settling;
 mod watcher;
 
-pub use acts::Retry;
 pub use counters::{Counters, Numbers};
 pub use desk::{Explained, MessageStatus};
 pub use last::LastTried;
+pub use operator::{Mesh, Sieve};
 pub use outages::fault_of;
 pub use recovery::{Recovered, RecoveryFault};
 pub use settings::Settings;
@@ -44,7 +43,7 @@ use posthaste_route::Table;
 use posthaste_spool::{Settlement, Spool, Tenure};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
@@ -64,13 +63,15 @@ pub struct Reload {
     pub routes: Arc<Table>,
     /// Limits and schedules.
     pub queue: posthaste_queue::Settings,
-    /// Those of DNS; routes may name servers of their own.
-    pub dns: posthaste_dns::Settings,
+    /// Another resolver; `None` when its settings have not changed.
+    pub resolver: Option<Arc<posthaste_dns::Resolver>>,
 }
 
 /// What all parts of the agent share. No lock here is held across a wait, and never two at once but in the
 /// order in which they stand.
 pub(crate) struct Inner {
+    /// For filters, which ask the dispatcher where a recipient stands.
+    pub(crate) itself: Weak<Inner>,
     pub(crate) world: World,
     pub(crate) spool: Arc<dyn Spool>,
     pub(crate) courier: Courier,
@@ -102,6 +103,7 @@ pub(crate) struct Inner {
     pub(crate) counters: Counters,
     /// Told when the store fails for good: the process must end.
     pub(crate) fatal: Notify,
+    pub(crate) operator: operator::Operator,
 }
 
 impl Dispatch {
@@ -116,7 +118,8 @@ impl Dispatch {
         settings: Arc<Settings>,
     ) -> Self {
         let tenure = spool.take();
-        let inner = Arc::new(Inner {
+        let inner = Arc::new_cyclic(|itself| Inner {
+            itself: itself.clone(),
             world: courier.world().clone(),
             spool: Arc::clone(&spool),
             courier,
@@ -138,31 +141,33 @@ impl Dispatch {
             closing: watch::Sender::new(false),
             counters: Counters::default(),
             fatal: Notify::new(),
+            operator: operator::Operator::default(),
         });
         spool.watch(Arc::new(watcher::Ear(Arc::downgrade(&inner))));
         Self { inner }
     }
 
-    /// Takes new settings; attempts under way keep theirs. What waited on those that have changed is due now,
-    /// let go at the bounded rate: answers how many recipients, as far as they are counted within
-    /// [`renew::COUNT_WAIT`]; the rest goes on by itself.
-    pub async fn reload(&self, fresh: Reload) -> u64 {
+    /// Takes new settings; attempts under way keep theirs.
+    pub fn reload(&self, fresh: Reload) {
         let inner = &self.inner;
-        let before = inner.ways();
         *lock(&inner.settings) = fresh.settings;
-        *lock(&inner.routes) = Arc::clone(&fresh.routes);
+        let old = std::mem::replace(&mut *lock(&inner.routes), Arc::clone(&fresh.routes));
         inner.courier.set_settings(fresh.delivery);
-        inner.courier.renew_resolvers(&fresh.dns, &fresh.routes);
+        if let Some(resolver) = fresh.resolver {
+            inner.courier.set_resolver(resolver);
+        }
         inner.scheduler().set_settings(inner.world.wall(), fresh.queue);
-        let changed = before.changed(&inner.ways());
+        if old != fresh.routes {
+            let routed = Arc::clone(inner);
+            inner.world.spawn.spawn("reroute", Box::pin(reroute::run(routed)));
+        }
         inner.kick();
-        renew::run(inner, changed).await
     }
 
-    /// The resolvers in use.
+    /// The resolver in use.
     #[must_use]
-    pub fn resolvers(&self) -> Arc<posthaste_delivery::Resolvers> {
-        self.inner.courier.resolvers()
+    pub fn resolver(&self) -> Arc<posthaste_dns::Resolver> {
+        self.inner.courier.resolver()
     }
 
     /// Ready when the store has failed for good: the process must end and start again from the disk.

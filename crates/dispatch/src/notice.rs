@@ -11,6 +11,7 @@ use posthaste_message::dsn::{self, Kind, LastAttempt, Report};
 use posthaste_queue::RecipientState;
 use posthaste_smtp::content::ContentScan;
 use posthaste_spool::{Content, NewMail, Notice};
+use std::sync::Arc;
 
 /// One recipient that failed for good.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Failure {
     pub(crate) last: Option<LastTried>,
     /// Attempts in all, trials of its destination included.
     pub(crate) attempts: u32,
+    /// What the operator says of it.
+    pub(crate) remark: Option<Arc<str>>,
 }
 
 impl Inner {
@@ -74,7 +77,8 @@ fn report<'a>(envelope: &'a Envelope, failure: &'a Failure) -> Option<Report<'a>
         result: &last.result,
     });
     let recipient = envelope.recipients.get(failure.recipient as usize)?;
-    Some(Report { recipient, fault: &failure.fault, last, attempts: failure.attempts })
+    let (attempts, remark) = (failure.attempts, failure.remark.as_deref());
+    Some(Report { recipient, fault: &failure.fault, last, attempts, remark })
 }
 
 fn new_mail(id: QueueId, now: Timestamp, recipient: Recipient, composed: dsn::Composed) -> NewMail {
@@ -112,7 +116,6 @@ fn new_mail(id: QueueId, now: Timestamp, recipient: Recipient, composed: dsn::Co
 pub(crate) mod tests {
     use super::*;
     use posthaste_mail::{Mailbox, ReversePath};
-    use std::sync::Arc;
 
     /// A small message for tests of this crate.
     pub(crate) fn mail(number: u64, octets: usize) -> Arc<NewMail> {

@@ -2,7 +2,7 @@
 
 use crate::destination::{self, Destination};
 use crate::settle::Pending;
-use crate::{Dispatch, Inner, expiry, lock};
+use crate::{Dispatch, Inner, expiry, lock, operator};
 use posthaste_evidence::{Attempt, Fault, Outcome, RecipientResult};
 use posthaste_mail::{QueueId, Timestamp};
 use posthaste_queue::life::{Rules, TransitionKind, after_crash};
@@ -58,6 +58,8 @@ impl Dispatch {
         inner.running.store(true, Ordering::SeqCst);
         let clock = Arc::clone(inner);
         inner.world.spawn.spawn("clock", Box::pin(expiry::keep_time(clock)));
+        let decisions = Arc::clone(inner);
+        inner.world.spawn.spawn("decisions", Box::pin(operator::run(decisions)));
         let tidy = Arc::clone(inner);
         inner.world.spawn.spawn("tidy", Box::pin(expiry::tidy(tidy)));
         Ok(found)
@@ -78,7 +80,7 @@ impl Dispatch {
             for live in page.items {
                 found.messages += 1;
                 found.in_doubt += live.in_hand.len() as u64;
-                inner.requeue(inner.world.wall(), &live);
+                inner.requeue(inner.world.wall(), &live, || {});
             }
             match page.next {
                 Some(next) => after = next,
@@ -103,7 +105,10 @@ impl Inner {
 
     async fn restore_ledger(&self, found: &mut Recovered) -> Result<(), RecoveryFault> {
         let now = self.world.wall();
-        for (key, value) in self.spool.ledger().await? {
+        let (outages, rest): (Vec<_>, Vec<_>) = (self.spool.ledger().await?.into_iter())
+            .partition(|(_, value)| matches!(value, LedgerValue::Down { .. }));
+        self.restore_operator(rest);
+        for (key, value) in outages {
             let LedgerValue::Down { state, .. } = &value else { continue };
             let state = *state;
             match &key {
@@ -155,7 +160,11 @@ impl Inner {
             *state = self.doubt(now, &live.envelope, number, *state, found);
             changes.push(Change { message: live.envelope.id, recipient: number, state: *state });
         }
-        self.requeue(now, &live);
+        let caught = if self.has_rules() { self.catch(&live) } else { None };
+        if let Some(caught) = &caught {
+            live.states.clone_from(&caught.states);
+        }
+        self.requeue(now, &live, || caught.into_iter().for_each(|caught| self.note_caught(caught)));
         if changes.is_empty() {
             return None;
         }
@@ -191,7 +200,8 @@ impl Inner {
         RecipientState { due, ..transition.state }
     }
 
-    fn requeue(&self, now: Timestamp, live: &Live) {
+    /// Queues a message; `note` is called under the same lock.
+    fn requeue(&self, now: Timestamp, live: &Live, note: impl FnOnce()) {
         let routes = self.routes();
         let mut scheduler = self.scheduler();
         let mut recipients = Vec::with_capacity(live.states.len());
@@ -209,8 +219,9 @@ impl Inner {
             recipients: &recipients,
         };
         match scheduler.insert(now, &item) {
+            Ok(()) => note(),
             // It was accepted after the start, and its watcher was quicker.
-            Ok(()) | Err(InsertError::Duplicate) => {}
+            Err(InsertError::Duplicate) => {}
             Err(InsertError::UnknownDestination) => {
                 unreachable!("destinations are named under the same lock")
             }

@@ -4,6 +4,7 @@
 use crate::content::InHand;
 use crate::last::LastTried;
 use crate::notice::Failure;
+use crate::operator::Landed;
 use crate::{Inner, lock};
 use posthaste_evidence::{
     Attempt, Connection, ConnectionId, Fault, FaultClass, Observation, Outcome, RecipientResult,
@@ -60,7 +61,8 @@ impl Inner {
         for result in &told.results {
             self.counters.outcome(result.outcome);
         }
-        let failures = failures(&changed, &told);
+        let landed = self.landed(&changed);
+        let failures = failures(&changed, &told, &landed);
         let notices = self.notices(now, &in_hand.envelope, &original, &failures);
         lock(&self.fresh).forget(work.message);
         let settlement = Settlement {
@@ -78,7 +80,7 @@ impl Inner {
             changes: changed.iter().map(change).collect(),
             notices,
             ledger,
-            acts: Vec::new(),
+            acts: landed.acts,
         };
         self.spool.settle(settlement)
     }
@@ -90,7 +92,11 @@ impl Inner {
             Outcome::Failed => true,
             Outcome::Deferred | Outcome::Indeterminate => self.world.wall() >= work.expires,
         });
-        if ends { self.beginning(&in_hand.content).await } else { Body::default() }
+        if ends || self.is_ordered(work.message) {
+            self.beginning(&in_hand.content).await
+        } else {
+            Body::default()
+        }
     }
 
     /// Hands a settlement about one message to the store. `done`: it ends the message's last recipients.
@@ -158,17 +164,23 @@ fn tried(result: &RecipientResult) -> Tried {
 }
 
 /// The recipients that ended badly, with what is told of them.
-fn failures(changed: &[Changed], told: &Told) -> Vec<Failure> {
+fn failures(changed: &[Changed], told: &Told, landed: &Landed) -> Vec<Failure> {
     let bad = |c: &&Changed| {
-        matches!(c.transition.kind, TransitionKind::Failed | TransitionKind::Expired)
+        use TransitionKind::{Bounced, Expired, Failed};
+        matches!(c.transition.kind, Failed | Expired | Bounced)
     };
     let failure = |c: &Changed| {
         let result = told.results.iter().find(|r| r.recipient == c.recipient);
         let own = result.and_then(|r| r.fault.clone()).unwrap_or(Fault::StoreFault);
-        let expired = c.transition.kind == TransitionKind::Expired;
+        let fault = match c.transition.kind {
+            TransitionKind::Expired => Fault::Expired,
+            TransitionKind::Bounced => Fault::Operator,
+            _ => own,
+        };
         Failure {
             recipient: c.recipient,
-            fault: if expired { Fault::Expired } else { own },
+            fault,
+            remark: landed.text(c.recipient),
             last: result.map(|r| LastTried {
                 at: told.at,
                 host: told.host.clone(),

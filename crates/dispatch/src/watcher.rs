@@ -62,13 +62,17 @@ impl Watcher for Ear {
 impl Inner {
     /// Queues accepted mail, the whole group under one lock.
     fn queue(&self, mails: &[Arc<NewMail>]) {
+        // Filters ask the scheduler too: they are held against mail before its lock is taken.
+        let mut caught = self.catch_all(mails);
         let now = self.world.wall();
         let routes = self.routes();
         let mut scheduler = self.scheduler();
         for mail in mails {
             let envelope = &mail.envelope;
+            let held = caught.remove(&envelope.id);
+            let states = held.as_ref().map_or(&mail.states, |caught| &caught.states);
             let mut recipients = Vec::with_capacity(envelope.recipients.len());
-            for (number, state) in (0u32..).zip(&mail.states) {
+            for (number, state) in (0u32..).zip(states) {
                 let to = destination::of(&routes, envelope, number);
                 let id = scheduler.destination(now, &to.name, &to.route);
                 recipients.push((number, id, *state));
@@ -80,8 +84,9 @@ impl Inner {
                 recipients: &recipients,
             };
             match scheduler.insert(now, &item) {
+                Ok(()) => held.into_iter().for_each(|caught| self.note_caught(caught)),
                 // Recovery has read it from the store already.
-                Ok(()) | Err(InsertError::Duplicate) => {}
+                Err(InsertError::Duplicate) => {}
                 Err(InsertError::UnknownDestination) => {
                     unreachable!("destinations are named under the same lock")
                 }

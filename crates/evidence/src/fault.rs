@@ -223,7 +223,9 @@ impl Fault {
             Self::OverPeersSize { .. } => (5, 3, 4),
             Self::StoreFault | Self::AttemptTooLong | Self::Interrupted => (4, 3, 0),
             Self::Expired => (5, 4, 7),
-            Self::Operator | Self::RouteDiscards { .. } => (5, 7, 0),
+            // RFC 3463 section 3.8: the delivery is not authorized, by a policy of this site.
+            Self::Operator => (5, 7, 1),
+            Self::RouteDiscards { .. } => (5, 7, 0),
             Self::RouteFails { status, .. } => return *status,
             Self::OverRouteSize { .. } => (5, 3, 4),
         };

@@ -63,6 +63,8 @@ pub struct Report<'a> {
     pub last: Option<LastAttempt<'a>>,
     /// Attempts in all.
     pub attempts: u32,
+    /// What the operator who ended it says of it: one line.
+    pub remark: Option<&'a str>,
 }
 
 /// The last real attempt for a recipient.
@@ -111,12 +113,17 @@ impl<'a> Report<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use posthaste_mail::envelope::Notify;
     use posthaste_mail::{
         BodyType, ContentFacts, Mailbox, ReversePath, Source, SourceKind, Summary,
     };
+
+    /// For tests of this crate.
+    pub(crate) fn sample() -> Envelope {
+        envelope(ReversePath::Null, SourceKind::Local, None)
+    }
 
     fn envelope(reverse_path: ReversePath, kind: SourceKind, notify: Option<Notify>) -> Envelope {
         let mailbox = Mailbox::parse("to@example.net", false).expect("valid");

@@ -12,6 +12,7 @@ pub mod dsn;
 pub mod encoded;
 pub mod header;
 pub mod recipients;
+pub mod replay;
 pub mod trace;
 
 pub use complete::{Completion, complete, complete_header};

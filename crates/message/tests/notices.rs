@@ -129,6 +129,7 @@ fn a_peer_refuses_the_only_recipient() {
         fault: &fault,
         last: Some(last(2, Some("mail.example.net"), &result)),
         attempts: 1,
+        remark: None,
     };
     let composed = compose(&notice(&envelope, &body, 3, vec![report]));
     hold_against("refused.eml", &composed.octets);
@@ -153,17 +154,37 @@ fn time_is_over_and_the_last_real_answer_is_told() {
             fault: &expired,
             last: Some(last(431_000, Some("192.0.2.25"), &busy)),
             attempts: 131,
+            remark: None,
         },
         Report {
             recipient: &envelope.recipients[1],
             fault: &expired,
             last: Some(last(431_500, Some("mx.example.com"), &silent)),
             attempts: 129,
+            remark: None,
         },
     ];
     let composed = compose(&notice(&envelope, &body, 432_000, reports));
     hold_against("expired.eml", &composed.octets);
     assert!(composed.eight_bit);
+}
+
+#[test]
+fn an_operator_may_say_why_it_comes_back() {
+    let envelope = envelope(HEADER, vec![recipient("bob@example.net")]);
+    let remark = Some("The project is over.");
+    let report = Report {
+        recipient: &envelope.recipients[0],
+        fault: &Fault::Operator,
+        last: None,
+        attempts: 0,
+        remark,
+    };
+    let body = Body::from(HEADER.as_bytes().to_vec());
+    let composed = compose(&notice(&envelope, &body, 60, vec![report]));
+    let text = String::from_utf8(composed.octets).unwrap();
+    assert!(text.contains("The administrator says:\r\n    The project is over.\r\n"), "{text}");
+    assert!(text.contains("Status: 5.7.1\r\n"), "{text}");
 }
 
 #[test]
@@ -176,6 +197,7 @@ fn nothing_was_ever_tried() {
         fault: &Fault::Expired,
         last: None,
         attempts: 0,
+        remark: None,
     };
     let composed = compose(&notice(&envelope, &body, 172_800, vec![report]));
     hold_against("never-tried.eml", &composed.octets);
@@ -195,6 +217,7 @@ fn addresses_beyond_ascii_come_through() {
         fault: &fault,
         last: Some(last(1, Some("mx.example.net"), &result)),
         attempts: 1,
+        remark: None,
     };
     let composed = compose(&notice(&envelope, &body, 2, vec![report]));
     hold_against("utf8.eml", &composed.octets);
@@ -227,7 +250,7 @@ fn faults_keep_their_status_and_only_peers_are_quoted() {
         let result = result(Outcome::Deferred, cause.clone());
         let recipient = &envelope.recipients[0];
         let attempt = Some(last(1, Some("mx.x.example"), &result));
-        let report = Report { recipient, fault, last: attempt, attempts: 2 };
+        let report = Report { recipient, fault, last: attempt, attempts: 2, remark: None };
         let octets = compose(&notice(&envelope, &body, 9, vec![report])).octets;
         let text = String::from_utf8(octets).expect("UTF-8");
         assert!(text.contains(&format!("\r\nStatus: {status}\r\n")), "{text}");
@@ -248,7 +271,7 @@ fn a_large_original_comes_back_as_its_header_and_hostile_words_do_no_harm() {
         let result = result(Outcome::Failed, fault.clone());
         let recipient = &envelope.recipients[0];
         let attempt = Some(last(1, Some("mx.x.example"), &result));
-        let report = Report { recipient, fault: &fault, last: attempt, attempts: 1 };
+        let report = Report { recipient, fault: &fault, last: attempt, attempts: 1, remark: None };
         let octets = compose(&notice(&envelope, &body, 9, vec![report])).octets;
         let text = String::from_utf8(octets).expect("UTF-8");
         assert!(text.contains(&format!("\r\nContent-Type: {kind}\r\n")), "{text}");

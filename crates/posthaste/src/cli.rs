@@ -287,7 +287,7 @@ pub(crate) struct QueueArgs {
     #[arg(value_name = "FILTER")]
     pub(crate) filter: Vec<String>,
     /// The most destinations
-    #[arg(long, default_value_t = 1000)]
+    #[arg(long, default_value_t = 1000, value_parser = at_least_one)]
     pub(crate) limit: usize,
     /// List the reasons for which a recipient waits
     #[arg(long)]
@@ -308,22 +308,119 @@ pub(crate) enum QueueVerb {
         #[arg(value_name = "FILTER")]
         filter: Vec<String>,
         /// The most messages
-        #[arg(long, default_value_t = 1000)]
+        #[arg(long, default_value_t = 1000, value_parser = at_least_one)]
         limit: usize,
         /// Go on after this id
         #[arg(long, value_name = "ID")]
         after: Option<String>,
     },
     /// Try messages again now
-    Retry(RetryArgs),
+    Retry(ActArgs),
+    /// Hold messages until they are released; with --where or --destination also those that come later
+    Hold(ActArgs),
+    /// Let held messages, and those parked as poison, go on; lifts the hold of the same filter or destination
+    Release(ActArgs),
+    /// Remove messages without a notice to the sender
+    Remove(RemoveArgs),
+    /// Give messages back to their senders with a failure notice
+    Bounce(BounceArgs),
+    /// Send messages elsewhere
+    Redirect(RedirectArgs),
+    /// Write messages to files (.eml), envelope in front
+    Export(ExportArgs),
+    /// Hand exported files in again
+    Import(ImportArgs),
+    /// What operators have decided, and how far it has come
+    Decisions {
+        /// Only this one
+        number: Option<u64>,
+        /// Call it off; what it has done stays done
+        #[arg(long, requires = "number")]
+        cancel: bool,
+    },
+    /// What is held when it comes
+    Holds,
 }
 
-/// Which messages to try again.
+/// Whom to act on, and how.
 #[derive(Args, Debug)]
-pub(crate) struct RetryArgs {
+pub(crate) struct ActArgs {
     #[command(flatten)]
     pub(crate) which: Which,
+    /// Why, for the event log
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
     /// Only count
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not wait until all is done
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+/// What to remove.
+#[derive(Args, Debug)]
+pub(crate) struct RemoveArgs {
+    #[command(flatten)]
+    pub(crate) act: ActArgs,
+    /// Tell the senders: the same as bounce
+    #[arg(long)]
+    pub(crate) notice: bool,
+    /// Do not tell the senders: the default
+    #[arg(long, conflicts_with = "notice")]
+    pub(crate) no_notice: bool,
+}
+
+/// What to bounce.
+#[derive(Args, Debug)]
+pub(crate) struct BounceArgs {
+    #[command(flatten)]
+    pub(crate) act: ActArgs,
+    /// What the sender is told besides
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+}
+
+/// Where to send messages.
+#[derive(Args, Debug)]
+pub(crate) struct RedirectArgs {
+    #[command(flatten)]
+    pub(crate) act: ActArgs,
+    /// To another address
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "to_route")]
+    pub(crate) to_address: Option<String>,
+    /// Over this route, whatever the rules say
+    #[arg(long, value_name = "NAME", conflicts_with = "to_address")]
+    pub(crate) to_route: Option<String>,
+}
+
+/// What to export.
+#[derive(Args, Debug)]
+pub(crate) struct ExportArgs {
+    /// Messages
+    #[arg(value_name = "ID", required_unless_present = "filter", conflicts_with = "filter")]
+    pub(crate) ids: Vec<String>,
+    /// Those that fit
+    #[arg(long = "where", value_name = "FILTER")]
+    pub(crate) filter: Option<String>,
+    /// The file, for one message; `-` or nothing for standard output
+    #[arg(long, value_name = "FILE", conflicts_with = "to_folder")]
+    pub(crate) to: Option<PathBuf>,
+    /// The folder: one file for each message, named by its id
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to_folder: Option<PathBuf>,
+}
+
+/// What to import.
+#[derive(Args, Debug)]
+pub(crate) struct ImportArgs {
+    /// Files with the envelope in front
+    #[arg(required_unless_present = "folder")]
+    pub(crate) files: Vec<PathBuf>,
+    /// All .eml files of this folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+    /// Only check
     #[arg(long)]
     pub(crate) dry_run: bool,
 }
@@ -332,14 +429,28 @@ pub(crate) struct RetryArgs {
 #[derive(Args, Debug)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Which {
-    /// One message
-    pub(crate) id: Option<String>,
-    /// Those that fit
+    /// Messages
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    /// Recipients that fit
     #[arg(long = "where", value_name = "FILTER")]
     pub(crate) filter: Option<String>,
+    /// Recipients at a destination, as `queue` names it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) destination: Option<String>,
     /// All
     #[arg(long)]
     pub(crate) all: bool,
+    /// Of a release: what the hold of this number concerns
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) hold: Option<u64>,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("give a number from 1".to_owned()),
+        Ok(number) => Ok(number),
+    }
 }
 
 /// Reads the command line. `Err` is the exit status once help, version or an error has been printed.
@@ -390,6 +501,8 @@ mod tests {
             Cli::try_parse_from(start.iter().chain(args)).is_ok()
         };
         assert!(parse(&["0000000000001"]));
+        assert!(parse(&["0000000000001", "0000000000002"]));
+        assert!(parse(&["--destination", "a.example", "--reason", "why"]));
         assert!(parse(&["--all", "--dry-run"]));
         assert!(parse(&["--where", "age > 1h"]));
         assert!(!parse(&[]));

@@ -5,16 +5,18 @@
 use crate::failure::{ErrorLine, Exit, Failure};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
-use hyper::{Method, Request, StatusCode, header};
+use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 /// The longest answer, octets: a slice of messages with many recipients.
 const MAX_ANSWER: usize = 256 << 20;
@@ -79,6 +81,11 @@ impl Client {
         self.ask(Method::POST, target, body)
     }
 
+    /// Writes an answer that is no JSON as it comes, however large.
+    pub(crate) fn download(&self, target: &Target, sink: &mut dyn Write) -> Result<(), Failure> {
+        self.runtime.block_on(download(&self.socket, &target.0, sink))
+    }
+
     /// The answer of `ping`, ready or not; `Err` when nobody answers.
     pub(crate) fn ping(&self) -> Result<Value, Failure> {
         let (status, answer) =
@@ -114,26 +121,35 @@ impl Client {
     }
 }
 
+async fn download(socket: &Path, target: &str, sink: &mut dyn Write) -> Result<(), Failure> {
+    let (answer, driver) = send(socket, Method::GET, target, Bytes::new()).await?;
+    let status = answer.status();
+    let mut body = answer.into_body();
+    if !status.is_success() {
+        let bytes = Limited::new(body, MAX_ANSWER).collect().await;
+        let bytes = bytes.map(|collected| collected.to_bytes()).unwrap_or_default();
+        return Err(refused(status, &serde_json::from_slice(&bytes).unwrap_or_default()));
+    }
+    let broken = || Failure::failed("the daemon broke off the message; see its log");
+    loop {
+        let next = tokio::time::timeout(PATIENCE, body.frame()).await;
+        let Some(frame) = next.map_err(|_| broken())? else { break };
+        if let Ok(part) = frame.map_err(|_| broken())?.into_data() {
+            let written = sink.write_all(&part);
+            written.map_err(|error| Failure::failed(format!("cannot write: {error}")))?;
+        }
+    }
+    driver.abort();
+    sink.flush().map_err(|error| Failure::failed(format!("cannot write: {error}")))
+}
+
 async fn exchange(
     socket: &Path,
     method: Method,
     target: &str,
     body: Bytes,
 ) -> Result<(StatusCode, Value), Failure> {
-    let stream = UnixStream::connect(socket).await.map_err(|error| no_daemon(socket, &error))?;
-    let broken = |error: hyper::Error| {
-        Failure::failed(format!("the daemon broke off the answer ({error}); see its log"))
-    };
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let driver = tokio::spawn(connection);
-    let request = Request::builder()
-        .method(method)
-        .uri(target)
-        .header(header::HOST, "posthaste")
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Full::new(body))
-        .map_err(|error| Failure::failed(format!("cannot ask: {error}")))?;
-    let answer = sender.send_request(request).await.map_err(broken)?;
+    let (answer, driver) = send(socket, method, target, body).await?;
     let status = answer.status();
     let collected = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
     driver.abort();
@@ -145,6 +161,30 @@ async fn exchange(
     let value = serde_json::from_slice(&bytes)
         .map_err(|error| Failure::failed(format!("the daemon's answer is not JSON: {error}")))?;
     Ok((status, value))
+}
+
+/// Sends a request; the connection lives until the handle is aborted.
+async fn send(
+    socket: &Path,
+    method: Method,
+    target: &str,
+    body: Bytes,
+) -> Result<(Response<Incoming>, JoinHandle<()>), Failure> {
+    let stream = UnixStream::connect(socket).await.map_err(|error| no_daemon(socket, &error))?;
+    let broken = |error: hyper::Error| {
+        Failure::failed(format!("the daemon broke off the answer ({error}); see its log"))
+    };
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let driver = tokio::spawn(async move { drop(connection.await) });
+    let request = Request::builder()
+        .method(method)
+        .uri(target)
+        .header(header::HOST, "posthaste")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(body))
+        .map_err(|error| Failure::failed(format!("cannot ask: {error}")))?;
+    let answer = sender.send_request(request).await.map_err(broken)?;
+    Ok((answer, driver))
 }
 
 fn no_daemon(socket: &Path, error: &io::Error) -> Failure {

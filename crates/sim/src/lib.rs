@@ -8,6 +8,7 @@ pub mod chaos;
 pub mod check;
 pub mod client;
 pub mod reading;
+mod sieve;
 pub mod system;
 
 pub use check::Verdict;

@@ -1,4 +1,4 @@
-//! What the ledger keeps of the operator's decisions over many messages, and of holds of mail still to come.
+//! The operator's decisions as data: what is wanted, and what the ledger keeps of it and of holds of mail to come.
 //!
 //! Not here: how a decision is carried out (`dispatch`), and what a filter means (`admin`).
 
@@ -15,8 +15,6 @@ pub struct Decision {
     pub target: Target,
     /// Of a redirection: where to.
     pub to: Option<NewPlace>,
-    /// Of a removal: failure notices are made where they are owed.
-    pub notice: bool,
     /// Of a bounce: what the sender is told, at most 512 octets.
     pub text: Option<String>,
     /// Who wanted it, and why; with its own number.
@@ -98,6 +96,82 @@ pub struct Hold {
     pub at: Timestamp,
     /// Recipients it has held at their arrival; of a destination's hold always 0.
     pub caught: u64,
+}
+
+/// The most messages that one command names.
+pub const MAX_NAMED: usize = 1000;
+/// The longest reason, and the longest text to a sender, octets.
+pub const MAX_WORDS: usize = 512;
+
+/// What the operator wants.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Command {
+    /// What is to be done.
+    pub act: Act,
+    /// To whom.
+    pub which: Which,
+    /// Of a redirection: where to.
+    pub to: Option<NewPlace>,
+    /// Of a bounce: what the sender is told besides.
+    pub text: Option<String>,
+    /// Who wants it.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
+}
+
+/// Whom a command is about.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Which {
+    /// These messages, at most [`MAX_NAMED`].
+    Messages(Vec<QueueId>),
+    /// Recipients that fit a filter.
+    Filter(String),
+    /// Recipients at destinations of this name.
+    Destination(String),
+    /// Everybody.
+    All,
+    /// Of a release: what the hold of this number concerns.
+    Hold(u64),
+}
+
+/// A command was not taken.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum OrderFault {
+    /// The command itself is wrong; whoever gave it must correct it.
+    #[error("{0}")]
+    Wrong(String),
+    /// There is no message or hold of that name.
+    #[error("{0}")]
+    NotHere(String),
+    /// The queue cannot be changed now.
+    #[error(
+        "the queue cannot be changed now: the spool is still being read, is read-only, or the daemon stops"
+    )]
+    NotNow,
+    /// The store has failed.
+    #[error("the store has failed")]
+    Store,
+}
+
+/// A decision and its number.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DecisionView {
+    /// Its number.
+    pub number: u64,
+    /// How it stands.
+    pub decision: Decision,
+}
+
+/// A hold of mail that is still to come, and its number.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HoldView {
+    /// Its number: that of the decision that made it.
+    pub number: u64,
+    /// What is held.
+    pub hold: Hold,
+    /// Why it does not work: its filter has no meaning for this version.
+    pub fault: Option<String>,
 }
 
 impl fmt::Display for Target {

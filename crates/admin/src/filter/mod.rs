@@ -143,6 +143,18 @@ impl fmt::Display for Filter {
 }
 
 impl Filter {
+    /// Whether it looks at a field.
+    #[must_use]
+    pub fn mentions(&self, wanted: Field) -> bool {
+        match self {
+            Self::And(left, right) | Self::Or(left, right) => {
+                left.mentions(wanted) || right.mentions(wanted)
+            }
+            Self::Not(inner) => inner.mentions(wanted),
+            Self::Test { field, .. } | Self::Present(field) => *field == wanted,
+        }
+    }
+
     fn fmt_inside(&self, f: &mut fmt::Formatter<'_>, parentheses: bool) -> fmt::Result {
         if parentheses { write!(f, "({self})") } else { write!(f, "{self}") }
     }

@@ -10,8 +10,14 @@
 //! | `GET /v1/route?address&from&listener&user&size` | both | **route** |
 //! | `GET /v1/track?id` or `?filter&limit` | both | `{v, messages, complete, searched_to}` |
 //! | `POST /v1/messages?from&to&to...` | socket | submits the body; `{v, id}` |
-//! | `POST /v1/retry` `{"id"}`, `{"where"}` or `{"all":true}`, `"after"`, `"dry_run"` | socket | `{v, messages, recipients, next}` |
-//! | `POST /v1/reload` | socket | `{v, after_restart, due_now}` |
+//! | `POST /v1/acts` `{"act", one of "ids", "where", "destination", "all", "hold"; "to_address", "to_route", "text", "reason", "notice"}` | socket | **decision** |
+//! | the same with `"dry_run":true`, `"after"` | socket | `{v, dry_run, messages, recipients, missing, next}` |
+//! | `GET /v1/decisions`, `GET /v1/decisions/{number}?wait` | both | `{v, decisions: [decision]}`, **decision** |
+//! | `POST /v1/decisions/{number}/cancel` | socket | **decision** |
+//! | `GET /v1/holds` | both | `{v, holds: [hold]}` |
+//! | `GET /v1/messages/{id}/content` | socket | the message as a file, envelope in front ([`posthaste_message::replay`]) |
+//! | `POST /v1/import?dry_run` | socket | takes such a file; `{v, id, from, to}` |
+//! | `POST /v1/reload` | socket | `{v, after_restart}` |
 //! | `GET /v1/maintenance` | both | `{v, maintenance, messages, in_flight, sessions}`; `maintenance` is `null` when it is off |
 //! | `POST /v1/maintenance` `{"on", "reason", "hold"}` | socket | the same |
 //! | `POST /v1/stop` | socket | `{v, stopping}` |
@@ -28,6 +34,7 @@ mod answer;
 mod guard;
 mod look;
 mod maintenance;
+mod orders;
 mod params;
 mod server;
 mod spool;
@@ -98,13 +105,19 @@ impl Admin {
             .route("/v1/route", get(look::route))
             .route("/v1/track", get(look::track))
             .route("/v1/maintenance", get(maintenance::look))
+            .route("/v1/decisions", get(orders::decisions))
+            .route("/v1/decisions/{number}", get(orders::decision))
+            .route("/v1/holds", get(orders::holds))
     }
 
     /// All routes: for the socket, which only its owner can open.
     fn all_routes(self: &Arc<Self>) -> Router {
         let acts = Router::new()
             .route("/v1/messages", post(act::submit))
-            .route("/v1/retry", post(act::retry))
+            .route("/v1/acts", post(orders::act))
+            .route("/v1/decisions/{number}/cancel", post(orders::cancel))
+            .route("/v1/messages/{id}/content", get(orders::export))
+            .route("/v1/import", post(orders::import).layer(DefaultBodyLimit::disable()))
             .route("/v1/reload", post(act::reload))
             .route("/v1/maintenance", post(maintenance::act))
             .route("/v1/stop", post(act::stop))

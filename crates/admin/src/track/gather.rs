@@ -222,7 +222,10 @@ impl TrackedMessage {
         match event["event"].as_str().unwrap_or_default() {
             "received" => self.received_line(event),
             "done" => self.done = true,
-            "operator" if event["act"] == "remove" => self.removed(event["to"].as_str()),
+            "operator" if event["act"] == "remove" || event["act"] == "redirect" => {
+                self.ended(event["to"].as_str(), "removed");
+            }
+            "operator" if event["act"] == "bounce" => self.ended(event["to"].as_str(), "failed"),
             status @ ("delivered" | "deferred" | "failed" | "indeterminate" | "expired") => {
                 self.tried(status, event);
             }
@@ -259,11 +262,11 @@ impl TrackedMessage {
         }
     }
 
-    fn removed(&mut self, address: Option<&str>) {
+    fn ended(&mut self, address: Option<&str>, status: &str) {
         let gone = |r: &&mut TrackedRecipient| {
             r.status == "queued" && address.is_none_or(|address| r.address == address)
         };
-        self.recipients.iter_mut().filter(gone).for_each(|r| "removed".clone_into(&mut r.status));
+        self.recipients.iter_mut().filter(gone).for_each(|r| status.clone_into(&mut r.status));
     }
 
     fn recipient(&mut self, address: &str) -> &mut TrackedRecipient {

@@ -238,7 +238,7 @@ impl Record for MessageObject {
 }
 
 impl RecipientObject {
-    fn value(&self, field: Field) -> Option<Scalar<'_>> {
+    pub(super) fn value(&self, field: Field) -> Option<Scalar<'_>> {
         match field {
             Field::To => Some(text_value(&self.address)),
             Field::Domain => Some(text_value(&self.domain)),

@@ -5,15 +5,19 @@
 //! unless the name says otherwise. Not here: what is asked of the daemon (`desk`), HTTP.
 
 mod attempt;
+mod decision;
 mod destination;
 mod message;
 mod route;
+mod selected;
 mod status;
 
 pub use attempt::{AttemptView, ObservationView, ReplyView, ResultView};
+pub use decision::{DecisionObject, HoldObject, TargetView};
 pub use destination::DestinationObject;
 pub use message::{LastErrorView, MessageObject, RecipientObject, SourceView};
 pub use route::{HopView, RouteObject};
+pub use selected::Selected;
 pub use status::{MaintenanceView, ResourceView, SpreadView, StatusObject, StoreView, TrafficView};
 
 use posthaste_mail::Timestamp;

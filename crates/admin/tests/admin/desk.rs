@@ -1,17 +1,25 @@
 //! A desk that answers from lists and notes what it was asked to do.
 
 use crate::sample::{NOW, ago, destination, history, message, route_answer};
+use bytes::Bytes;
 use posthaste_admin::Desk;
 use posthaste_admin::desk::{
     Conditions, DeskFault, Destination, Maintenance, MaintenanceFault, MaintenanceWish, Message,
-    Numbers, Readiness, ReloadFault, Reloaded, RouteAnswer, RouteQuestion, Submission, SubmitFault,
+    Numbers, Readiness, ReloadFault, Reloaded, Replayed, RouteAnswer, RouteQuestion, Submission,
+    SubmitFault,
 };
+use posthaste_evidence::Order;
 use posthaste_io::Task;
+use posthaste_mail::Body;
 use posthaste_mail::{QueueId, Timestamp};
 use posthaste_queue::scheduler::{DestinationStatus, DestinationView, Scheduler};
 use posthaste_queue::{DestinationState, Settings};
-use posthaste_spool::{Health, History};
+use posthaste_spool::decision::{Command, DecisionView, HoldView, OrderFault, Which};
+use posthaste_spool::{
+    Content, Decision, Health, History, Hold, SpilledBody, Stage, Stored, Target,
+};
 use std::sync::Mutex;
+use std::time::Duration;
 
 /// What a test may look at afterwards.
 #[derive(Default)]
@@ -20,7 +28,8 @@ pub(crate) struct FakeDesk {
     pub(crate) not_ready: bool,
     pub(crate) full: bool,
     pub(crate) bad_config: bool,
-    pub(crate) retried: Mutex<Vec<QueueId>>,
+    pub(crate) ordered: Mutex<Vec<Command>>,
+    pub(crate) decided: Mutex<Option<DecisionView>>,
     pub(crate) submitted: Mutex<Vec<Submission>>,
     pub(crate) stopped: Mutex<bool>,
     /// Why no mail is accepted.
@@ -102,10 +111,91 @@ impl Desk for FakeDesk {
         Box::pin(async move { Ok(here.then(|| (message(number), history(number)))) })
     }
 
-    fn retry(&self, ids: Vec<QueueId>) -> Task<'_, Result<u64, DeskFault>> {
-        let count = ids.len() as u64;
-        self.retried.lock().unwrap().extend(ids);
-        Box::pin(async move { Ok(count) })
+    fn order(
+        &self,
+        command: Command,
+    ) -> Task<'_, Result<(DecisionView, Vec<QueueId>), OrderFault>> {
+        self.ordered.lock().unwrap().push(command.clone());
+        let here = |id: &QueueId| (1..=self.messages).contains(&id.as_u64());
+        let (target, missing) = match command.which {
+            Which::Messages(ids) => {
+                let missing: Vec<QueueId> = ids.iter().copied().filter(|id| !here(id)).collect();
+                if missing.len() == ids.len() {
+                    let fault = OrderFault::NotHere("not in the queue".into());
+                    return Box::pin(async { Err(fault) });
+                }
+                (Target::Messages(ids), missing)
+            }
+            Which::Filter(filter) => (Target::Filter(filter), Vec::new()),
+            Which::Destination(name) => (Target::Destination(name), Vec::new()),
+            Which::All | Which::Hold(_) => (Target::All, Vec::new()),
+        };
+        let decision = Decision {
+            act: command.act,
+            target,
+            to: command.to,
+            text: command.text,
+            order: Order { by: command.by, reason: command.reason, decision: Some(7) },
+            at: NOW,
+            last: QueueId::from_u64(9),
+            cursor: QueueId::from_u64(9),
+            messages: 1,
+            recipients: 2,
+            in_flight: Vec::new(),
+            stage: Stage::Done,
+            fault: None,
+        };
+        let view = DecisionView { number: 7, decision };
+        *self.decided.lock().unwrap() = Some(view.clone());
+        Box::pin(async move { Ok((view, missing)) })
+    }
+
+    fn finished(&self, number: u64, _: Duration) -> Task<'_, Option<DecisionView>> {
+        let decided = self.decided.lock().unwrap().clone().filter(|view| view.number == number);
+        Box::pin(async move { decided })
+    }
+
+    fn decisions(&self) -> Vec<DecisionView> {
+        self.decided.lock().unwrap().iter().cloned().collect()
+    }
+
+    fn cancel(&self, _: u64) -> Task<'_, Option<DecisionView>> {
+        Box::pin(async { None })
+    }
+
+    fn holds(&self) -> Vec<HoldView> {
+        let target = Target::Filter("domain = b.example".into());
+        let order = Order { by: "uid 0".into(), reason: None, decision: Some(3) };
+        let hold = Hold { target, order, at: NOW, caught: 4 };
+        vec![HoldView { number: 3, hold, fault: None }]
+    }
+
+    fn content(&self, id: QueueId) -> Task<'_, Result<Option<Stored>, DeskFault>> {
+        let (envelope, large) = (message(id.as_u64()).envelope, id.as_u64() == 2);
+        let spilled = SpilledBody { id, size: 3 << 19 };
+        let small = Body::from(b"Subject: x\r\n\r\nhello\r\n".to_vec());
+        let content = if large { Content::Spilled(spilled) } else { Content::Inline(small) };
+        Box::pin(async move { Ok(Some(Stored { envelope, content })) })
+    }
+
+    fn content_part(
+        &self,
+        body: &SpilledBody,
+        offset: u64,
+        length: usize,
+    ) -> Task<'_, Result<Bytes, DeskFault>> {
+        let left = usize::try_from(body.size - offset).unwrap();
+        Box::pin(async move { Ok(Bytes::from(vec![b'x'; length.min(left)])) })
+    }
+
+    fn import(
+        &self,
+        submission: Submission,
+        replayed: Replayed,
+    ) -> Task<'_, Result<QueueId, SubmitFault>> {
+        let to = replayed.recipients.iter().map(|r| r.mailbox.clone()).collect();
+        self.submitted.lock().unwrap().push(Submission { to, ..submission });
+        Box::pin(async { Ok(QueueId::from_u64(43)) })
     }
 
     fn submit(&self, submission: Submission) -> Task<'_, Result<QueueId, SubmitFault>> {
@@ -128,7 +218,7 @@ impl Desk for FakeDesk {
     fn reload(&self) -> Task<'_, Result<Reloaded, ReloadFault>> {
         let answer = match self.bad_config {
             true => Err(ReloadFault("p.toml:1:1: unknown setting `x`".into())),
-            false => Ok(Reloaded { after_restart: vec!["data".into()], due_now: 3 }),
+            false => Ok(Reloaded { after_restart: vec!["data".into()] }),
         };
         Box::pin(async { answer })
     }

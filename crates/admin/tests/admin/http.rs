@@ -4,7 +4,9 @@ use crate::client::{self, Answer};
 use crate::desk::FakeDesk;
 use posthaste_admin::http::{bind_tcp, bind_unix, serve_tcp, serve_unix};
 use posthaste_admin::{Admin, Settings};
+use posthaste_evidence::Act;
 use posthaste_mail::{QueueId, ReversePath};
+use posthaste_spool::decision::Which;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -133,22 +135,107 @@ fn one_message_comes_with_its_attempts() {
 }
 
 #[test]
-fn retry_acts_on_one_on_those_that_fit_or_on_all() {
+fn an_act_is_on_some_on_those_that_fit_at_a_destination_or_on_all() {
     let running = Running::start(FakeDesk::with_messages(300));
-    let retried = || std::mem::take(&mut *running.desk.retried.lock().unwrap());
-    let one = running.post("/v1/retry", &format!("{{\"id\":\"{}\"}}", id(5)));
-    assert_eq!((one.status, &one.json()["recipients"]), (200, &1.into()));
-    assert_eq!(retried(), [QueueId::from_u64(5)]);
-    assert_eq!(running.post("/v1/retry", &format!("{{\"id\":\"{}\"}}", id(999))).status, 404);
-    let fit = running.post("/v1/retry", r#"{"where":"subject like \"Invoice 1*\""}"#).json();
-    assert_eq!((&fit["messages"], &fit["next"]), (&111.into(), &serde_json::Value::Null));
-    assert_eq!(retried().len(), 111);
-    let dry = running.post("/v1/retry", r#"{"all":true,"dry_run":true}"#).json();
-    assert_eq!((&dry["messages"], &dry["recipients"]), (&300.into(), &300.into()));
-    assert_eq!(retried(), []);
-    for wrong in ["{}", r#"{"all":true,"id":"x"}"#, r#"{"everything":true}"#, "", "[1]"] {
-        assert_eq!(running.post("/v1/retry", wrong).status, 400, "{wrong}");
+    let ordered = || std::mem::take(&mut *running.desk.ordered.lock().unwrap());
+    let one = running.post("/v1/acts", &format!(r#"{{"act":"hold","ids":["{}"]}}"#, id(5)));
+    assert_eq!((one.status, &one.json()["stage"]), (200, &"done".into()));
+    let command = ordered().remove(0);
+    assert_eq!(command.which, Which::Messages(vec![QueueId::from_u64(5)]));
+    assert!(command.by.starts_with("uid "), "the kernel says who: {}", command.by);
+    let gone = format!(r#"{{"act":"remove","ids":["{}"]}}"#, id(999));
+    assert_eq!(running.post("/v1/acts", &gone).status, 404);
+    let some = format!(r#"{{"act":"remove","ids":["{}","{}"]}}"#, id(1), id(999));
+    assert_eq!(running.post("/v1/acts", &some).json()["missing"], serde_json::json!([id(999)]));
+    ordered();
+    for (request, act) in [
+        (r#"{"act":"remove","all":true}"#, Act::Remove),
+        (r#"{"act":"remove","all":true,"notice":true}"#, Act::Bounce),
+        (r#"{"act":"bounce","all":true,"text":"sorry"}"#, Act::Bounce),
+        (
+            r#"{"act":"redirect","destination":"a.example","to_address":"x@y.example"}"#,
+            Act::Redirect,
+        ),
+        (r#"{"act":"release","hold":3,"reason":"over"}"#, Act::Release),
+    ] {
+        assert_eq!(running.post("/v1/acts", request).status, 200, "{request}");
+        assert_eq!(ordered().remove(0).act, act, "{request}");
     }
+    for wrong in [
+        "{}",
+        r#"{"act":"hold"}"#,
+        r#"{"act":"shred","all":true}"#,
+        r#"{"act":"hold","all":true,"where":"size > 1"}"#,
+        r#"{"act":"hold","everything":true}"#,
+        r#"{"act":"hold","all":true,"notice":true}"#,
+        r#"{"act":"redirect","all":true,"to_address":"a@b.c","to_route":"r"}"#,
+        "",
+        "[1]",
+    ] {
+        assert_eq!(running.post("/v1/acts", wrong).status, 400, "{wrong}");
+    }
+    let wrong = running.post("/v1/acts", r#"{"act":"hold","where":"age > 2"}"#).json();
+    assert_eq!(wrong["error"]["at"], "column 7");
+    assert_eq!(ordered(), []);
+}
+
+#[test]
+fn a_dry_run_counts_recipients_and_does_nothing() {
+    let running = Running::start(FakeDesk::with_messages(300));
+    for (request, messages, recipients) in [
+        (r#"{"act":"retry","all":true,"dry_run":true}"#, 300, 300),
+        (r#"{"act":"remove","where":"subject like \"Invoice 1*\"","dry_run":true}"#, 111, 111),
+        // The other recipient of each is at an end.
+        (r#"{"act":"hold","where":"domain = b.example","dry_run":true}"#, 0, 0),
+        (r#"{"act":"hold","destination":"E.example","dry_run":true}"#, 300, 300),
+        (r#"{"act":"release","all":true,"dry_run":true}"#, 0, 0),
+    ] {
+        let counted = running.post("/v1/acts", request).json();
+        let got = (&counted["messages"], &counted["recipients"], &counted["next"]);
+        assert_eq!(
+            got,
+            (&messages.into(), &recipients.into(), &serde_json::Value::Null),
+            "{request}"
+        );
+    }
+    assert!(running.desk.ordered.lock().unwrap().is_empty());
+}
+
+#[test]
+fn decisions_and_holds_are_listed() {
+    let running = Running::start(FakeDesk::with_messages(3));
+    assert_eq!(running.get("/v1/decisions/7").status, 404);
+    let request = r#"{"act":"hold","where":"size > 1 kB","reason":"a test"}"#;
+    assert_eq!(running.post("/v1/acts", request).status, 200);
+    let one = running.get("/v1/decisions/7?wait=1").json();
+    assert_eq!((&one["target"]["kind"], &one["reason"]), (&"filter".into(), &"a test".into()));
+    assert_eq!(running.get("/v1/decisions").json()["decisions"][0]["decision"], 7);
+    assert_eq!(running.get("/v1/decisions/7?wait=31").status, 400);
+    assert_eq!(running.post("/v1/decisions/7/cancel", "").status, 404);
+    let holds = running.get("/v1/holds").json();
+    assert_eq!((&holds["holds"][0]["hold"], &holds["holds"][0]["caught"]), (&3.into(), &4.into()));
+}
+
+#[test]
+fn a_message_goes_out_as_a_file_and_comes_in_again() {
+    let running = Running::start(FakeDesk::with_messages(3));
+    let file = running.get(&format!("/v1/messages/{}/content", id(1))).body;
+    let head = "X-Sender: <ann@sender.example>\r\nX-Receiver: <Eve@E.example>\r\n";
+    assert_eq!(file, format!("{head}X-CreatedBy: Posthaste\r\nSubject: x\r\n\r\nhello\r\n"));
+    let large = running.get(&format!("/v1/messages/{}/content", id(2))).body;
+    assert!(large.len() > 3 << 19, "{}", large.len());
+    assert_eq!(running.get(&format!("/v1/messages/{}/content", id(99))).status, 404);
+    let dry = running.post("/v1/import?dry_run=true", &file).json();
+    assert_eq!((&dry["id"], &dry["to"][0]), (&serde_json::Value::Null, &"Eve@E.example".into()));
+    assert!(running.desk.submitted.lock().unwrap().is_empty());
+    assert_eq!(running.post("/v1/import", &file).json()["id"], id(43));
+    let submitted = running.desk.submitted.lock().unwrap();
+    assert_eq!(&submitted[0].content[..], b"Subject: x\r\n\r\nhello\r\n");
+    drop(submitted);
+    let wrong = running.post("/v1/import", "Subject: x\r\n\r\n");
+    assert_eq!((wrong.status, &wrong.json()["error"]["code"]), (422, &"bad-file".into()));
+    let target = format!("/v1/messages/{}/content", id(1));
+    assert_eq!(running.over_tcp("GET", &target).status, 404, "content is its owner's");
 }
 
 #[test]
@@ -186,7 +273,6 @@ fn reload_and_stop_reach_the_desk() {
     assert!(*running.desk.stopped.lock().unwrap());
     let good = Running::start(FakeDesk::default()).post("/v1/reload", "").json();
     assert_eq!(good["after_restart"][0], "data");
-    assert_eq!(good["due_now"], 3);
 }
 
 #[test]
@@ -206,7 +292,7 @@ fn a_route_is_explained() {
 fn tcp_reads_only_and_only_for_those_who_mean_us() {
     let running = Running::start(FakeDesk::with_messages(1));
     assert_eq!(running.over_tcp("GET", "/v1/status").status, 200);
-    for target in ["/v1/retry", "/v1/reload", "/v1/stop"] {
+    for target in ["/v1/acts", "/v1/import", "/v1/reload", "/v1/stop"] {
         assert_eq!(running.over_tcp("POST", target).status, 404, "{target}");
     }
     let answer = running.over_tcp("POST", "/v1/messages?to=a%40b.example");

@@ -52,6 +52,10 @@ fn recipient(text: &mut Text, notice: &Notice<'_>, report: &Report<'_>) {
         text.paragraph("  ", &lead);
     }
     text.paragraph("  ", &format!("{} {}", why.what, why.act));
+    if let Some(remark) = report.remark {
+        text.paragraph("  ", "The administrator says:");
+        text.verbatim("    ", remark);
+    }
     if let Some(reply) = report.reply() {
         let host = report.last.as_ref().and_then(|last| last.host);
         let who = host.map_or_else(String::new, |host| format!(" of {host}"));

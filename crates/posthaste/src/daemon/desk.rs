@@ -3,23 +3,26 @@
 //! Not here: how anything is shown (`posthaste_admin`), decisions about mail (`dispatch`).
 
 use super::{Daemon, reload};
+use bytes::Bytes;
 use posthaste_admin::desk::{
     Desk, DeskFault, Destination, LastError, Maintenance, MaintenanceFault, MaintenanceWish,
-    Message, Numbers, Readiness, ReloadFault, Reloaded, RouteAnswer, RouteHop, RouteQuestion,
-    Standing, Submission, SubmitFault,
+    Message, Numbers, Readiness, ReloadFault, Reloaded, Replayed, RouteAnswer, RouteHop,
+    RouteQuestion, Standing, Submission, SubmitFault,
 };
 use posthaste_admin::keeper::Keeper;
-use posthaste_dispatch::{Dispatch, LastTried, Retry};
+use posthaste_dispatch::{Dispatch, LastTried};
 use posthaste_evidence::{Attempt, Connection, Fault, Outcome, RecipientResult};
 use posthaste_io::Task;
 use posthaste_mail::{QueueId, Recipient, Timestamp};
 use posthaste_queue::{DestinationStatus, DestinationView};
 use posthaste_reception::SubmitError;
 use posthaste_route::{Action, Facts, Ourselves, endpoints};
-use posthaste_spool::{History, Live, Refused};
+use posthaste_spool::decision::{Command, DecisionView, HoldView, OrderFault};
+use posthaste_spool::{History, Live, Refused, SpilledBody, Stored};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Destinations read at once when counting.
 const SLICE: usize = 500;
@@ -62,7 +65,7 @@ impl Desk for Daemon {
             let mut trials = Trials::default();
             for live in page.items {
                 let history = self.spool.history(live.envelope.id).await.unwrap_or_default();
-                messages.push(self.describe(live, &history, &mut trials));
+                messages.push(describe(&self.dispatch, live, &history, &mut trials));
             }
             Ok(messages)
         })
@@ -73,13 +76,67 @@ impl Desk for Daemon {
             let Some(live) = self.spool.find(id).await.map_err(fault)? else { return Ok(None) };
             let mut history = self.spool.history(id).await.map_err(fault)?;
             self.add_outages(&live, &mut history);
-            let message = self.describe(live, &history, &mut Trials::default());
+            let message = describe(&self.dispatch, live, &history, &mut Trials::default());
             Ok(Some((message, history)))
         })
     }
 
-    fn retry(&self, ids: Vec<QueueId>) -> Task<'_, Result<u64, DeskFault>> {
-        Box::pin(async move { Ok(self.dispatch.retry(&Retry::Messages(ids)).await) })
+    fn order(
+        &self,
+        command: Command,
+    ) -> Task<'_, Result<(DecisionView, Vec<QueueId>), OrderFault>> {
+        Box::pin(async move { self.dispatch.order(command).await })
+    }
+
+    fn finished(&self, number: u64, limit: Duration) -> Task<'_, Option<DecisionView>> {
+        Box::pin(async move { self.dispatch.finished(number, limit).await })
+    }
+
+    fn decisions(&self) -> Vec<DecisionView> {
+        self.dispatch.decisions()
+    }
+
+    fn cancel(&self, number: u64) -> Task<'_, Option<DecisionView>> {
+        Box::pin(async move { self.dispatch.cancel(number).await })
+    }
+
+    fn holds(&self) -> Vec<HoldView> {
+        self.dispatch.holds()
+    }
+
+    fn content(&self, id: QueueId) -> Task<'_, Result<Option<Stored>, DeskFault>> {
+        Box::pin(async move { self.spool.fetch(id).await.map_err(fault) })
+    }
+
+    fn content_part(
+        &self,
+        body: &SpilledBody,
+        offset: u64,
+        length: usize,
+    ) -> Task<'_, Result<Bytes, DeskFault>> {
+        let body = body.clone();
+        Box::pin(async move { self.spool.range(&body, offset, length).await.map_err(fault) })
+    }
+
+    fn import(
+        &self,
+        submission: Submission,
+        replayed: Replayed,
+    ) -> Task<'_, Result<QueueId, SubmitFault>> {
+        Box::pin(async move {
+            let submission = posthaste_reception::Submission {
+                reverse_path: submission.from,
+                recipients: replayed.recipients,
+                message: submission.content.to_vec(),
+                listener: "import".into(),
+                user: submission.user,
+                id: None,
+                written: None,
+                ret: replayed.ret,
+                envid: replayed.envid,
+            };
+            self.reception.submit(submission).await.map_err(submit_fault)
+        })
     }
 
     fn submit(&self, submission: Submission) -> Task<'_, Result<QueueId, SubmitFault>> {
@@ -188,28 +245,6 @@ impl Daemon {
         page.items.first().map(|live| live.envelope.received)
     }
 
-    fn describe(&self, live: Live, history: &History, trials: &mut Trials) -> Message {
-        let envelope = Arc::new(live.envelope);
-        let standing = |(number, state): (u32, &posthaste_queue::RecipientState)| {
-            let destination = self.dispatch.destination_of(&envelope, number);
-            let last = self.dispatch.last_tried(&envelope, number, history);
-            let shared = match state.life.is_live() {
-                true => trials.since(&self.dispatch, &destination, envelope.received),
-                false => 0,
-            };
-            Standing {
-                state: *state,
-                shared_attempts: shared,
-                waiting: self.dispatch.waiting(envelope.id, number),
-                expires: self.dispatch.expires(envelope.received, &destination.1),
-                destination: state.life.is_live().then_some(destination),
-                last_error: last.and_then(last_error),
-            }
-        };
-        let recipients = (0u32..).zip(&live.states).map(standing).collect();
-        Message { envelope, recipients }
-    }
-
     /// A destination that is down has its attempts in common: they belong to the story of each of its messages.
     fn add_outages(&self, live: &Live, history: &mut History) {
         let mut concerned: BTreeMap<(String, String), Vec<u32>> = BTreeMap::new();
@@ -249,7 +284,7 @@ impl Daemon {
         );
         let found = posthaste_delivery::lookup::find_hops(
             &self.world,
-            self.dispatch.resolvers().of(&route),
+            &self.dispatch.resolver(),
             facts.host(),
             &route,
             &ourselves,
@@ -279,9 +314,37 @@ impl Daemon {
     }
 }
 
+/// A live message as the operators' interface has it.
+pub(super) fn describe(
+    dispatch: &Dispatch,
+    live: Live,
+    history: &History,
+    trials: &mut Trials,
+) -> Message {
+    let envelope = Arc::new(live.envelope);
+    let standing = |(number, state): (u32, &posthaste_queue::RecipientState)| {
+        let destination = dispatch.destination_of(&envelope, number);
+        let last = dispatch.last_tried(&envelope, number, history);
+        let shared = match state.life.is_live() {
+            true => trials.since(dispatch, &destination, envelope.received),
+            false => 0,
+        };
+        Standing {
+            state: *state,
+            shared_attempts: shared,
+            waiting: dispatch.waiting(envelope.id, number),
+            expires: dispatch.expires(envelope.received, &destination.1),
+            destination: state.life.is_live().then_some(destination),
+            last_error: last.and_then(last_error),
+        }
+    };
+    let recipients = (0u32..).zip(&live.states).map(standing).collect();
+    Message { envelope, recipients }
+}
+
 /// When trials of destinations failed, asked once for each of a slice.
 #[derive(Default)]
-struct Trials(BTreeMap<(String, String), Vec<Timestamp>>);
+pub(super) struct Trials(BTreeMap<(String, String), Vec<Timestamp>>);
 
 impl Trials {
     /// Those since a message was accepted: the ones that [`Daemon::add_outages`] shows.

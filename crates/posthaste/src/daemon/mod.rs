@@ -17,6 +17,7 @@ mod pressure;
 mod recipients;
 mod reload;
 mod resources;
+mod sieve;
 mod store;
 mod traffic;
 mod watch;
@@ -161,7 +162,6 @@ fn wire(
 ) -> Daemon {
     let resolver = Arc::new(Resolver::new(world.clone(), lowered.dns.clone()));
     let courier = Courier::new(world.clone(), resolver, Arc::clone(&lowered.delivery));
-    courier.renew_resolvers(&lowered.dns, &lowered.routes);
     let dispatch = Dispatch::new(
         Arc::clone(&spool),
         courier,
@@ -169,6 +169,7 @@ fn wire(
         Scheduler::new(lowered.queue.clone()),
         Arc::clone(&lowered.dispatch),
     );
+    dispatch.set_sieve(Arc::new(sieve::Grammar));
     let reception = Reception::new(world.clone(), Arc::clone(&spool), lowered.reception.clone());
     recipients::tell(&opened);
     reception.set_directory(opened.directory);

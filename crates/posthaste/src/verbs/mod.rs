@@ -44,7 +44,7 @@ pub(crate) fn run(cli: Cli, out: &Out) -> Result<ExitCode, Failure> {
                 "`sendmail` stands first, and takes -C FILE for the settings",
             ));
         }
-        Verb::Queue(args) => queue::run(global, args, out),
+        Verb::Queue(args) => return queue::run(global, args, out),
         Verb::Route(asked) => route::run(&daemon(global)?, &asked, out),
         Verb::Track { question, limit } => {
             track::run(&daemon(global)?, &question.join(" "), limit, out)

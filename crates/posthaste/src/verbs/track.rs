@@ -88,7 +88,15 @@ fn story(message: &Value, out: &Out) {
 /// What a line of the log says besides: the reply, the fault, when it is tried again, the notice, the act.
 fn words(event: &Value) -> String {
     let mut parts = vec![posthaste_admin::track::said(event).unwrap_or_default()];
-    for (name, label) in [("next", "tried again"), ("notice", "is"), ("act", "to")] {
+    let labels = [
+        ("next", "tried again"),
+        ("notice", "is"),
+        ("act", "to"),
+        ("by", "by"),
+        ("reason", "because:"),
+        ("into", "as"),
+    ];
+    for (name, label) in labels {
         if let Some(value) = event[name].as_str() {
             parts.push(format!("{label} {value}"));
         }

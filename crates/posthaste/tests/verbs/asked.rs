@@ -4,6 +4,7 @@ use crate::command::{Ran, fed, posthaste, with_variable};
 use crate::desk::FakeDesk;
 use posthaste_admin::http::{bind_unix, serve_unix};
 use posthaste_admin::{Admin, Settings};
+use posthaste_evidence::Act;
 use posthaste_mail::QueueId;
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
@@ -139,17 +140,70 @@ fn one_message_is_shown_with_every_attempt() {
 }
 
 #[test]
-fn retry_counts_or_acts() {
+fn an_act_is_counted_or_done_and_told_with_its_decision() {
     let fake = three();
+    let ordered = || std::mem::take(&mut *fake.desk.ordered.lock().unwrap());
     let ran = fake.run(&["queue", "retry", "--all", "--dry-run"]);
-    assert_eq!(ran.stdout, "would try 3 recipients of 3 messages now\n");
-    assert!(fake.desk.retried.lock().unwrap().is_empty());
-    let ran = fake.run(&["queue", "retry", &id(2)]);
-    assert_eq!((ran.code, ran.stdout.as_str()), (0, "1 recipients of 1 messages are due now\n"));
-    assert_eq!(*fake.desk.retried.lock().unwrap(), [QueueId::from_u64(2)]);
-    let json = fake.run(&["queue", "retry", "--where", "size > 1kB", "--json"]).json();
-    assert_eq!((&json["messages"], &json["recipients"]), (&3.into(), &3.into()));
+    assert_eq!(ran.stdout, "3 recipients of 3 messages would be due now\n");
+    assert!(ordered().is_empty());
+    let told = |done: &str| format!("2 recipients of 1 messages {done} (decision 7)\n");
+    for (arguments, act, done) in [
+        (&["retry", &id(2)][..], Act::Retry, "due now"),
+        (&["hold", "--where", "size > 1kB"], Act::Hold, "held"),
+        (&["release", "--hold", "3", "--reason", "over"], Act::Release, "released"),
+        (&["remove", "--destination", "a.example"], Act::Remove, "removed"),
+        (&["remove", &id(1), "--notice"], Act::Bounce, "bounced"),
+        (&["bounce", "--all", "--text", "sorry"], Act::Bounce, "bounced"),
+        (&["redirect", &id(1), "--to-route", "other"], Act::Redirect, "redirected"),
+    ] {
+        let ran = fake.run(&[&["queue"], arguments].concat());
+        assert_eq!((ran.code, &ran.stdout), (0, &told(done)), "{arguments:?} {ran:?}");
+        assert_eq!(ordered().remove(0).act, act, "{arguments:?}");
+    }
+    let json = fake.run(&["queue", "hold", "--where", "size > 1kB", "--json"]).json();
+    assert_eq!((&json["decision"], &json["stage"]), (&7.into(), &"done".into()));
     assert_eq!(fake.run(&["queue", "retry", &id(99)]).code, 4);
+    let some = fake.run(&["queue", "hold", &id(1), &id(99)]);
+    assert_eq!((some.code, some.stderr), (4, format!("not in the queue: {}\n", id(99))));
+    assert_eq!(fake.run(&["queue", "hold", "nonsense"]).code, 2);
+    assert_eq!(fake.run(&["queue", "messages", "--limit", "0"]).code, 2);
+}
+
+#[test]
+fn decisions_and_holds_are_tables() {
+    let fake = three();
+    assert_eq!(fake.run(&["queue", "decisions"]).stdout, "nothing has been decided\n");
+    fake.run(&["queue", "hold", "--where", "size > 1kB", "--reason", "a test"]);
+    let ran = fake.run(&["queue", "decisions"]);
+    assert!(ran.stdout.contains("size > 1kB") && ran.stdout.contains("a test"), "{}", ran.stdout);
+    assert_eq!(fake.run(&["queue", "decisions", "8"]).code, 4);
+    let ran = fake.run(&["queue", "holds"]);
+    assert!(ran.stdout.contains("domain = b.example"), "{}", ran.stdout);
+    assert_eq!(fake.run(&["queue", "holds", "--json"]).json()["holds"][0]["hold"], 3);
+}
+
+#[test]
+fn messages_go_out_to_files_and_come_in_again() {
+    let fake = three();
+    let ran = fake.run(&["queue", "export", &id(1)]);
+    assert!(ran.stdout.starts_with("X-Sender: <ann@sender.example>\r\nX-Receiver: <Eve@E"));
+    let folder = fake.folder.path().join("out");
+    std::fs::create_dir(&folder).unwrap();
+    let ran = fake.run(&["queue", "export", "--where", "size > 1kB", "--to-folder", "out"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "3 messages are in out\n"));
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 3);
+    assert_eq!(fake.run(&["queue", "export", &id(1), &id(2)]).code, 2, "where to?");
+    assert_eq!(fake.run(&["queue", "export", &id(99)]).code, 4);
+    let name = format!("out/{}.eml", id(1));
+    let ran = fake.run(&["queue", "import", &name, "--dry-run"]);
+    assert_eq!((ran.code, ran.stdout), (0, format!("good  {name}\n")));
+    assert!(fake.desk.submitted.lock().unwrap().is_empty());
+    let ran = fake.run(&["queue", "import", &name, "--json"]);
+    assert_eq!(ran.json()["messages"][0]["id"], id(43));
+    assert_eq!(fake.desk.submitted.lock().unwrap().len(), 1);
+    std::fs::write(fake.folder.path().join("bad.eml"), "Subject: x\n\n").unwrap();
+    let ran = fake.run(&["queue", "import", "bad.eml"]);
+    assert!(ran.code == 1 && ran.stderr.starts_with("bad.eml: there is no X-Sender"), "{ran:?}");
 }
 
 #[test]

@@ -7,7 +7,6 @@ use crate::host::HostOutage;
 use crate::life::DestinationState;
 use crate::message::{Message, Recipient};
 use posthaste_mail::{QueueId, Timestamp};
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -124,13 +123,10 @@ impl Scheduler {
     }
 
     /// The number of a route. Routes are few (they are configured), so that a scan is the fastest search.
-    pub(super) fn route(&mut self, name: &str) -> u32 {
+    fn route(&mut self, name: &str) -> u32 {
         let place = self.routes.iter().position(|r| r.name == name).unwrap_or_else(|| {
-            self.routes.push(Route {
-                name: name.to_owned(),
-                aging: BTreeSet::new(),
-                renewed: None,
-            });
+            self.routes
+                .push(Route { name: name.to_owned(), aging: std::collections::BTreeSet::new() });
             self.routes.len() - 1
         });
         u32::try_from(place).expect("routes are configured by hand")

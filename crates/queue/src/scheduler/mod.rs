@@ -19,7 +19,6 @@ mod hosts;
 mod insert;
 mod links;
 mod pull;
-mod renew;
 mod settle;
 mod types;
 mod view;
@@ -89,8 +88,6 @@ struct Route {
     name: String,
     /// Its destinations that have mail that can expire, by the acceptance of the oldest.
     aging: BTreeSet<(Timestamp, DestinationId)>,
-    /// When its settings last changed: what began before says nothing about what holds now.
-    renewed: Option<Timestamp>,
 }
 
 impl Scheduler {

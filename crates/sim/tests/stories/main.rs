@@ -2,6 +2,7 @@
 
 mod connections;
 mod dead;
+mod decisions;
 mod delivery;
 mod greeting;
 mod lines;
@@ -9,7 +10,6 @@ mod mx;
 mod notices;
 mod operator;
 mod recovery;
-mod reload;
 mod retry;
 mod routes;
 mod seen;

@@ -1,19 +1,25 @@
 //! What the operator does: retry, in every state, durable, and never a second copy by it.
 
 use crate::words::*;
-use posthaste_dispatch::Retry;
+use posthaste_evidence::Act;
 use posthaste_evidence::Outcome::{Deferred, Delivered};
 use posthaste_io_sim::{Crash, Link};
 use posthaste_mail::QueueId;
 use posthaste_peers::mail::{Action, Script, Step};
 use posthaste_sim::{MailSystem, Plan};
+use posthaste_spool::Stage;
+use posthaste_spool::decision::Which;
 
 const HOST: &str = "mx0.d.test";
 
 /// Asks for it, and answers how many recipients it concerned.
-fn retry(system: &MailSystem, what: Retry) -> u64 {
-    let dispatch = system.dispatch();
-    system.sim.block_on(&system.relay, async move { dispatch.retry(&what).await })
+fn retry(system: &MailSystem, which: Which) -> u64 {
+    order(system, Act::Retry, which);
+    system.pass(SECOND);
+    let decisions = system.dispatch().decisions();
+    let last = decisions.last().expect("it was ordered");
+    assert_eq!(last.decision.stage, Stage::Done);
+    last.decision.recipients
 }
 
 fn ids(system: &MailSystem) -> Vec<QueueId> {
@@ -24,8 +30,8 @@ fn busy_once() -> Script {
     Script::default().first(1, Step::Rcpt, Action::Reply("450 4.2.1 later".into()))
 }
 
-fn the_destination() -> Retry {
-    Retry::Destination { name: "d.test".into(), route: "default".into() }
+fn the_destination() -> Which {
+    Which::Destination("d.test".into())
 }
 
 #[test]
@@ -34,7 +40,7 @@ fn a_deferred_message_is_tried_at_once_and_its_schedule_starts_over() {
     peer(&system, HOST).set(busy_once());
     send(&system, 1, &["r@d.test"]);
     system.pass(5 * SECOND);
-    assert_eq!(retry(&system, Retry::Messages(ids(&system))), 1);
+    assert_eq!(retry(&system, Which::Messages(ids(&system))), 1);
     assert!(until_quiet(&system, MINUTE) < AT_ONCE);
     assert_eq!(outcomes(&system, "r@d.test"), [Deferred, Delivered]);
 }
@@ -45,7 +51,7 @@ fn a_retry_in_flight_changes_nothing() {
     peer(&system, HOST).set(Script::default().first(1, Step::Dot, Action::Delay(20 * SECOND)));
     send(&system, 1, &["r@d.test"]);
     system.pass(5 * SECOND);
-    assert_eq!(retry(&system, Retry::Messages(ids(&system))), 0);
+    assert_eq!(retry(&system, Which::Messages(ids(&system))), 0);
     until_quiet(&system, MINUTE);
     system.pass(MINUTE);
     assert_eq!(taken(&system, HOST), ["r@d.test"]);
@@ -63,7 +69,7 @@ fn a_dead_destination_gets_its_trial_at_once_by_a_message_or_by_itself() {
         system.pass(HOUR);
         let trials = system.dispatch().counters().unreached;
         let what =
-            || if by_message { Retry::Messages(vec![ids(&system)[2]]) } else { the_destination() };
+            || if by_message { Which::Messages(vec![ids(&system)[2]]) } else { the_destination() };
         retry(&system, what());
         system.pass(SECOND);
         assert_eq!(system.dispatch().counters().unreached, trials + 1);

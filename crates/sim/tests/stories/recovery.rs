@@ -1,7 +1,7 @@
 //! Restarts: nothing is forgotten, no DNS is needed, no stampede; what was in hand is in doubt, once.
 
 use crate::words::*;
-use posthaste_dispatch::Retry;
+use posthaste_evidence::Act;
 use posthaste_evidence::Outcome::{Deferred, Delivered, Indeterminate};
 use posthaste_evidence::{ConnectionId, WaitReason};
 use posthaste_io_sim::Crash;
@@ -10,6 +10,7 @@ use posthaste_peers::dns::Behaviour;
 use posthaste_peers::mail::{Action, Script, Step};
 use posthaste_queue::{DestinationState, Life, Waiting};
 use posthaste_sim::{MailSystem, Plan};
+use posthaste_spool::decision::Which;
 use std::time::Duration;
 
 const HOST: &str = "mx0.d.test";
@@ -205,13 +206,9 @@ fn mail_in_hand_during_two_crashes_is_parked_and_listed_until_its_time_is_over()
 #[test]
 fn parked_mail_goes_on_when_it_is_named() {
     let (system, id) = parked();
-    let dispatch = system.dispatch();
-    let all = Retry::Messages(vec![id, QueueId::from_u64(7)]);
-    let named = Retry::Messages(vec![id]);
-    let counts = system.sim.block_on(&system.relay, async move {
-        (dispatch.retry(&all).await, dispatch.retry(&named).await)
-    });
-    assert_eq!(counts, (0, 1), "not with others");
+    let with_others = order(&system, Act::Retry, Which::Messages(vec![id, QueueId::from_u64(7)]));
+    let named = order(&system, Act::Retry, Which::Messages(vec![id]));
+    assert_eq!((with_others.recipients, named.recipients), (0, 1), "not with others");
     until_quiet(&system, MINUTE);
     assert_eq!(taken(&system, HOST).len(), 1);
 }

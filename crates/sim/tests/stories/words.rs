@@ -1,9 +1,11 @@
 //! What every story says and asks.
 
-use posthaste_evidence::{EventKind, Fault, Outcome};
+use posthaste_evidence::{Act, EventKind, Fault, Outcome};
 use posthaste_mail::Timestamp;
 use posthaste_peers::mail::MailHost;
 use posthaste_sim::{Letter, MailSystem, Plan};
+use posthaste_spool::Decision;
+use posthaste_spool::decision::{Command, OrderFault, Which};
 use std::time::Duration;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
@@ -158,4 +160,21 @@ pub(crate) fn follows(distances: &[Duration], minutes: &[u32], slack: Duration) 
 
 pub(crate) fn strings(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+/// The operator's command, from `uid 0`.
+pub(crate) fn command(act: Act, which: Which) -> Command {
+    Command { act, which, to: None, text: None, by: "uid 0".into(), reason: None }
+}
+
+/// Gives a command that is taken; answers how its decision stands at once.
+pub(crate) fn order(system: &MailSystem, act: Act, which: Which) -> Decision {
+    give(system, command(act, which)).expect("it is taken")
+}
+
+/// Gives a command.
+pub(crate) fn give(system: &MailSystem, command: Command) -> Result<Decision, OrderFault> {
+    let dispatch = system.dispatch();
+    let given = async move { dispatch.order(command).await };
+    system.sim.block_on(&system.relay, given).map(|(view, _)| view.decision)
 }

@@ -125,7 +125,6 @@ const CAUGHT: u32 = 23;
 const DECIDED: u32 = 24;
 const TO_ADDRESS: u32 = 25;
 const TO_ROUTE: u32 = 26;
-const NOTICE: u32 = 27;
 const TEXT: u32 = 28;
 const LAST: u32 = 29;
 const CURSOR: u32 = 30;
@@ -153,7 +152,6 @@ pub(super) fn write_decision(w: &mut Writer, decision: &Decision) {
         Some(NewPlace::Route(route)) => w.text(TO_ROUTE, route),
         None => {}
     }
-    w.flag(NOTICE, decision.notice);
     w.maybe_text(TEXT, decision.text.as_deref());
     w.number(LAST, decision.last.as_u64());
     w.number(CURSOR, decision.cursor.as_u64());
@@ -180,7 +178,6 @@ pub(super) struct Parts {
     caught: u64,
     act: Option<Act>,
     to: Option<NewPlace>,
-    notice: bool,
     text: Option<String>,
     last: u64,
     cursor: u64,
@@ -201,7 +198,6 @@ impl Parts {
             DECIDED => self.act = Some(Act::from_code(value.number()?)?),
             TO_ADDRESS => self.to = Some(NewPlace::Address(value.text()?)),
             TO_ROUTE => self.to = Some(NewPlace::Route(value.text()?)),
-            NOTICE => self.notice = value.flag()?,
             TEXT => self.text = Some(value.text()?),
             LAST => self.last = value.number()?,
             CURSOR => self.cursor = value.number()?,
@@ -239,7 +235,6 @@ impl Parts {
             act,
             target,
             to: self.to,
-            notice: self.notice,
             text: self.text,
             order,
             at,

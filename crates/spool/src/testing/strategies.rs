@@ -181,15 +181,14 @@ fn decision() -> impl Strategy<Value = LedgerValue> {
     let places =
         prop_oneof![".{1,20}".prop_map(NewPlace::Address), ".{1,20}".prop_map(NewPlace::Route)];
     let stages = vec![Stage::Going, Stage::Done, Stage::Cancelled, Stage::Stopped];
-    let words = (option::of(places), any::<bool>(), option::of(".{0,40}"), option::of(".{0,40}"));
+    let words = (option::of(places), option::of(".{0,40}"), option::of(".{0,40}"));
     let progress = (any::<[u64; 4]>(), vec((id(), any::<u32>()), 0..5), select(stages));
     (act(), target(), order(), time(), words, progress)
         .prop_map(|(act, target, order, at, words, (numbers, in_flight, stage))| Decision {
             act,
             target,
             to: words.0,
-            notice: words.1,
-            text: words.2,
+            text: words.1,
             order,
             at,
             last: QueueId::from_u64(numbers[0]),
@@ -198,7 +197,7 @@ fn decision() -> impl Strategy<Value = LedgerValue> {
             recipients: numbers[3],
             in_flight,
             stage,
-            fault: words.3,
+            fault: words.2,
         })
         .prop_map(|decision| LedgerValue::Decision(Box::new(decision)))
 }

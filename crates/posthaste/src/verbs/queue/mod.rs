@@ -1,7 +1,9 @@
-//! `queue`: destinations with mail; `messages`, `show` and `retry` have files of their own.
+//! `queue`: destinations with mail; what is done to messages, and each other word behind it, has a file of its own.
 
+mod act;
+mod decisions;
+mod files;
 mod messages;
-mod retry;
 mod show;
 
 use super::{daemon, last_error, now, text};
@@ -10,26 +12,38 @@ use crate::client::{Client, Target};
 use crate::failure::Failure;
 use crate::out::Out;
 use crate::table::{Table, age, relative};
+use posthaste_admin::filter::MAX_LENGTH;
 use posthaste_evidence::WaitReason;
 use serde_json::{Value, json};
+use std::process::ExitCode;
 
 /// Entries asked of the daemon at once.
 const SLICE: usize = 500;
 
-pub(super) fn run(global: &Global, args: QueueArgs, out: &Out) -> Result<(), Failure> {
+pub(super) fn run(global: &Global, args: QueueArgs, out: &Out) -> Result<ExitCode, Failure> {
     if args.wait_reasons {
         wait_reasons(out);
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let client = daemon(global)?;
+    if let Some((request, how)) = args.verb.as_ref().and_then(act::command) {
+        return act::run(&client, request, how, out);
+    }
     match args.verb {
+        Some(QueueVerb::Export(args)) => return files::export(&client, &args, out),
+        Some(QueueVerb::Import(args)) => files::import(&client, &args, out),
+        Some(QueueVerb::Decisions { number, cancel }) => {
+            decisions::run(&client, number, cancel, out)
+        }
+        Some(QueueVerb::Holds) => decisions::holds(&client, out),
         None => destinations(&client, &args.filter.join(" "), args.limit, out),
         Some(QueueVerb::Show { id }) => show::run(&client, &id, out),
         Some(QueueVerb::Messages { filter, limit, after }) => {
             messages::run(&client, &filter.join(" "), limit, after, out)
         }
-        Some(QueueVerb::Retry(args)) => retry::run(&client, &args, out),
+        Some(_) => unreachable!("the acts are done above"),
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 fn destinations(client: &Client, filter: &str, limit: usize, out: &Out) -> Result<(), Failure> {
@@ -77,6 +91,10 @@ fn slices(
     limit: usize,
     mut after: Option<String>,
 ) -> Result<(Vec<Value>, Option<String>), Failure> {
+    if filter.len() > MAX_LENGTH {
+        let message = format!("a filter is at most {MAX_LENGTH} octets long");
+        return Err(Failure::usage(message));
+    }
     let mut list = Vec::new();
     loop {
         let wanted = (limit - list.len()).min(SLICE);

@@ -1,0 +1,144 @@
+//! `queue retry|hold|release|remove|bounce|redirect`: one command, its decision, and how far that comes.
+
+use crate::cli::{ActArgs, BounceArgs, QueueVerb, RedirectArgs, RemoveArgs, Which};
+use crate::client::{Client, Target};
+use crate::failure::{Exit, Failure};
+use crate::out::Out;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use std::process::ExitCode;
+
+/// How long one request waits for a decision, seconds.
+const WAIT: u64 = 10;
+
+/// The verb as a command; `None` for a verb that is no act.
+pub(super) fn command(verb: &QueueVerb) -> Option<(Value, &ActArgs)> {
+    let (act, args, more) = match verb {
+        QueueVerb::Retry(args) => ("retry", args, json!({})),
+        QueueVerb::Hold(args) => ("hold", args, json!({})),
+        QueueVerb::Release(args) => ("release", args, json!({})),
+        QueueVerb::Remove(RemoveArgs { act, notice, .. }) => {
+            ("remove", act, json!({ "notice": notice }))
+        }
+        QueueVerb::Bounce(BounceArgs { act, text }) => ("bounce", act, json!({ "text": text })),
+        QueueVerb::Redirect(RedirectArgs { act, to_address, to_route }) => {
+            ("redirect", act, json!({ "to_address": to_address, "to_route": to_route }))
+        }
+        _ => return None,
+    };
+    let mut request = more;
+    request["act"] = json!(act);
+    request["reason"] = json!(args.reason);
+    request["dry_run"] = json!(args.dry_run);
+    which(&args.which, &mut request);
+    Some((request, args))
+}
+
+fn which(which: &Which, request: &mut Value) {
+    request["ids"] = json!(which.ids);
+    request["where"] = json!(which.filter);
+    request["destination"] = json!(which.destination);
+    request["all"] = json!(which.all);
+    request["hold"] = json!(which.hold);
+}
+
+pub(super) fn run(
+    client: &Client,
+    request: Value,
+    args: &ActArgs,
+    out: &Out,
+) -> Result<ExitCode, Failure> {
+    if args.dry_run {
+        return count(client, request, out);
+    }
+    let mut decision = post(client, &request)?;
+    let missing = decision["missing"].clone();
+    let number = decision["decision"].to_string();
+    while !args.no_wait && decision["stage"] == "going" && decision["searched"] != true {
+        let (messages, recipients) = (&decision["messages"], &decision["recipients"]);
+        out.remark(&format!("decision {number}: {recipients} recipients of {messages} messages"));
+        let target = Target::new(&format!("/v1/decisions/{number}"));
+        decision = client.get(&target.with("wait", &WAIT.to_string()))?;
+    }
+    decision["missing"] = missing;
+    if out.is_json() {
+        out.object(&decision);
+    } else {
+        tell(&decision, out);
+    }
+    gone(&decision["missing"], out)
+}
+
+fn tell(decision: &Value, out: &Out) {
+    let number = &decision["decision"];
+    let (messages, recipients) = (&decision["messages"], &decision["recipients"]);
+    let act = decision["act"].as_str().unwrap_or_default();
+    let done = past(act);
+    let target = &decision["target"];
+    if target["kind"] == "destination" && messages == 0 && matches!(act, "hold" | "release") {
+        let name = target["value"].as_str().unwrap_or_default();
+        out.line(&format!("the destination {name} is {done} (decision {number})"));
+        return;
+    }
+    out.line(&format!("{recipients} recipients of {messages} messages {done} (decision {number})"));
+    match decision["in_flight"].as_u64() {
+        Some(flying @ 1..) => {
+            out.line(&format!("{flying} in flight: their turn comes when their attempt has ended"));
+        }
+        _ if decision["stage"] == "going" => {
+            out.line(&format!("it goes on; see `queue decisions {number}`"));
+        }
+        _ => {}
+    }
+    if let Some(fault) = decision["fault"].as_str() {
+        out.line(&format!("it cannot go on: {fault}"));
+    }
+}
+
+fn past(act: &str) -> &'static str {
+    match act {
+        "retry" => "due now",
+        "hold" => "held",
+        "release" => "released",
+        "remove" => "removed",
+        "bounce" => "bounced",
+        _ => "redirected",
+    }
+}
+
+fn count(client: &Client, mut request: Value, out: &Out) -> Result<ExitCode, Failure> {
+    let (mut messages, mut recipients) = (0, 0);
+    let missing = loop {
+        let answer = post(client, &request)?;
+        messages += answer["messages"].as_u64().unwrap_or(0);
+        recipients += answer["recipients"].as_u64().unwrap_or(0);
+        match &answer["next"] {
+            Value::String(next) => request["after"] = json!(next),
+            _ => break answer["missing"].clone(),
+        }
+    };
+    if out.is_json() {
+        out.object(&json!({
+            "v": 1, "dry_run": true, "messages": messages, "recipients": recipients, "missing": missing,
+        }));
+    } else {
+        let act = past(request["act"].as_str().unwrap_or_default());
+        out.line(&format!("{recipients} recipients of {messages} messages would be {act}"));
+    }
+    gone(&missing, out)
+}
+
+/// The exit status when some of the messages named are not here.
+fn gone(missing: &Value, out: &Out) -> Result<ExitCode, Failure> {
+    let names: Vec<&str> =
+        missing.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if names.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    out.remark(&format!("not in the queue: {}", names.join(" ")));
+    Ok(Exit::NotFound.into())
+}
+
+fn post(client: &Client, request: &Value) -> Result<Value, Failure> {
+    client.post(&Target::new("/v1/acts"), Bytes::from(request.to_string()))
+}
