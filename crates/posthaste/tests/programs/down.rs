@@ -1,0 +1,142 @@
+//! The daemon down, killed, or without room: what was taken is not lost, and what is not taken is said.
+
+use crate::process::until;
+use crate::scene::{PATIENCE, Scene, fed, succeeds};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
+
+const TEMPORARY: i32 = 75;
+
+/// The same as another user, to whom the daemon's private folder is closed.
+fn as_nobody(command: &Command) -> Command {
+    let mut other = Command::new("setpriv");
+    other.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    other.arg(command.get_program()).args(command.get_args());
+    other.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    other
+}
+
+#[test]
+fn mail_waits_in_the_pickup_folder_while_the_daemon_is_down() {
+    let scene = Scene::set();
+    let mut posthaste = scene.posthaste();
+    posthaste.terminate();
+    let path = format!("sendmail_path={} -t -i", scene.text("sendmail"));
+    let code = r#"exit(mail("bob@remote.test", "By PHP", "Grüße\n.\nend", "Bcc: secret@remote.test") ? 0 : 1);"#;
+    let mut php = scene.program("usr/bin/php8.2");
+    succeeds(&mut as_nobody(php.args(["-n", "-d", &path, "-r", code])), "");
+    let cron = ["-i", "-FCronDaemon", "-B8BITMIME", "-oem", "bob@remote.test"];
+    succeeds(&mut scene.sendmail(&cron), "From: root (Cron Daemon)\nSubject: By cron\n\nsaid\n");
+    let by_hand = scene.path("pickup/by hand.eml");
+    fs::write(&by_hand, "From: Ann <ann>\nTo: bob@remote.test\nSubject: By hand\n\nhello\n")
+        .expect("ours");
+    let bad = scene.path("pickup/bad.eml");
+    fs::write(&bad, "Subject: to nobody\n\n").expect("ours");
+
+    let left = scene.left(".eml");
+    assert_eq!(left.len(), 4, "{left:?}");
+    let modes: Vec<u32> = left
+        .iter()
+        .filter(|path| **path != by_hand && **path != bad)
+        .map(|path| fs::metadata(path).expect("readable").mode() & 0o777)
+        .collect();
+    assert_eq!(modes, [0o640, 0o640], "nobody else may read them");
+
+    posthaste.start_again();
+    let arrived = scene.postfix.wait_for(4, PATIENCE);
+    let php = scene.arrived(4, "By PHP");
+    assert_eq!(php.header("From"), Some("nobody <nobody@sender.test>"), "{}", php.text());
+    assert_eq!(php.body().trim_end(), "Grüße\n.\nend");
+    assert!(
+        arrived.iter().all(|m| !m.text().contains("\nBcc:") && !m.text().contains("\nX-Receiver:"))
+    );
+    let cron = scene.arrived(4, "By cron");
+    assert_eq!(cron.header("From"), Some("root@sender.test (Cron Daemon)"));
+    let hand = scene.arrived(4, "By hand");
+    assert_eq!(hand.header("Return-Path"), Some("<ann@sender.test>"));
+    assert!(until(PATIENCE, || scene.left(".eml").is_empty() && scene.left(".taken").is_empty()));
+    assert_eq!(scene.left(".bad").len(), 1);
+    assert!(posthaste.log().contains("no recipient in the header"), "{}", posthaste.log());
+    assert!(until(PATIENCE, || posthaste.json(&["status"])["pickup_bad"] == 1));
+    let tracked = posthaste.json(&["track", "subject like \"*\" or listener = pickup"]);
+    let users = tracked["messages"].as_array().map_or(0, Vec::len);
+    assert!(users >= 3, "{tracked:#}");
+}
+
+#[test]
+fn what_cannot_be_kept_is_refused_with_75() {
+    let scene = Scene::set();
+    let mut posthaste = scene.posthaste();
+    posthaste.terminate();
+    fs::remove_dir_all(scene.path("pickup")).expect("ours");
+    let refused = fed(&mut scene.sendmail(&["bob@remote.test"]), "Subject: x\n\n");
+    assert_eq!(refused.status.code(), Some(TEMPORARY), "{refused:?}");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        said.contains("no daemon at ") && said.contains("not sent: cannot leave it in "),
+        "{said}"
+    );
+
+    fs::create_dir(scene.path("pickup")).expect("ours");
+    let refused = fed(&mut as_nobody(&scene.sendmail(&["bob@remote.test"])), "Subject: x\n\n");
+    assert_eq!(refused.status.code(), Some(TEMPORARY), "{refused:?}");
+    assert!(scene.left("").is_empty(), "nothing is left half-way");
+
+    let session = fed(&mut scene.sendmail(&["-bs"]), "QUIT\r\n");
+    assert_eq!(session.status.code(), Some(TEMPORARY));
+    assert!(session.stdout.starts_with(b"421 4.3.2 "));
+    assert_eq!(fed(&mut scene.sendmail(&["-bp"]), "").status.code(), Some(69));
+}
+
+#[test]
+fn kills_while_200_files_are_taken_up_lose_none() {
+    const FILES: usize = 200;
+    const KILLS: u64 = 8;
+    // What a dead daemon had taken is looked after so long after a start.
+    const LOOKED_AFTER: Duration = Duration::from_millis(3000);
+    let scene = Scene::set();
+    let mut posthaste = scene.posthaste();
+    posthaste.terminate();
+    for number in 0..FILES {
+        let message = format!("Subject: {number}\n\nbody of {number}\n");
+        succeeds(&mut scene.sendmail(&["-f", "a@sender.test", "bob@remote.test"]), &message);
+    }
+    assert_eq!(scene.left(".eml").len(), FILES);
+    sleep(Duration::from_secs(1)); // all of them are settled: the work begins at once
+    let mut met = 0;
+    for round in 0..KILLS {
+        let before = if scene.left(".taken").is_empty() { Duration::ZERO } else { LOOKED_AFTER };
+        posthaste.start_again();
+        sleep(before + Duration::from_millis(20 + 60 * (round % 5)));
+        posthaste.kill9();
+        let taken = scene.left(".taken").len();
+        met += usize::from(taken > 0);
+        println!("kill {round}: {} wait, {taken} taken", scene.left(".eml").len());
+    }
+    posthaste.start_again();
+    let done = until(3 * PATIENCE, || {
+        scene.left(".eml").is_empty()
+            && scene.left(".taken").is_empty()
+            && posthaste.json(&["status"])["messages"] == 0
+    });
+    let arrived = until(PATIENCE, || scene.postfix.count() >= FILES);
+    let mut copies: BTreeMap<String, usize> = BTreeMap::new();
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    for message in scene.postfix.arrived() {
+        *copies.entry(message.header("Subject").unwrap_or_default().to_owned()).or_default() += 1;
+        *names.entry(message.header("Message-ID").unwrap_or_default().to_owned()).or_default() += 1;
+    }
+    let duplicates: usize = copies.values().map(|count| count - 1).sum();
+    println!(
+        "{KILLS} kills, {met} with files in hand: {} arrived, {duplicates} duplicates",
+        copies.len()
+    );
+    assert!(done && arrived, "{}", posthaste.log());
+    assert_eq!(copies.len(), FILES, "{}", posthaste.log());
+    assert_eq!(names.len(), FILES, "a copy is known by its Message-ID");
+    assert!(met > 0, "the kills must fall into the work");
+}
