@@ -138,7 +138,7 @@ fn mutt_in_batch() {
     let arrived = scene.postfix.wait_for(2, PATIENCE);
     assert_eq!(delivered_to(&arrived), ["bob@remote.test", "secret@remote.test"]);
     for message in &arrived {
-        is_whole(message, "=?utf-8?B?Wm/Dqw==?= <zoe@sender.test>");
+        is_whole(message, "=?utf-8?Q?Zo=C3=AB?= <zoe@sender.test>");
         assert_eq!(message.header("Return-Path"), Some("<zoe@sender.test>"));
         assert!(message.body().contains("\n\nGrüße\n.\nend\n"), "{}", message.text());
         assert!(message.body().contains("\n\n.\nattached ä\n"), "{}", message.text());
@@ -163,6 +163,10 @@ fn git_send_email() {
     let path = std::env::var("PATH").unwrap_or_default();
     git.env("PATH", format!("{}:{path}", tree.join("usr/bin").display()));
     git.env("POSTHASTE_CONFIG", scene.path("posthaste.toml")).env("GIT_CONFIG_NOSYSTEM", "1");
+    for who in ["AUTHOR", "COMMITTER"] {
+        git.env(format!("GIT_{who}_NAME"), "Joe")
+            .env(format!("GIT_{who}_EMAIL"), "joe@sender.test");
+    }
     git.args(["--smtp-server", &scene.text("sendmail"), "--from", "joerg@sender.test"]);
     git.args(["--envelope-sender", "bounces@sender.test", "--to", "bob@remote.test"]);
     git.args(["--cc", "ann@remote.test", "--bcc", "secret@remote.test", "--confirm", "never"]);
