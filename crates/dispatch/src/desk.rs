@@ -100,6 +100,13 @@ impl Dispatch {
         (scheduler.len(), scheduler.connections())
     }
 
+    /// Messages that came into the queue, and that left it, in the last minute.
+    #[must_use]
+    pub fn last_minute(&self) -> (u32, u32) {
+        let inner = &self.inner;
+        inner.scheduler().last_minute(inner.world.wall())
+    }
+
     /// When the mail of a route expires that was received at this time.
     #[must_use]
     pub fn expires(&self, received: Timestamp, route: &str) -> Timestamp {

@@ -1,5 +1,6 @@
 //! A destination (next-hop domain and route): its mail in order of time, its connections, its outage.
 
+use crate::ages::{Minutes, Rates};
 use crate::drain::Draining;
 use crate::feedback::Window;
 use crate::life::DestinationState;
@@ -34,6 +35,10 @@ pub(crate) struct Mail {
     /// Live recipients, and those of them that are held or parked.
     pub(crate) recipients: u32,
     pub(crate) held: u32,
+    /// Messages with live recipients that have failed before.
+    pub(crate) deferred: u32,
+    /// When its messages were accepted.
+    pub(crate) minutes: Minutes,
     /// Messages with waiting recipients here, by their earliest due.
     pub(crate) waiting: BTreeSet<(Timestamp, QueueId)>,
     /// Messages with recipients here that can expire, by acceptance.
@@ -78,6 +83,8 @@ pub(crate) struct Active {
     /// It waits for one of these hosts.
     pub(crate) hop_wait: Option<HopWait>,
     pub(crate) draining: Option<Draining>,
+    /// Messages that came and left lately.
+    pub(crate) rates: Rates,
 }
 
 /// It is down: only trials.
@@ -188,7 +195,7 @@ impl Destination {
         if caught_up {
             active.draining = None;
         }
-        if active.is_unused() {
+        if active.is_unused() && active.rates.is_quiet(now) {
             self.active = None;
         }
     }
@@ -200,6 +207,8 @@ impl Mail {
             messages: 0,
             recipients: 0,
             held: 0,
+            deferred: 0,
+            minutes: Minutes::new(),
             waiting: BTreeSet::new(),
             aging: BTreeSet::new(),
             oldest: None,

@@ -3,6 +3,7 @@
 //! Everything that decides takes `now` as an argument. Not here: what is on disk (`spool`), and doing anything
 //! about a decision (`dispatch`).
 
+mod ages;
 mod destination;
 mod drain;
 mod feedback;
@@ -13,6 +14,7 @@ pub mod schedule;
 pub mod scheduler;
 pub mod settings;
 
+pub use ages::{AGE_CLASSES, Ages, Rates};
 pub use life::{DestinationState, Life, RecipientState, Transition, TransitionKind};
 pub use schedule::{Schedule, Step};
 pub use scheduler::{

@@ -42,6 +42,8 @@ pub(crate) enum Mark {
 pub(crate) struct Group {
     pub(crate) live: u32,
     pub(crate) held: u32,
+    /// Some of them have failed before.
+    pub(crate) deferred: bool,
     /// The earliest due of those that wait.
     pub(crate) due: Option<Timestamp>,
     /// Some of them would expire now if their time were over.
@@ -103,6 +105,7 @@ impl Message {
         for recipient in self.at(destination).iter().filter(|r| r.life.is_live()) {
             group.live += 1;
             group.held += u32::from(recipient.life != Life::Queued);
+            group.deferred |= recipient.failures > 0;
             if recipient.mark == Mark::Waiting {
                 group.can_expire = true;
                 if recipient.life == Life::Queued {
@@ -194,7 +197,10 @@ mod tests {
         let message = Message::new(Timestamp::from_secs(5), 1, recipients);
         assert_eq!(message.destinations(), [here, there]);
         let due = Some(Timestamp::from_secs(90));
-        assert_eq!(message.group(here), Group { live: 3, held: 1, due, can_expire: true });
+        assert_eq!(
+            message.group(here),
+            Group { live: 3, held: 1, deferred: false, due, can_expire: true }
+        );
         // not before it was received
         assert_eq!(message.group(there).due, Some(Timestamp::from_secs(5)));
         assert_eq!(message.group(DestinationId(3)), Group::default());

@@ -59,6 +59,9 @@ pub(crate) fn destination_view(name: &str, down: Option<DestinationState>) -> De
         next_attempt: down.map(|down| down.next_trial),
         connections: 0,
         down,
+        ages: [0, 2, 0, 0, 0, 0, 0, 0, 0, 0],
+        deferred: 1,
+        last_minute: (3, 1),
     }
 }
 

@@ -59,8 +59,12 @@ impl Scheduler {
         }
         let destinations = message.destinations();
         self.messages.insert(item.id, message);
+        self.rates.came(now);
         for destination in destinations {
             self.link(item.id, destination);
+            if let Some(entry) = self.destinations.get_mut(&destination) {
+                entry.active_mut().rates.came(now);
+            }
             self.refresh(now, destination);
         }
         Ok(())

@@ -16,7 +16,17 @@ impl Scheduler {
         destination: DestinationId,
         change: impl FnOnce(&mut Message) -> T,
     ) -> Option<T> {
-        self.change_at(now, id, &[destination], change)
+        let here =
+            |queue: &Self| queue.messages.get(&id).is_some_and(|m| !m.at(destination).is_empty());
+        let was_here = here(self);
+        let answer = self.change_at(now, id, &[destination], change);
+        if was_here
+            && !here(self)
+            && let Some(entry) = self.destinations.get_mut(&destination)
+        {
+            entry.active_mut().rates.left(now);
+        }
+        answer
     }
 
     /// Changes the recipients of a message at some destinations.
@@ -39,6 +49,7 @@ impl Scheduler {
         }
         if ended {
             self.messages.remove(&id);
+            self.rates.left(now);
         }
         for destination in destinations {
             self.refresh(now, *destination);
@@ -55,6 +66,10 @@ impl Scheduler {
         entry.messages += u32::from(group.live > 0);
         entry.recipients += group.live;
         entry.held += group.held;
+        entry.deferred += u32::from(group.deferred);
+        if group.live > 0 {
+            entry.minutes.add(message.received);
+        }
         if let Some(due) = group.due {
             entry.waiting.insert((due, id));
         }
@@ -94,6 +109,10 @@ impl Scheduler {
         entry.messages -= u32::from(group.live > 0);
         entry.recipients -= group.live;
         entry.held -= group.held;
+        entry.deferred -= u32::from(group.deferred);
+        if group.live > 0 {
+            entry.minutes.remove(message.received);
+        }
         if let Some(due) = group.due {
             entry.waiting.remove(&(due, id));
         }

@@ -71,6 +71,8 @@ pub struct Scheduler {
     idle_hosts: BTreeSet<(Timestamp, SocketAddr)>,
     /// After a start: new connections come at a growing rate until nothing is overdue.
     ramp: Option<Draining>,
+    /// Messages that came and left lately, in all.
+    rates: crate::ages::Rates,
     /// Acts that waited for the end of an attempt, to be handed out.
     outbox: VecDeque<Changed>,
     next_destination: u32,
@@ -113,6 +115,7 @@ impl Scheduler {
             idle: BTreeSet::new(),
             idle_hosts: BTreeSet::new(),
             ramp: None,
+            rates: crate::ages::Rates::default(),
             outbox: VecDeque::new(),
             next_destination: 0,
             next_ticket: 0,

@@ -1,5 +1,6 @@
 //! The words in which the scheduler is asked and answers.
 
+use crate::ages::Ages;
 use crate::life::{DestinationState, RecipientState, Transition};
 use posthaste_evidence::{FaultClass, Outcome, WaitReason};
 use posthaste_mail::{QueueId, Timestamp};
@@ -192,7 +193,7 @@ pub struct DestinationView {
     pub recipients: u32,
     /// Of them held or parked.
     pub held: u32,
-    /// When the message that waits longest was accepted; `None` when all are in flight or there is none.
+    /// When its oldest message was accepted, waiting, held or in flight; `None` when there is none.
     pub oldest: Option<Timestamp>,
     /// When something is tried next; `None` when nothing waits for a time.
     pub next_attempt: Option<Timestamp>,
@@ -200,6 +201,12 @@ pub struct DestinationView {
     pub connections: u32,
     /// Its outage, its own or that of all its next hops.
     pub down: Option<DestinationState>,
+    /// Messages by age, those held and in flight included.
+    pub ages: Ages,
+    /// Messages of which some recipient has failed before.
+    pub deferred: u32,
+    /// Messages that came, and that left it, in the last minute.
+    pub last_minute: (u32, u32),
 }
 
 /// How a destination is; the names are those of the outside interface.

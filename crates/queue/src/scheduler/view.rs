@@ -10,6 +10,7 @@ use crate::life::{self, DestinationState, Life};
 use crate::message::{Message, Recipient};
 use posthaste_evidence::WaitReason;
 use posthaste_mail::{QueueId, Timestamp};
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 impl Scheduler {
@@ -35,12 +36,44 @@ impl Scheduler {
             Bound::Excluded(key.as_str())
         });
         let range = self.names.range::<str, _>((start, Bound::Unbounded));
-        range.take(limit).filter_map(|(_, id)| self.destination_view(now, *id)).collect()
+        let in_flight = self.oldest_in_flight();
+        let view = |id| {
+            let flying: Option<Timestamp> = in_flight.get(&id).copied();
+            self.view_with(now, id, flying)
+        };
+        range.take(limit).filter_map(|(_, id)| view(*id)).collect()
+    }
+
+    /// Messages that came, and that left, in the last minute.
+    #[must_use]
+    pub fn last_minute(&self, now: Timestamp) -> (u32, u32) {
+        self.rates.last_minute(now)
+    }
+
+    /// When the oldest message was accepted that is in flight, by destination.
+    fn oldest_in_flight(&self) -> BTreeMap<DestinationId, Timestamp> {
+        let mut oldest = BTreeMap::new();
+        for connection in self.connections.values() {
+            let Some((id, _)) = &connection.work else { continue };
+            let Some(message) = self.messages.get(id) else { continue };
+            let known = oldest.entry(connection.destination).or_insert(message.received);
+            *known = message.received.min(*known);
+        }
+        oldest
     }
 
     /// One destination.
     #[must_use]
     pub fn destination_view(&self, now: Timestamp, id: DestinationId) -> Option<DestinationView> {
+        self.view_with(now, id, self.oldest_in_flight().get(&id).copied())
+    }
+
+    fn view_with(
+        &self,
+        now: Timestamp,
+        id: DestinationId,
+        in_flight: Option<Timestamp>,
+    ) -> Option<DestinationView> {
         let destination = self.destinations.get(&id)?;
         let (name, route) = destination.name();
         Some(DestinationView {
@@ -51,13 +84,16 @@ impl Scheduler {
             messages: destination.mail().messages,
             recipients: destination.mail().recipients,
             held: destination.mail().held,
-            oldest: destination.mail().oldest,
+            oldest: destination.mail().oldest.into_iter().chain(in_flight).min(),
             next_attempt: self.next_attempt(now, destination),
             connections: destination.connections(),
             down: destination.outage().map(|o| DestinationState {
                 next_trial: self.next_trial(destination.active(), o),
                 ..o.state
             }),
+            ages: destination.mail().minutes.by_age(now),
+            deferred: destination.mail().deferred,
+            last_minute: destination.active().map_or((0, 0), |a| a.rates.last_minute(now)),
         })
     }
 
