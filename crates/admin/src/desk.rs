@@ -164,6 +164,10 @@ pub struct Numbers {
     pub deferred: u64,
     /// Recipients failed or expired since the start.
     pub failed: u64,
+    /// Messages that came into the queue in the last minute.
+    pub came_last_minute: u64,
+    /// Messages that left it in the last minute.
+    pub left_last_minute: u64,
     /// Events that did not fit the event log's buffer.
     pub events_dropped: u64,
     /// The store.

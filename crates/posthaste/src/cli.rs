@@ -289,9 +289,40 @@ pub(crate) struct QueueArgs {
     /// The most destinations
     #[arg(long, default_value_t = 1000, value_parser = at_least_one)]
     pub(crate) limit: usize,
+    /// Each destination in full: rates, retries, every age class
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+    /// Sum destinations up by what they have in common
+    #[arg(long, value_enum, conflicts_with = "verbose")]
+    pub(crate) by: Option<By>,
     /// List the reasons for which a recipient waits
     #[arg(long)]
     pub(crate) wait_reasons: bool,
+}
+
+/// What destinations have in common.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum By {
+    /// The route
+    Route,
+    /// active, ready, retry, held
+    Status,
+    /// The last error
+    Error,
+    /// The next-hop domain
+    Domain,
+}
+
+impl By {
+    /// As on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Route => "route",
+            Self::Status => "status",
+            Self::Error => "error",
+            Self::Domain => "domain",
+        }
+    }
 }
 
 /// What of the queue, more closely.
@@ -301,6 +332,15 @@ pub(crate) enum QueueVerb {
     Show {
         /// Its id
         id: String,
+    },
+    /// The table again every 2 seconds, until ctrl-C
+    Watch {
+        /// Which destinations
+        #[arg(value_name = "FILTER")]
+        filter: Vec<String>,
+        /// End after so many times
+        #[arg(long, value_name = "N")]
+        times: Option<u32>,
     },
     /// Messages
     Messages {

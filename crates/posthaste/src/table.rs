@@ -32,6 +32,13 @@ impl Table {
         out.text(&self.text());
     }
 
+    /// Prints it with every line cut to a width, for what is looked at rather than read by programs.
+    pub(crate) fn print_within(&self, out: &Out, width: usize) {
+        for line in self.text().lines() {
+            out.line(fitted(line, width).trim_end());
+        }
+    }
+
     fn text(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {

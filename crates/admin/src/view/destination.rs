@@ -5,8 +5,10 @@ use super::{VERSION, When};
 use crate::desk::Destination;
 use crate::filter::{Field, Record, Scalar};
 use posthaste_mail::Timestamp;
+use posthaste_queue::AGE_CLASSES;
 use posthaste_queue::scheduler::DestinationView;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Mail for one next-hop domain over one route.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -26,6 +28,43 @@ pub struct DestinationObject {
     pub down_since: Option<When>,
     pub last_error: Option<LastErrorView>,
     pub verdict: Option<()>,
+    /// Messages by age: the key is the upper end of the class in minutes, or `older`.
+    pub ages: BTreeMap<AgeClass, u32>,
+    /// Messages of which some recipient has failed before.
+    pub deferred: u32,
+    /// Messages a second, averaged over the last minute.
+    pub rate_in: f64,
+    pub rate_out: f64,
+    /// `rate_out - rate_in`: below 0 the backlog grows.
+    pub velocity: f64,
+    /// Trials in a row that failed while it is down, and when the first and the last of them were.
+    pub retry_count: u32,
+    pub first_retry: Option<When>,
+    pub last_retry: Option<When>,
+}
+
+/// A class of ages by its upper end in minutes; in order of age.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum AgeClass {
+    /// Younger than this many minutes, and not in a class before.
+    Below(u32),
+    /// Older than all classes.
+    Older,
+}
+
+impl Serialize for AgeClass {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Below(minutes) => serializer.collect_str(minutes),
+            Self::Older => serializer.serialize_str("older"),
+        }
+    }
+}
+
+impl AgeClass {
+    fn all() -> impl Iterator<Item = Self> {
+        AGE_CLASSES.into_iter().map(Self::Below).chain([Self::Older])
+    }
 }
 
 impl DestinationObject {
@@ -33,10 +72,14 @@ impl DestinationObject {
     #[must_use]
     pub fn of(destination: &Destination) -> Self {
         let last_error = destination.last_error.as_ref().map(LastErrorView::of);
-        Self { last_error, ..Self::of_view(&destination.view) }
+        let last_retry =
+            last_error.as_ref().map(|e| e.at).filter(|_| destination.view.down.is_some());
+        Self { last_error, last_retry, ..Self::of_view(&destination.view) }
     }
 
     pub(super) fn of_view(view: &DestinationView) -> Self {
+        let rate = |count: f64| (count / 60.0 * 1000.0).round() / 1000.0;
+        let (came, left) = (f64::from(view.last_minute.0), f64::from(view.last_minute.1));
         Self {
             v: VERSION,
             name: view.name.clone(),
@@ -51,6 +94,14 @@ impl DestinationObject {
             down_since: view.down.map(|down| When(down.since)),
             last_error: None,
             verdict: None,
+            ages: AgeClass::all().zip(view.ages).collect(),
+            deferred: view.deferred,
+            rate_in: rate(came),
+            rate_out: rate(left),
+            velocity: rate(left - came),
+            retry_count: view.down.map_or(0, |down| down.failures),
+            first_retry: view.down.map(|down| When(down.since)),
+            last_retry: None,
         }
     }
 }

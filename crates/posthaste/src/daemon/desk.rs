@@ -199,6 +199,8 @@ impl Daemon {
             delivered: counted.delivered,
             deferred: counted.deferred + counted.indeterminate,
             failed: counted.failed + counted.expired,
+            came_last_minute: self.dispatch.last_minute().0.into(),
+            left_last_minute: self.dispatch.last_minute().1.into(),
             events_dropped: self.world.journal.dropped(),
             store: self.spool.health(),
             pickup_waiting: self.state.pickup.messages.load(Ordering::Relaxed),

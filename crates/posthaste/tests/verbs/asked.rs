@@ -90,13 +90,50 @@ fn the_queue_is_a_table_or_json() {
     let ran = fake.run(&["queue"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let lines: Vec<&str> = ran.stdout.lines().collect();
-    assert!(lines[0].starts_with("DESTINATION  ROUTE    STATUS  MESSAGES  OLDEST"), "{}", lines[0]);
-    assert!(lines[1].starts_with("a.example    default  retry   2         "), "{}", lines[1]);
-    assert!(lines[1].ends_with("no connection: refused"), "{}", lines[1]);
+    let heading = "DESTINATION  STATUS  ALL  <5m  <20m  <80m  <5h  <21h  OLDER  OLDEST  ";
+    assert!(lines[0].starts_with(heading), "{}", lines[0]);
+    assert!(lines[1].starts_with("ALL 3                6    -    6     -  "), "{}", lines[1]);
+    assert!(lines[2].starts_with("a.example    retry   2    -    2     -  "), "{}", lines[2]);
+    assert!(lines[2].ends_with("no connection: refused"), "{}", lines[2]);
+    assert!(lines.iter().all(|line| line.chars().count() <= 118));
     assert!(!ran.stdout.contains('\u{1b}'), "no colour");
     let json = fake.run(&["queue", "--json", "destination", "like", "*.test"]).json();
     assert_eq!(json["destinations"][0]["name"], "c.test");
     assert_eq!(fake.run(&["queue", "route = none"]).stdout, "no destination fits\n");
+}
+
+#[test]
+fn destinations_are_shown_in_full_summed_up_and_watched() {
+    let fake = three();
+    let full = fake.run(&["queue", "--verbose", "destination = a.example"]);
+    for line in [
+        "a.example  over route default\n",
+        "  messages     2 (3 recipients, 0 held), 1 deferred\n",
+        "  ages         <10min 2\n",
+        "  rates        0.05 in, 0.017 out a second; velocity -0.033",
+    ] {
+        assert!(full.stdout.contains(line), "{line}: {}", full.stdout);
+    }
+    let json = fake.run(&["queue", "--json"]).json();
+    let one = &json["destinations"][0];
+    assert_eq!((&one["ages"]["10"], &one["ages"]["older"]), (&2.into(), &0.into()), "{one}");
+    assert_eq!((&one["deferred"], &one["rate_in"]), (&1.into(), &0.05.into()), "{one}");
+    for (by, value, count) in
+        [("route", "default", 3), ("status", "retry", 3), ("domain", "a.example", 1)]
+    {
+        let groups = fake.run(&["queue", "--by", by, "--json"]).json();
+        let group = groups["groups"].as_array().unwrap().iter().find(|g| g["value"] == value);
+        assert_eq!(group.unwrap()["destinations"], count, "{groups}");
+    }
+    let ran = fake.run(&["queue", "--by", "error"]);
+    assert!(ran.stdout.starts_with("MESSAGES  DEFERRED  HELD  DESTINATIONS  OLDEST"), "{ran:?}");
+    assert!(ran.stdout.contains("no connection: refused\n"), "{ran:?}");
+    let ran = fake.run(&["queue", "watch", "--times", "1"]);
+    assert!(
+        ran.code == 0 && ran.stdout.starts_with("\u{1b}[H\u{1b}[Jposthaste queue, "),
+        "{ran:?}"
+    );
+    assert!(ran.stdout.contains("\na.example    retry   2"), "{ran:?}");
 }
 
 #[test]

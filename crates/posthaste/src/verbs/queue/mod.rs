@@ -2,16 +2,17 @@
 
 mod act;
 mod decisions;
+mod destinations;
 mod files;
 mod messages;
 mod show;
 
-use super::{daemon, last_error, now, text};
+use super::daemon;
 use crate::cli::{Global, QueueArgs, QueueVerb};
 use crate::client::{Client, Target};
 use crate::failure::Failure;
 use crate::out::Out;
-use crate::table::{Table, age, relative};
+use crate::table::Table;
 use posthaste_admin::filter::MAX_LENGTH;
 use posthaste_evidence::WaitReason;
 use serde_json::{Value, json};
@@ -20,66 +21,33 @@ use std::process::ExitCode;
 /// Entries asked of the daemon at once.
 const SLICE: usize = 500;
 
-pub(super) fn run(global: &Global, args: QueueArgs, out: &Out) -> Result<ExitCode, Failure> {
+pub(super) fn run(global: &Global, mut args: QueueArgs, out: &Out) -> Result<ExitCode, Failure> {
     if args.wait_reasons {
         wait_reasons(out);
         return Ok(ExitCode::SUCCESS);
     }
     let client = daemon(global)?;
-    if let Some((request, how)) = args.verb.as_ref().and_then(act::command) {
+    let Some(verb) = args.verb.take() else {
+        return destinations::run(&client, &args, out).map(|()| ExitCode::SUCCESS);
+    };
+    if let Some((request, how)) = act::command(&verb) {
         return act::run(&client, request, how, out);
     }
-    match args.verb {
-        Some(QueueVerb::Export(args)) => return files::export(&client, &args, out),
-        Some(QueueVerb::Import(args)) => files::import(&client, &args, out),
-        Some(QueueVerb::Decisions { number, cancel }) => {
-            decisions::run(&client, number, cancel, out)
+    match verb {
+        QueueVerb::Export(args) => return files::export(&client, &args, out),
+        QueueVerb::Import(args) => files::import(&client, &args, out),
+        QueueVerb::Decisions { number, cancel } => decisions::run(&client, number, cancel, out),
+        QueueVerb::Holds => decisions::holds(&client, out),
+        QueueVerb::Watch { filter, times } => {
+            destinations::watch(&client, &args, &filter.join(" "), times, out)
         }
-        Some(QueueVerb::Holds) => decisions::holds(&client, out),
-        None => destinations(&client, &args.filter.join(" "), args.limit, out),
-        Some(QueueVerb::Show { id }) => show::run(&client, &id, out),
-        Some(QueueVerb::Messages { filter, limit, after }) => {
+        QueueVerb::Show { id } => show::run(&client, &id, out),
+        QueueVerb::Messages { filter, limit, after } => {
             messages::run(&client, &filter.join(" "), limit, after, out)
         }
-        Some(_) => unreachable!("the acts are done above"),
+        _ => unreachable!("the acts are done above"),
     }
     .map(|()| ExitCode::SUCCESS)
-}
-
-fn destinations(client: &Client, filter: &str, limit: usize, out: &Out) -> Result<(), Failure> {
-    let (list, next) = slices(client, "/v1/queue", "destinations", filter, limit, None)?;
-    if out.is_json() {
-        out.object(&json!({ "v": 1, "destinations": list, "next": next }));
-        return Ok(());
-    }
-    let now = now();
-    let mut table = Table::new(&[
-        "DESTINATION",
-        "ROUTE",
-        "STATUS",
-        "MESSAGES",
-        "OLDEST",
-        "NEXT",
-        "OPEN",
-        "LAST ERROR",
-    ]);
-    // Destinations that are only remembered are shown to those who ask for them.
-    let shown = list.iter().filter(|d| !filter.is_empty() || d["status"] != "idle");
-    for destination in shown {
-        table.row(vec![
-            text(&destination["name"]),
-            text(&destination["route"]),
-            text(&destination["status"]),
-            text(&destination["messages"]),
-            age(destination["oldest"].as_str(), now),
-            relative(destination["next_attempt"].as_str(), now),
-            text(&destination["connections"]),
-            last_error(&destination["last_error"]),
-        ]);
-    }
-    table.print(out, if filter.is_empty() { "the queue is empty" } else { "no destination fits" });
-    more(next.as_ref(), out);
-    Ok(())
 }
 
 /// Asks slice by slice until `limit` entries are there or the end is reached; answers where to go on.
