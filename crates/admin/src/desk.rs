@@ -313,6 +313,8 @@ pub struct RouteHop {
 pub struct Reloaded {
     /// Settings that changed in the file but hold only after a restart.
     pub after_restart: Vec<String>,
+    /// Recipients that waited on settings that have changed, and are due now.
+    pub due_now: u64,
 }
 
 /// The daemon could not answer; the operator must look at its log.

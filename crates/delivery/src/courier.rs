@@ -1,16 +1,17 @@
 //! Who makes attempts: what is shared by all of them.
 
 use crate::family::Families;
+use crate::resolvers::Resolvers;
 use crate::settings::Settings;
 use posthaste_dns::Resolver;
 use posthaste_io::World;
-use posthaste_route::Ourselves;
+use posthaste_route::{Ourselves, Table};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Makes attempts.
 pub struct Courier {
     pub(crate) world: World,
-    resolver: Mutex<Arc<Resolver>>,
+    resolvers: Mutex<Arc<Resolvers>>,
     settings: Mutex<Arc<Settings>>,
     families: Mutex<Families>,
 }
@@ -19,8 +20,8 @@ impl Courier {
     /// A courier that has made no attempt yet.
     #[must_use]
     pub fn new(world: World, resolver: Arc<Resolver>, settings: Arc<Settings>) -> Self {
-        let (resolver, settings) = (Mutex::new(resolver), Mutex::new(settings));
-        Self { world, resolver, settings, families: Mutex::default() }
+        let resolvers = Mutex::new(Arc::new(Resolvers::common(resolver)));
+        Self { world, resolvers, settings: Mutex::new(settings), families: Mutex::default() }
     }
 
     /// Takes new settings; attempts under way keep theirs.
@@ -28,15 +29,21 @@ impl Courier {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 
-    /// Asks other servers from now on; look-ups under way go on with the old ones.
-    pub fn set_resolver(&self, resolver: Arc<Resolver>) {
-        *self.resolver.lock().unwrap_or_else(PoisonError::into_inner) = resolver;
+    /// Asks the servers of these settings and routes from now on; look-ups under way go on with the old ones.
+    pub fn renew_resolvers(&self, settings: &posthaste_dns::Settings, routes: &Table) {
+        let fresh = Arc::new(self.resolvers().renewed(&self.world, settings, routes));
+        *self.resolvers.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
     }
 
-    /// The resolver for an attempt that begins now.
+    /// The resolvers for attempts that begin now.
     #[must_use]
-    pub fn resolver(&self) -> Arc<Resolver> {
-        Arc::clone(&self.resolver.lock().unwrap_or_else(PoisonError::into_inner))
+    pub fn resolvers(&self) -> Arc<Resolvers> {
+        Arc::clone(&self.resolvers.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Forgets which address families seemed dead: the ways out of this machine have changed.
+    pub fn forget_families(&self) {
+        *self.families() = Families::default();
     }
 
     /// The settings for an attempt that begins now.

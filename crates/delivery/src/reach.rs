@@ -97,8 +97,9 @@ impl Courier {
     pub async fn reach(&self, target: &Target<'_>, hosts: &dyn Hosts) -> Reached {
         let mut way = Way::new(self, target, hosts);
         let ourselves = self.ourselves();
-        let resolver = self.resolver();
-        let found = find_hops(&self.world, &resolver, target.host, target.route, &ourselves).await;
+        let resolvers = self.resolvers();
+        let resolver = resolvers.of(target.route);
+        let found = find_hops(&self.world, resolver, target.host, target.route, &ourselves).await;
         let Found { hops, observations } = found;
         way.connection.observations = observations;
         match hops {

@@ -17,6 +17,7 @@ mod operator;
 mod outages;
 mod probe;
 mod recovery;
+mod renew;
 mod reroute;
 mod settings;
 mod settle;
@@ -63,8 +64,8 @@ pub struct Reload {
     pub routes: Arc<Table>,
     /// Limits and schedules.
     pub queue: posthaste_queue::Settings,
-    /// Another resolver; `None` when its settings have not changed.
-    pub resolver: Option<Arc<posthaste_dns::Resolver>>,
+    /// Those of DNS; routes may name servers of their own.
+    pub dns: posthaste_dns::Settings,
 }
 
 /// What all parts of the agent share. No lock here is held across a wait, and never two at once but in the
@@ -147,27 +148,26 @@ impl Dispatch {
         Self { inner }
     }
 
-    /// Takes new settings; attempts under way keep theirs.
-    pub fn reload(&self, fresh: Reload) {
+    /// Takes new settings; attempts under way keep theirs. What waited on those that have changed is due now,
+    /// let go at the bounded rate: answers how many recipients, as far as they are counted within
+    /// [`renew::COUNT_WAIT`]; the rest goes on by itself.
+    pub async fn reload(&self, fresh: Reload) -> u64 {
         let inner = &self.inner;
+        let before = inner.ways();
         *lock(&inner.settings) = fresh.settings;
-        let old = std::mem::replace(&mut *lock(&inner.routes), Arc::clone(&fresh.routes));
+        *lock(&inner.routes) = Arc::clone(&fresh.routes);
         inner.courier.set_settings(fresh.delivery);
-        if let Some(resolver) = fresh.resolver {
-            inner.courier.set_resolver(resolver);
-        }
+        inner.courier.renew_resolvers(&fresh.dns, &fresh.routes);
         inner.scheduler().set_settings(inner.world.wall(), fresh.queue);
-        if old != fresh.routes {
-            let routed = Arc::clone(inner);
-            inner.world.spawn.spawn("reroute", Box::pin(reroute::run(routed)));
-        }
+        let changed = before.changed(&inner.ways());
         inner.kick();
+        renew::run(inner, changed).await
     }
 
-    /// The resolver in use.
+    /// The resolvers in use.
     #[must_use]
-    pub fn resolver(&self) -> Arc<posthaste_dns::Resolver> {
-        self.inner.courier.resolver()
+    pub fn resolvers(&self) -> Arc<posthaste_delivery::Resolvers> {
+        self.inner.courier.resolvers()
     }
 
     /// Ready when the store has failed for good: the process must end and start again from the disk.

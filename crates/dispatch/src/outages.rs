@@ -7,6 +7,7 @@ use posthaste_queue::DestinationState;
 use posthaste_spool::model::KEPT_ATTEMPTS;
 use posthaste_spool::{LedgerEntry, LedgerKey, LedgerValue};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// Destinations whose last failures are remembered; beyond that the first in order are forgotten.
 const MAX_REMEMBERED: usize = 20_000;
@@ -61,6 +62,16 @@ impl Outages {
     /// The connections that failed last, oldest first.
     pub(crate) fn failures(&self, key: &LedgerKey) -> &[Connection] {
         self.failures.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Hosts that are down and failed last on a route that fits.
+    pub(crate) fn hosts_down(&self, fits: impl Fn(&str) -> bool) -> Vec<SocketAddr> {
+        let host = |key: &LedgerKey| match key {
+            LedgerKey::NextHop(host) => Some((*host, self.failures(key).last()?)),
+            _ => None,
+        };
+        let down = self.down.keys().filter_map(host);
+        down.filter(|(_, last)| fits(&last.route)).map(|(host, _)| host).collect()
     }
 
     /// Since when it is down.

@@ -1,21 +1,30 @@
-//! After a reload of the routes: mail that waits goes where the new routes send it.
+//! After a reload of the rules: mail that waits goes where the new rules send it, and there it is due now.
 //!
 //! Not here: which route matches (`route`), and the moving (`queue`).
 
 use crate::{Inner, destination};
 use posthaste_mail::QueueId;
+use posthaste_queue::{Changed, DestinationId, Life};
 use posthaste_spool::Live;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Messages read at once.
 const PAGE: usize = 200;
 
-/// Looks at every live message once. Those in flight stay where they are; a store that does not answer leaves
-/// the rest on their old routes, until they are looked at again by the next reload or start.
-pub(crate) async fn run(inner: Arc<Inner>) {
+/// Looks at every live message once, and counts the recipients that move. Those in flight stay where they are; a
+/// store that does not answer leaves the rest on their old routes, until they are looked at again by the next reload
+/// or start.
+pub(crate) async fn run(inner: &Arc<Inner>, count: &AtomicU64) {
     let mut after = QueueId::MIN;
     while let Ok(page) = inner.spool.live(after, PAGE).await {
-        page.items.iter().for_each(|live| inner.reroute(live));
+        let mut changed = Vec::new();
+        for live in &page.items {
+            let moved = inner.reroute(live, &mut changed);
+            count.fetch_add(moved, Ordering::Relaxed);
+        }
+        inner.store_act(changed).await;
         inner.kick();
         match page.next {
             Some(next) => after = next,
@@ -25,20 +34,34 @@ pub(crate) async fn run(inner: Arc<Inner>) {
 }
 
 impl Inner {
-    fn reroute(&self, live: &Live) {
+    /// Moves the recipients of one message; answers how many that could be tried have moved.
+    fn reroute(&self, live: &Live, changed: &mut Vec<Changed>) -> u64 {
         let now = self.world.wall();
         let routes = self.routes();
+        let id = live.envelope.id;
         let mut scheduler = self.scheduler();
+        let Some(before) = scheduler.message(now, id) else { return 0 };
         let recipients = (0u32..).zip(&live.states);
-        let to: Vec<_> = recipients
+        let to: BTreeMap<u32, DestinationId> = recipients
             .filter(|(_, state)| state.life.is_live())
             .map(|(number, _)| {
                 let to = destination::of(&routes, &live.envelope, number);
                 (number, scheduler.destination(now, &to.name, &to.route))
             })
             .collect();
-        scheduler
-            .reroute(now, live.envelope.id, &to)
-            .expect("destinations are named under the same lock");
+        let list: Vec<_> = to.iter().map(|(number, to)| (*number, *to)).collect();
+        scheduler.reroute(now, id, &list).expect("destinations are named under the same lock");
+        let mut count = 0;
+        for recipient in before.recipients {
+            let Some(to) = to.get(&recipient.number).filter(|to| **to != recipient.destination)
+            else {
+                continue;
+            };
+            // Its schedule was that of another way.
+            changed.extend(scheduler.retry_message(now, id, Some(recipient.number)));
+            scheduler.release_slowly(now, *to);
+            count += u64::from(recipient.state.life == Life::Queued);
+        }
+        count
     }
 }

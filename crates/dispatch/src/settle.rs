@@ -10,10 +10,11 @@ use posthaste_evidence::{
     Attempt, Connection, ConnectionId, Fault, FaultClass, Observation, Outcome, RecipientResult,
 };
 use posthaste_io::Task;
-use posthaste_mail::{Body, Envelope, Timestamp};
+use posthaste_mail::{Body, Envelope, QueueId, Timestamp};
 use posthaste_queue::life::TransitionKind;
 use posthaste_queue::{Changed, ConnectTicket, Tried, Work};
 use posthaste_spool::{Change, LedgerEntry, Lsn, SettleFault, Settlement};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,6 +109,33 @@ impl Inner {
     ) -> Pending {
         lock(&self.settling).begin(envelope, done);
         self.spool.settle(settlement)
+    }
+
+    /// Stores new states that no event tells of in one commit; answers how many recipients. Handed to the store
+    /// without a wait in between: what an attempt makes of them then comes after it, in memory and in the store.
+    pub(crate) async fn store_act(&self, changed: Vec<Changed>) -> u64 {
+        if changed.is_empty() {
+            return 0;
+        }
+        let messages: BTreeSet<QueueId> = changed.iter().map(|c| c.message).collect();
+        {
+            let mut settling = lock(&self.settling);
+            messages.into_iter().for_each(|id| settling.begin_silent(id));
+        }
+        let pending = self.spool.settle(Settlement {
+            tenure: self.tenure,
+            at: self.world.wall(),
+            connections: Vec::new(),
+            attempts: Vec::new(),
+            changes: changed.iter().map(change).collect(),
+            notices: Vec::new(),
+            ledger: Vec::new(),
+            acts: Vec::new(),
+        });
+        if pending.await.is_err() {
+            self.fatal.notify_one();
+        }
+        changed.len() as u64
     }
 
     /// Hands ledger entries to the store; nobody waits for them.

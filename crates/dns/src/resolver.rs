@@ -50,6 +50,12 @@ impl Resolver {
         Self { inner: Arc::new(inner) }
     }
 
+    /// The settings it was made with.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
     /// Asks for the records of a type. Always answers, within [`Settings::total_limit`]; a name that DNS
     /// cannot hold does not exist, permanently.
     pub async fn ask(&self, name: &str, kind: RecordType, agreement: Agreement) -> Lookup {

@@ -46,6 +46,8 @@ pub struct Plan {
     pub routes: Table,
     /// The store.
     pub store: Store,
+    /// Addresses of the DNS servers that are asked; empty for the one that works.
+    pub resolvers: Vec<IpAddr>,
 }
 
 impl Default for Plan {
@@ -65,6 +67,7 @@ impl Default for Plan {
             dispatch: posthaste_dispatch::Settings { hostname, ..Default::default() },
             routes: Table::default(),
             store: Store::Memory,
+            resolvers: Vec::new(),
         }
     }
 }
@@ -278,6 +281,23 @@ impl MailSystem {
         took
     }
 
+    /// Gives the running relay the routes and settings of a plan; answers how many recipients are due now.
+    ///
+    /// # Panics
+    /// When the relay is down.
+    #[must_use]
+    pub fn reload(&self, plan: &Plan) -> u64 {
+        let dispatch = self.dispatch();
+        let reload = posthaste_dispatch::Reload {
+            settings: Arc::new(plan.dispatch.clone()),
+            delivery: Arc::new(plan.delivery.clone()),
+            routes: Arc::new(plan.routes.clone()),
+            queue: plan.queue.clone(),
+            dns: dns_settings(plan),
+        };
+        self.sim.block_on(&self.relay, async move { dispatch.reload(reload).await })
+    }
+
     /// The store of the relay's present life, to be told to refuse.
     #[must_use]
     pub fn memory(&self) -> &MemorySpool {
@@ -389,13 +409,11 @@ impl MailSystem {
     fn start(&mut self) {
         let spool = self.open_store();
         let world = self.relay.world();
-        let dns = posthaste_dns::Settings {
-            servers: vec![SocketAddr::new(ip(DNS), 53)],
-            ..Default::default()
-        };
-        let resolver = Arc::new(Resolver::new(world.clone(), dns));
         let plan = &self.plan;
+        let dns = dns_settings(plan);
+        let resolver = Arc::new(Resolver::new(world.clone(), dns.clone()));
         let courier = Courier::new(world.clone(), resolver, Arc::new(plan.delivery.clone()));
+        courier.renew_resolvers(&dns, &plan.routes);
         let dispatch = Dispatch::new(
             Arc::clone(&spool),
             courier,
@@ -420,6 +438,13 @@ impl MailSystem {
             present.reception.serve(listener, "smtp").await;
         });
     }
+}
+
+fn dns_settings(plan: &Plan) -> posthaste_dns::Settings {
+    let works = [ip(DNS)];
+    let servers = if plan.resolvers.is_empty() { &works[..] } else { &plan.resolvers };
+    let servers = servers.iter().map(|server| SocketAddr::new(*server, 53)).collect();
+    posthaste_dns::Settings { servers, ..Default::default() }
 }
 
 /// The whole zone, and all mail hosts with their addresses.

@@ -30,6 +30,8 @@ pub(super) struct ReloadObject {
     v: u32,
     /// Settings that changed in the file but hold only after a restart.
     after_restart: Vec<String>,
+    /// Recipients that waited on settings that have changed, and are due now.
+    due_now: u64,
 }
 
 #[derive(Serialize)]
@@ -64,7 +66,8 @@ pub(super) async fn submit(
 
 pub(super) async fn reload(State(admin): Here) -> Answer<ReloadObject> {
     let reloaded = admin.desk.reload().await?;
-    Ok(Json(ReloadObject { v: VERSION, after_restart: reloaded.after_restart }))
+    let crate::desk::Reloaded { after_restart, due_now } = reloaded;
+    Ok(Json(ReloadObject { v: VERSION, after_restart, due_now }))
 }
 
 pub(super) async fn stop(State(admin): Here) -> (StatusCode, Json<StopObject>) {

@@ -17,7 +17,7 @@
 //! | `GET /v1/holds` | both | `{v, holds: [hold]}` |
 //! | `GET /v1/messages/{id}/content` | socket | the message as a file, envelope in front ([`posthaste_message::replay`]) |
 //! | `POST /v1/import?dry_run` | socket | takes such a file; `{v, id, from, to}` |
-//! | `POST /v1/reload` | socket | `{v, after_restart}` |
+//! | `POST /v1/reload` | socket | `{v, after_restart, due_now}` |
 //! | `GET /v1/maintenance` | both | `{v, maintenance, messages, in_flight, sessions}`; `maintenance` is `null` when it is off |
 //! | `POST /v1/maintenance` `{"on", "reason", "hold"}` | socket | the same |
 //! | `POST /v1/stop` | socket | `{v, stopping}` |

@@ -221,7 +221,7 @@ impl Desk for FakeDesk {
     fn reload(&self) -> Task<'_, Result<Reloaded, ReloadFault>> {
         let answer = match self.bad_config {
             true => Err(ReloadFault("p.toml:1:1: unknown setting `x`".into())),
-            false => Ok(Reloaded { after_restart: vec!["data".into()] }),
+            false => Ok(Reloaded { after_restart: vec!["data".into()], due_now: 3 }),
         };
         Box::pin(async { answer })
     }

@@ -273,6 +273,7 @@ fn reload_and_stop_reach_the_desk() {
     assert!(*running.desk.stopped.lock().unwrap());
     let good = Running::start(FakeDesk::default()).post("/v1/reload", "").json();
     assert_eq!(good["after_restart"][0], "data");
+    assert_eq!(good["due_now"], 3);
 }
 
 #[test]

@@ -286,7 +286,7 @@ impl Daemon {
         );
         let found = posthaste_delivery::lookup::find_hops(
             &self.world,
-            &self.dispatch.resolver(),
+            self.dispatch.resolvers().of(&route),
             facts.host(),
             &route,
             &ourselves,

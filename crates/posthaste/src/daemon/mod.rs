@@ -162,6 +162,7 @@ fn wire(
 ) -> Daemon {
     let resolver = Arc::new(Resolver::new(world.clone(), lowered.dns.clone()));
     let courier = Courier::new(world.clone(), resolver, Arc::clone(&lowered.delivery));
+    courier.renew_resolvers(&lowered.dns, &lowered.routes);
     let dispatch = Dispatch::new(
         Arc::clone(&spool),
         courier,

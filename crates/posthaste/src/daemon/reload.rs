@@ -4,7 +4,6 @@ use super::{Daemon, machine};
 use crate::config::{self, Config, Level, LogFormat, LogSettings, Lowered};
 use posthaste_admin::desk::{ReloadFault, Reloaded};
 use posthaste_dispatch::Reload;
-use posthaste_dns::Resolver;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
@@ -19,11 +18,14 @@ pub(super) async fn reload(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
     // Also when the old settings hold: the service manager waits for it.
     asking.manager.ready(&asking.status_line());
     match &result {
-        Ok(reloaded) if reloaded.after_restart.is_empty() => tracing::info!("settings reread"),
+        Ok(reloaded) if reloaded.after_restart.is_empty() => {
+            tracing::info!(due_now = reloaded.due_now, "settings reread");
+        }
         Ok(reloaded) => {
             let later = reloaded.after_restart.join(", ");
             tracing::warn!(
                 after_restart = later,
+                due_now = reloaded.due_now,
                 "settings reread; some hold after a restart only"
             );
         }
@@ -49,9 +51,9 @@ async fn reread(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
     let bound = doors.bind(&daemon.world, &beside).await;
     let bound = bound.map_err(|error| ReloadFault(format!("{error:#}")))?;
     loaded.tell_warnings();
-    take(daemon, &fresh);
     daemon.take_recipients(recipients);
     daemon.journal.reload(loaded.config.log.files);
+    let due_now = take(daemon, &fresh).await;
     doors.open(&daemon.reception, bound);
     doors.close_others(listeners).await;
     let mut after_restart = after_restart(&daemon.started_with, &loaded.config);
@@ -63,28 +65,27 @@ async fn reread(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
             after_restart.push("listener".to_owned());
         }
     }
-    Ok(Reloaded { after_restart })
+    Ok(Reloaded { after_restart, due_now })
 }
 
-/// Gives every agent its new settings.
-fn take(daemon: &Daemon, fresh: &Arc<Lowered>) {
+/// Gives every agent its new settings. Answers how many recipients waited on what has changed.
+async fn take(daemon: &Daemon, fresh: &Arc<Lowered>) -> u64 {
     let old = {
         let mut held = daemon.lowered.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *held, Arc::clone(fresh))
     };
-    let resolver = (old.dns != fresh.dns)
-        .then(|| Arc::new(Resolver::new(daemon.world.clone(), fresh.dns.clone())));
-    daemon.dispatch.reload(Reload {
-        settings: Arc::clone(&fresh.dispatch),
-        delivery: Arc::clone(&fresh.delivery),
-        routes: Arc::clone(&fresh.routes),
-        queue: fresh.queue.clone(),
-        resolver,
-    });
     daemon.reception.reload(fresh.reception.clone());
     if old.routes != fresh.routes {
         daemon.reception.forget_verified();
     }
+    let reload = Reload {
+        settings: Arc::clone(&fresh.dispatch),
+        delivery: Arc::clone(&fresh.delivery),
+        routes: Arc::clone(&fresh.routes),
+        queue: fresh.queue.clone(),
+        dns: fresh.dns.clone(),
+    };
+    daemon.dispatch.reload(reload).await
 }
 
 /// Settings that differ from those the process runs with until it ends, however often they are reread.

@@ -12,7 +12,12 @@ pub(super) fn run(client: &Client, out: &Out) -> Result<(), Failure> {
         out.object(&answer);
         return Ok(());
     }
-    out.line("reloaded");
+    match answer["due_now"].as_u64() {
+        None | Some(0) => out.line("reloaded"),
+        Some(due) => {
+            out.line(&format!("reloaded; {due} recipients waited for this and are due now"))
+        }
+    }
     let later = answer["after_restart"].as_array().into_iter().flatten();
     for setting in later.filter_map(Value::as_str) {
         out.line(&format!("`{setting}` has changed and holds after a restart"));

@@ -164,7 +164,7 @@ impl Scheduler {
         });
     }
 
-    fn try_now(&mut self, now: Timestamp, id: DestinationId) {
+    pub(super) fn try_now(&mut self, now: Timestamp, id: DestinationId) {
         let Some(destination) = self.destinations.get_mut(&id) else { return };
         if destination.active().is_none() {
             return;

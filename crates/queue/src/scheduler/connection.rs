@@ -92,8 +92,13 @@ impl Scheduler {
             let state = self.host_failed(now, ticket, *host);
             down.hosts.extend(state.map(|state| (*host, state)));
         }
+        let stale = self.is_stale(ticket.id);
         let Some(connection) = self.spend(now, ticket.id) else { return down };
         let id = connection.destination;
+        if stale {
+            self.try_again(now, id, ticket.id);
+            return down;
+        }
         let Some(destination) = self.destinations.get_mut(&id) else { return down };
         destination.window.failed(&self.settings.limits);
         let active = destination.active_mut();

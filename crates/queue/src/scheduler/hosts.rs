@@ -62,6 +62,10 @@ impl Scheduler {
         ticket: &ConnectTicket,
         host: SocketAddr,
     ) -> Option<DestinationState> {
+        if self.is_stale(ticket.id) {
+            self.host_give(now, ticket, host);
+            return None;
+        }
         let connection = self.connections.get_mut(&ticket.id)?;
         if connection.failed.contains(&host) {
             return None;

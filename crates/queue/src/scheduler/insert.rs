@@ -7,6 +7,7 @@ use crate::host::HostOutage;
 use crate::life::DestinationState;
 use crate::message::{Message, Recipient};
 use posthaste_mail::{QueueId, Timestamp};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -127,10 +128,13 @@ impl Scheduler {
     }
 
     /// The number of a route. Routes are few (they are configured), so that a scan is the fastest search.
-    fn route(&mut self, name: &str) -> u32 {
+    pub(super) fn route(&mut self, name: &str) -> u32 {
         let place = self.routes.iter().position(|r| r.name == name).unwrap_or_else(|| {
-            self.routes
-                .push(Route { name: name.to_owned(), aging: std::collections::BTreeSet::new() });
+            self.routes.push(Route {
+                name: name.to_owned(),
+                aging: BTreeSet::new(),
+                renewed: None,
+            });
             self.routes.len() - 1
         });
         u32::try_from(place).expect("routes are configured by hand")

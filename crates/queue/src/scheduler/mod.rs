@@ -19,6 +19,7 @@ mod hosts;
 mod insert;
 mod links;
 mod pull;
+mod renew;
 mod settle;
 mod types;
 mod view;
@@ -90,6 +91,8 @@ struct Route {
     name: String,
     /// Its destinations that have mail that can expire, by the acceptance of the oldest.
     aging: BTreeSet<(Timestamp, DestinationId)>,
+    /// When its settings last changed: what began before says nothing about what holds now.
+    renewed: Option<Timestamp>,
 }
 
 impl Scheduler {

@@ -10,6 +10,7 @@ mod mx;
 mod notices;
 mod operator;
 mod recovery;
+mod reload;
 mod retry;
 mod routes;
 mod seen;

@@ -244,13 +244,8 @@ fn mail_without_a_route_waits_and_goes_when_a_reload_brings_one() {
     let id = system.live()[0].envelope.id;
     let waiting = format!("{:?}", running.dispatch.waiting(id, 0));
     assert!(waiting.contains("NoRoute"), "{waiting}");
-    running.dispatch.reload(posthaste_dispatch::Reload {
-        settings: plan.dispatch.clone().into(),
-        delivery: plan.delivery.clone().into(),
-        routes: Table::default().into(),
-        queue: plan.queue.clone(),
-        resolver: None,
-    });
+    plan.routes = Table::default();
+    assert_eq!(system.reload(&plan), 1);
     assert!(until_quiet(&system, MINUTE) < AT_ONCE);
     assert_eq!(taken(&system, "mx0.d.test"), ["r@d.test"]);
 }
