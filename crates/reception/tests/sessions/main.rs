@@ -6,6 +6,7 @@ mod endings;
 mod limits;
 mod local;
 mod mutated;
+mod recipients;
 mod scarce;
 mod store;
 mod submit;
