@@ -295,6 +295,21 @@ pub struct RouteAnswer {
     pub concurrency: Option<u32>,
     /// How long delivery is tried.
     pub expire_after: Duration,
+    /// What would become of the recipient when it is given to us.
+    pub acceptance: Acceptance,
+}
+
+/// What would become of a recipient.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Acceptance {
+    /// The word of the outside interface for it: `elsewhere`, `any`, `list`, `alias`, `postmaster`, `verify`, `refused`.
+    pub by: &'static str,
+    /// For whom it is taken, when it is an alias.
+    pub becomes: Vec<String>,
+    /// The reply that refuses it or puts it off.
+    pub reply: Option<String>,
+    /// Its next hop takes recipients that cannot exist, too.
+    pub takes_everybody: bool,
 }
 
 /// A place to connect to.

@@ -7,6 +7,7 @@
 pub mod chaos;
 pub mod check;
 pub mod client;
+mod next_hops;
 pub mod reading;
 mod sieve;
 pub mod system;

@@ -1,6 +1,7 @@
 //! One mail system: a relay under test, a client, a DNS server, mail hosts for some domains.
 
 use crate::client::{self, Ledger, Letter};
+use crate::next_hops::NextHops;
 use crate::reading::{Reading, Unread};
 use crate::sieve::Addresses;
 use posthaste_delivery::Courier;
@@ -12,7 +13,8 @@ use posthaste_mail::QueueId;
 use posthaste_peers::dns::{DnsServer, Zone};
 use posthaste_peers::mail::MailHost;
 use posthaste_queue::{Scheduler, Waiting};
-use posthaste_reception::{Listener, Network, Reception};
+use posthaste_reception::recipients::Setup;
+use posthaste_reception::{Directory, Listener, Network, Reception};
 use posthaste_route::Table;
 use posthaste_spool::memory::MemorySpool;
 use posthaste_spool::{Live, Spool};
@@ -48,6 +50,8 @@ pub struct Plan {
     pub store: Store,
     /// Addresses of the DNS servers that are asked; empty for the one that works.
     pub resolvers: Vec<IpAddr>,
+    /// Our own domains.
+    pub own: Setup,
 }
 
 impl Default for Plan {
@@ -68,6 +72,7 @@ impl Default for Plan {
             routes: Table::default(),
             store: Store::Memory,
             resolvers: Vec::new(),
+            own: Setup::default(),
         }
     }
 }
@@ -130,6 +135,8 @@ pub struct MailSystem {
     memory: Arc<MemorySpool>,
     running: Arc<Mutex<Option<Running>>>,
     in_hand: BTreeMap<String, usize>,
+    /// Domains that were said to take everybody.
+    pub everybody: Arc<Mutex<Vec<String>>>,
 }
 
 /// The agents of the relay's present life.
@@ -192,6 +199,7 @@ impl MailSystem {
             memory,
             running,
             in_hand: BTreeMap::new(),
+            everybody: Arc::default(),
         };
         system.start();
         system
@@ -427,6 +435,10 @@ impl MailSystem {
         accept.listeners = vec![Listener::new("smtp", at)];
         accept.relay_networks = vec!["11.0.0.0/24".parse::<Network>().expect("a network")];
         let reception = Reception::new(world.clone(), Arc::clone(&spool), accept);
+        let own = Setup { hostname: "relay.test".into(), ..plan.own.clone() };
+        reception.set_directory(Arc::new(Directory::new(own)));
+        reception
+            .set_verifier(Arc::new(NextHops::new(dispatch.clone(), Arc::clone(&self.everybody))));
         let running = Arc::clone(&self.running);
         let set = move |value| *running.lock().unwrap_or_else(PoisonError::into_inner) = value;
         let present = Running { spool, dispatch, reception, ready: false };

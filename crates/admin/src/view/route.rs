@@ -33,6 +33,22 @@ pub struct RouteObject {
     pub expire_after: u64,
     /// What was seen while asking.
     pub observations: Vec<ObservationView>,
+    /// What would become of the recipient when it is given to us.
+    pub recipient: AcceptanceView,
+}
+
+/// What would become of a recipient.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct AcceptanceView {
+    /// `elsewhere` (none of ours: clients who may relay send to it), `any`, `list`, `alias`, `postmaster`, `verify`, or
+    /// `refused`.
+    pub by: &'static str,
+    /// For whom it is taken, when it is an alias.
+    pub becomes: Vec<String>,
+    /// The reply that refuses it or puts it off.
+    pub reply: Option<String>,
+    /// Its next hop takes recipients that cannot exist, too: verifying says nothing there.
+    pub takes_everybody: bool,
 }
 
 /// A place to connect to.
@@ -71,6 +87,12 @@ impl RouteObject {
             concurrency: answer.concurrency,
             expire_after: answer.expire_after.as_secs(),
             observations: ObservationView::all(&answer.observations, "o", &[], None),
+            recipient: AcceptanceView {
+                by: answer.acceptance.by,
+                becomes: answer.acceptance.becomes.clone(),
+                reply: answer.acceptance.reply.clone(),
+                takes_everybody: answer.acceptance.takes_everybody,
+            },
         }
     }
 }

@@ -168,6 +168,7 @@ pub(crate) fn destination(name: &str) -> Destination {
 
 pub(crate) fn route_answer() -> RouteAnswer {
     RouteAnswer {
+        acceptance: posthaste_admin::desk::Acceptance { by: "elsewhere", ..Default::default() },
         route: Some("default".into()),
         via: "mx".into(),
         destination: Some("e.example".into()),

@@ -2,6 +2,7 @@
 //!
 //! Not here: how anything is shown (`posthaste_admin`), decisions about mail (`dispatch`).
 
+use super::recipients::acceptance;
 use super::{Daemon, reload};
 use bytes::Bytes;
 use posthaste_admin::desk::{
@@ -275,9 +276,11 @@ impl Daemon {
             user: question.user.as_deref(),
             size: question.size,
         };
+        let acceptance = acceptance(self.reception.examine(question.to.clone()).await);
         let explained = self.dispatch.explain_route(&facts);
         let Some(route) = explained.route else {
-            return RouteAnswer { fault: Some(Fault::NoRoute), ..RouteAnswer::default() };
+            let fault = Some(Fault::NoRoute);
+            return RouteAnswer { fault, acceptance, ..RouteAnswer::default() };
         };
         let settings = self.settings();
         let ourselves = Ourselves::new(
@@ -303,6 +306,7 @@ impl Daemon {
             RouteHop { host: hop.host.clone(), preference, address: endpoint.address }
         };
         RouteAnswer {
+            acceptance,
             via: if by_mx { "mx".into() } else { explained.destination.clone() },
             hops: endpoints(&hops).into_iter().map(hop).collect(),
             fault,

@@ -6,12 +6,13 @@
 use super::Daemon;
 use crate::config::{Config, Own};
 use crate::recipients::{Books, Faults, Opened, Stamps, open};
+use posthaste_admin::desk::Acceptance;
 use posthaste_delivery::Probed;
 use posthaste_dispatch::Dispatch;
 use posthaste_io::Task;
 use posthaste_mail::Mailbox;
-use posthaste_reception::Verifier;
-use posthaste_reception::recipients::Answer;
+use posthaste_reception::recipients::{Answer, By};
+use posthaste_reception::{Examined, Verifier};
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -108,6 +109,22 @@ async fn reread(daemon: &Daemon) {
         Err(gone) => tracing::error!("the old recipients and aliases hold: {gone}"),
     }
     drop(doors);
+}
+
+/// What was found out about a recipient, for the operators' interface.
+pub(super) fn acceptance(examined: Examined) -> Acceptance {
+    let by = |by| Acceptance { by, ..Acceptance::default() };
+    match examined {
+        Examined::Elsewhere => by("elsewhere"),
+        Examined::Known(By::Any) => by("any"),
+        Examined::Known(By::List) => by("list"),
+        Examined::Known(By::Postmaster) => by("postmaster"),
+        Examined::Alias(found) => {
+            Acceptance { becomes: found.iter().map(ToString::to_string).collect(), ..by("alias") }
+        }
+        Examined::Verified { takes_everybody } => Acceptance { takes_everybody, ..by("verify") },
+        Examined::Refused(reply) => Acceptance { reply: Some(reply.to_string()), ..by("refused") },
+    }
 }
 
 /// Asks next hops as deliveries reach them.

@@ -37,6 +37,7 @@ fn show(route: &Value, out: &Out) {
     if let Some(reason) = route["reason"].as_str() {
         out.line(&format!("not sent     {} {reason}", text(&route["enhanced"])));
     }
+    out.line(&format!("recipient    {}", recipient(&route["recipient"])));
     standing(&route["standing"], out);
     let mut hops = Table::new(&["HOP", "PREFERENCE", "ADDRESS", "PORT"]);
     for hop in route["hops"].as_array().into_iter().flatten() {
@@ -52,6 +53,26 @@ fn show(route: &Value, out: &Out) {
     }
     out.line("");
     seen.print(out, "nothing was asked");
+}
+
+/// Whether it would be accepted, and why.
+fn recipient(recipient: &Value) -> String {
+    let everybody = recipient["takes_everybody"].as_bool() == Some(true);
+    match recipient["by"].as_str() {
+        Some("elsewhere") => "none of ours: accepted from who may relay".to_owned(),
+        Some("any") => "accepted: its domain takes any".to_owned(),
+        Some("list") => "accepted: on the list of its domain".to_owned(),
+        Some("postmaster") => "accepted: every domain has a postmaster".to_owned(),
+        Some("verify") if everybody => {
+            "accepted: its next hop takes it, as it takes everybody".to_owned()
+        }
+        Some("verify") => "accepted: its next hop takes it".to_owned(),
+        Some("alias") => {
+            let names = recipient["becomes"].as_array().into_iter().flatten();
+            format!("accepted for {}", names.map(text).collect::<Vec<_>>().join(", "))
+        }
+        _ => format!("not accepted: {}", text(&recipient["reply"])),
+    }
 }
 
 /// Why not now.

@@ -44,7 +44,7 @@ pub(crate) fn free_ports() -> [u16; 2] {
 }
 
 /// A session, its greeting read.
-fn session(port: u16) -> Option<BufReader<TcpStream>> {
+pub(crate) fn session(port: u16) -> Option<BufReader<TcpStream>> {
     let stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut session = BufReader::new(stream);

@@ -15,4 +15,5 @@ mod retry;
 mod routes;
 mod seen;
 mod store;
+mod verify;
 mod words;
