@@ -3,9 +3,11 @@
 //! Not here: what happens behind a door (`reception`).
 
 use super::inherited::Inherited;
-use anyhow::{Context as _, Result};
+use anyhow::{Result, anyhow};
 use posthaste_io::{Listener as Socket, World};
 use posthaste_reception::{Listener, Reception};
+use std::io;
+use std::net::SocketAddr;
 use tokio::task::JoinHandle;
 
 /// Connections that may wait to be accepted.
@@ -30,13 +32,30 @@ async fn bind(world: &World, inherited: &Inherited, listeners: &[Listener]) -> R
             Some(socket) => socket,
             None => {
                 let socket = world.net.listen(listener.address, BACKLOG).await;
-                socket.with_context(|| format!("cannot listen on {}", listener.address))?
+                socket.map_err(|why| cannot_listen(listener.address, &why))?
             }
         };
         tracing::info!(listener = listener.name, address = %socket.local(), "listening");
         bound.push((listener.clone(), socket));
     }
     Ok(bound)
+}
+
+/// What, where, and what to do about it.
+fn cannot_listen(address: SocketAddr, why: &io::Error) -> anyhow::Error {
+    let advice = match why.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("; another program has it: `ss -ltnp sport = :{}` names it", address.port())
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need root or CAP_NET_BIND_SERVICE".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "; no interface of this machine has this address".to_owned()
+        }
+        _ => String::new(),
+    };
+    anyhow!("cannot listen on {address}: {why}{advice}")
 }
 
 impl Doors {

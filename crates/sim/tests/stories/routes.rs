@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 
 /// A plan whose first rule does this with mail for `d.test`.
 fn plan(action: Action) -> Plan {
-    let first = Route { action, ..Route::by_mx("special", vec!["d.test".parse().unwrap()]) };
+    let first =
+        Route { action, ..Route::by_mx("special", vec!["d.test".parse().expect("a pattern")]) };
     let mut plan = Plan::domain("d.test", 1);
     plan.domains.push(("e.test".into(), 1));
     plan.routes = Table::new(vec![first, Route::by_mx("rest", vec![Pattern::Any])]);
@@ -115,7 +116,7 @@ fn hosts_that_share_the_load_all_get_some_and_one_that_is_dead_is_passed_over() 
     for n in 1..=3 {
         plan = plan.host(&format!("h{n}"), &[&format!("11.9.0.{n}")]);
     }
-    let mut route = Route::by_hosts("relays", vec!["d.test".parse().unwrap()], hosts);
+    let mut route = Route::by_hosts("relays", vec!["d.test".parse().expect("a pattern")], hosts);
     if let Action::SmartHosts { order, .. } = &mut route.action {
         *order = Order::Shared;
     }
