@@ -15,6 +15,7 @@ mod postfix;
 mod posthaste;
 mod process;
 mod reload;
+mod resolvers;
 mod room;
 mod sink;
 mod stories;
