@@ -84,15 +84,32 @@ pub(crate) enum Verb {
     Queue(QueueArgs),
     /// How mail to an address would be sent, and why not now
     Route(RouteArgs),
-    /// What became of a message, also after it has left
-    Track {
-        /// An id, or a filter such as: to = a@b.example and age < 2d
-        #[arg(required = true, value_name = "ID|FILTER")]
-        question: Vec<String>,
-        /// The most messages
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
-        limit: u16,
-    },
+    /// What became of a message, also after it has left; what was said in a session
+    Track(TrackArgs),
+}
+
+/// What is tracked: messages, or with one of the options sessions.
+#[derive(Args, Debug)]
+pub(crate) struct TrackArgs {
+    /// An id, or a filter such as: to = a@b.example and age < 2d
+    #[arg(value_name = "ID|FILTER", required_unless_present_any = ["session", "client", "refused"])]
+    #[arg(conflicts_with_all = ["session", "client", "refused", "age"])]
+    pub(crate) question: Vec<String>,
+    /// The dialogue of one session, in or out, or of those that carried a message, to be sent to the other side
+    #[arg(long, value_name = "ID", conflicts_with_all = ["client", "refused", "age"])]
+    pub(crate) session: Option<String>,
+    /// Sessions with an address or a network, in and out
+    #[arg(long, value_name = "IP|CIDR")]
+    pub(crate) client: Option<String>,
+    /// Sessions in which we refused something, or were refused
+    #[arg(long)]
+    pub(crate) refused: bool,
+    /// Sessions not older than this
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) age: Option<Duration>,
+    /// The most messages or sessions
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) limit: u16,
 }
 
 /// Which mail `route` is asked about.

@@ -9,6 +9,7 @@
 //! | `GET /v1/messages/{id}` | both | **message** with `attempts` |
 //! | `GET /v1/route?address&from&listener&user&size` | both | **route** |
 //! | `GET /v1/track?id` or `?filter&limit` | both | `{v, messages, complete, searched_to}` |
+//! | `GET /v1/sessions?id&message&client&refused&age&lines&limit` | both | `{v, sessions: [session], complete, searched_to}` |
 //! | `POST /v1/messages?from&to&to...` | socket | submits the body; `{v, id}` |
 //! | `POST /v1/acts` `{"act", one of "ids", "where", "destination", "all", "hold"; "to_address", "to_route", "text", "reason", "notice"}` | socket | **decision** |
 //! | the same with `"dry_run":true`, `"after"` | socket | `{v, dry_run, messages, recipients, missing, next}` |
@@ -37,6 +38,7 @@ mod maintenance;
 mod orders;
 mod params;
 mod server;
+mod sessions;
 mod spool;
 
 pub use answer::{ErrorBody, ErrorObject};
@@ -108,6 +110,7 @@ impl Admin {
             .route("/v1/decisions", get(orders::decisions))
             .route("/v1/decisions/{number}", get(orders::decision))
             .route("/v1/holds", get(orders::holds))
+            .route("/v1/sessions", get(sessions::sessions))
     }
 
     /// All routes: for the socket, which only its owner can open.

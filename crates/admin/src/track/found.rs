@@ -144,5 +144,6 @@ impl<'q> Search<'q> {
 
 /// No message that was accepted since then has a line in this file.
 fn is_outside(file: &LogFile, narrowed: &Narrowed) -> bool {
-    file.newest().zip(narrowed.since).is_some_and(|(newest, since)| newest < since)
+    let newest = file.newest().map(|newest| newest.plus(CLOCK_STEP));
+    newest.zip(narrowed.since).is_some_and(|(newest, since)| newest < since)
 }

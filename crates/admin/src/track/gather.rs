@@ -142,14 +142,14 @@ pub(super) struct Batch {
     lines: BTreeMap<QueueId, Vec<String>>,
     names: BTreeSet<String>,
     /// Messages whose acceptance has not been read.
-    open: usize,
+    open: BTreeSet<QueueId>,
 }
 
 impl Batch {
     pub(super) fn new(ids: &[QueueId]) -> Self {
         let lines: BTreeMap<_, _> = ids.iter().map(|id| (*id, Vec::new())).collect();
         let names = ids.iter().map(ToString::to_string).collect();
-        Self { open: lines.len(), lines, names }
+        Self { open: ids.iter().copied().collect(), lines, names }
     }
 
     /// Whether lines of a message of this name are gathered.
@@ -158,8 +158,8 @@ impl Batch {
     }
 
     /// Every acceptance was read: nothing older is missing.
-    pub(super) const fn is_whole(&self) -> bool {
-        self.open == 0
+    pub(super) fn is_whole(&self) -> bool {
+        self.open.is_empty()
     }
 
     /// Takes the next older line.
@@ -172,7 +172,7 @@ impl Batch {
             lines.push(text.to_owned());
         }
         if head.event == "received" {
-            self.open = self.open.saturating_sub(1);
+            self.open.remove(&id);
         }
     }
 

@@ -20,6 +20,8 @@ pub struct AttemptView {
     pub ip: Option<IpAddr>,
     pub source_ip: Option<IpAddr>,
     pub tls: Option<String>,
+    /// The session it was tried in, for `track --session`.
+    pub session: Option<String>,
     /// That of all recipients, or `mixed`.
     pub outcome: &'static str,
     pub recipients: Vec<ResultView>,
@@ -86,6 +88,7 @@ impl AttemptView {
             ip: connection.and_then(|c| c.peer).map(|peer| peer.ip()),
             source_ip: connection.and_then(|c| c.local).map(|local| local.ip()),
             tls: None,
+            session: attempt.connection.map(|id| id.to_string()),
             outcome: common_outcome(&attempt.results),
             recipients: attempt.results.iter().map(|r| ResultView::of(envelope, r)).collect(),
             observations,

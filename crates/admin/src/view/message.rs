@@ -43,6 +43,8 @@ pub struct SourceView {
     pub ip: Option<IpAddr>,
     pub helo: String,
     pub user: Option<String>,
+    /// The session it came in, for `track --session`.
+    pub session: Option<String>,
 }
 
 /// One recipient of a message.
@@ -125,6 +127,7 @@ impl SourceView {
             ip: source.ip,
             helo: source.helo.clone(),
             user: source.user.clone(),
+            session: source.session.map(|id| id.to_string()),
         }
     }
 }

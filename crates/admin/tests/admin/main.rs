@@ -5,6 +5,7 @@
 mod client;
 mod desk;
 mod http;
+mod indexed;
 mod objects;
 mod sample;
 mod track;

@@ -307,4 +307,6 @@ impl Journal for NullJournal {
 }
 
 #[cfg(test)]
+mod sealing_tests;
+#[cfg(test)]
 mod tests;

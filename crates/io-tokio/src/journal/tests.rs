@@ -6,7 +6,7 @@ use posthaste_evidence::Outcome;
 use posthaste_mail::{QueueId, Timestamp};
 use std::io::Write;
 
-fn received(commit: u64, message: u64) -> Event {
+pub(super) fn received(commit: u64, message: u64) -> Event {
     let kind = EventKind::Received {
         from: "a@x".into(),
         to: vec!["b@y".into(), "c@y".into()],
@@ -19,7 +19,7 @@ fn received(commit: u64, message: u64) -> Event {
     Event { at: Timestamp::EPOCH, commit, message: QueueId::from_u64(message), kind }
 }
 
-fn delivered(commit: u64, message: u64, to: &str) -> Event {
+pub(super) fn delivered(commit: u64, message: u64, to: &str) -> Event {
     let (to, outcome) = (to.to_owned(), Outcome::Delivered);
     let kind = EventKind::Tried {
         to,
@@ -48,7 +48,7 @@ fn lines(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-fn wait_until(mut met: impl FnMut() -> bool) {
+pub(super) fn wait_until(mut met: impl FnMut() -> bool) {
     let begin = std::time::Instant::now();
     while !met() {
         assert!(begin.elapsed() < Duration::from_secs(20), "waited in vain");

@@ -5,6 +5,7 @@
 
 mod desk;
 mod doors;
+mod indexes;
 mod inherited;
 mod keeper;
 mod life;
@@ -137,6 +138,7 @@ pub(crate) async fn run(
         "the spool is read"
     );
     daemon.state.recovered.store(true, Ordering::SeqCst);
+    indexes::keep(loaded.config.log.events.clone());
     tokio::spawn(watch::watch(Arc::clone(&daemon.spool), daemon.stock.clone()));
     tokio::spawn(recipients::watch(daemon.clone()));
     tokio::spawn(pressure::watch(daemon.clone()));

@@ -46,9 +46,7 @@ pub(crate) fn run(cli: Cli, out: &Out) -> Result<ExitCode, Failure> {
         }
         Verb::Queue(args) => return queue::run(global, args, out),
         Verb::Route(asked) => route::run(&daemon(global)?, &asked, out),
-        Verb::Track { question, limit } => {
-            track::run(&daemon(global)?, &question.join(" "), limit, out)
-        }
+        Verb::Track(args) => track::run(&daemon(global)?, &args, out),
     }
     .map(|()| ExitCode::SUCCESS)
 }

@@ -7,6 +7,7 @@ mod limits;
 mod local;
 mod mutated;
 mod recipients;
+mod recorded;
 mod scarce;
 mod store;
 mod submit;

@@ -14,6 +14,7 @@ mod reload;
 mod retry;
 mod routes;
 mod seen;
+mod sessions;
 mod store;
 mod verify;
 mod words;

@@ -45,6 +45,9 @@ fn head(message: &Value, out: &Out) {
         text(&source["listener"]),
         client.join(", ")
     ));
+    if let Some(session) = source["session"].as_str() {
+        out.line(&format!("session    {session}"));
+    }
 }
 
 fn recipients(message: &Value, out: &Out) {
@@ -77,6 +80,9 @@ fn show_attempt(attempt: &Value, out: &Out) {
         text(&attempt["source_ip"]),
         text(&attempt["took_ms"])
     ));
+    if let Some(session) = attempt["session"].as_str() {
+        out.line(&format!("  in session {session}"));
+    }
     for result in attempt["recipients"].as_array().into_iter().flatten() {
         let reason = result["reason"].as_str().unwrap_or_default();
         let reply = result["reply"]["text"].as_str().unwrap_or_default();

@@ -1,6 +1,9 @@
-//! `track ID|FILTER`: what became of a message, also after it has left.
+//! `track ID|FILTER`: what became of a message, also after it has left; and what was said in sessions ([`sessions`]).
+
+mod sessions;
 
 use super::text;
+use crate::cli::TrackArgs;
 use crate::client::{Client, Target};
 use crate::failure::{Exit, Failure};
 use crate::out::Out;
@@ -8,7 +11,15 @@ use crate::table::Table;
 use posthaste_mail::QueueId;
 use serde_json::Value;
 
-pub(super) fn run(client: &Client, question: &str, limit: u16, out: &Out) -> Result<(), Failure> {
+pub(super) fn run(client: &Client, args: &TrackArgs, out: &Out) -> Result<(), Failure> {
+    match &args.session {
+        Some(id) => sessions::dialogue(client, id, args, out),
+        None if args.question.is_empty() => sessions::list(client, args, out),
+        None => messages(client, &args.question.join(" "), args.limit, out),
+    }
+}
+
+fn messages(client: &Client, question: &str, limit: u16, out: &Out) -> Result<(), Failure> {
     let by_id = question.parse::<QueueId>().is_ok();
     let name = if by_id { "id" } else { "filter" };
     let target = Target::new("/v1/track").with(name, question).with("limit", &limit.to_string());
@@ -95,6 +106,7 @@ fn words(event: &Value) -> String {
         ("by", "by"),
         ("reason", "because:"),
         ("into", "as"),
+        ("session", "in session"),
     ];
     for (name, label) in labels {
         if let Some(value) = event[name].as_str() {
