@@ -12,7 +12,6 @@ use posthaste_mail::{Envelope, Recipient, Timestamp};
 use posthaste_queue::{Life, RecipientState};
 use posthaste_spool::{Carried, LedgerEntry, Record as _};
 use serde_json::{Value, json};
-use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -108,11 +107,8 @@ fn create(path: &Path, parts: &[&[u8]]) -> Result<()> {
 
 /// The envelope in the form that replay folders and `queue import` read: a field for each path.
 pub(crate) fn front(envelope: &Envelope) -> String {
-    let mut front = format!("X-Sender: <{}>\r\n", envelope.reverse_path);
-    for Recipient { mailbox, .. } in &envelope.recipients {
-        let _ = write!(front, "X-Receiver: <{mailbox}>\r\n");
-    }
-    front
+    let all: Vec<u32> = (0u32..).zip(&envelope.recipients).map(|(number, _)| number).collect();
+    posthaste_message::replay::compose(envelope, &all)
 }
 
 /// What people and other programs read, and the record.

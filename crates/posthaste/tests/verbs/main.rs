@@ -11,6 +11,7 @@ mod daemon;
 #[path = "../../../admin/tests/admin/desk.rs"]
 mod desk;
 mod offline;
+mod parity;
 mod recipients;
 #[path = "../../../admin/tests/admin/sample.rs"]
 mod sample;

@@ -71,9 +71,9 @@ fn a_spool_is_checked_exported_and_imported_elsewhere() {
     assert_eq!(octets(&spool), before, "nothing of it has changed");
 
     let eml = std::fs::read_to_string(folder.join(format!("stopped/{}.eml", ids[0]))).unwrap();
-    assert!(
-        eml.starts_with("X-Sender: <ann@a.example>\r\nX-Receiver: <bob@b.example>\r\nReceived: ")
-    );
+    let front =
+        "X-Sender: <ann@a.example>\r\nX-Receiver: <bob@b.example>\r\nX-CreatedBy: Posthaste\r\n";
+    assert!(eml.starts_with(front) && eml[front.len()..].starts_with("Received: "), "{eml}");
     assert!(eml.ends_with("\r\nSubject: one\r\n\r\nhello\r\n"), "{eml}");
     for (from, input) in [("stopped", ""), ("running", ""), ("-", lines.stdout.as_str())] {
         let elsewhere = tempfile::tempdir_in(folder).unwrap();
