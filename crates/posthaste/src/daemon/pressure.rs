@@ -10,6 +10,7 @@ use crate::config;
 use posthaste_admin::desk::{PressureLevel, ResourceStanding};
 use posthaste_admin::units::print_rough_size;
 use posthaste_reception::{Pressure, Resource};
+use posthaste_spool::Health;
 use std::time::Duration;
 
 /// How often the machine is looked at.
@@ -70,7 +71,9 @@ impl Daemon {
         let health = self.spool.health();
         let limit = thresholds.memory_limit.or(self.memory);
         Sample {
-            disk: resources::disk(&self.started_with.data).ok(),
+            disk: resources::disk(&self.started_with.data)
+                .ok()
+                .map(|disk| with_reusable(disk, &health)),
             spool_full: !health.accepting && !health.read_only,
             memory: limit.and_then(resources::memory),
             files: resources::files(),
@@ -89,6 +92,12 @@ impl Standing {
         };
         Resource::ALL.into_iter().enumerate().map(one).collect()
     }
+}
+
+/// What the spool's own files hold beside live mail it uses again: that is room too.
+const fn with_reusable(disk: Disk, spool: &Health) -> Disk {
+    let reusable = spool.disk_octets.saturating_sub(spool.live_octets);
+    Disk { free: disk.free.saturating_add(reusable), ..disk }
 }
 
 /// The new levels. Each threshold is crossed at its value and left a tenth below it.
@@ -163,7 +172,7 @@ fn words(resource: Resource, sample: &Sample) -> String {
         Resource::Disk => sample.disk.map_or_else(unknown, |disk| {
             let full = if sample.spool_full { ", the spool is at its reserve" } else { "" };
             let (free, total) = (print_rough_size(disk.free), print_rough_size(disk.total));
-            format!("{free} of {total} free{full}")
+            format!("room for {free} of {total}{full}")
         }),
         Resource::Memory => sample.memory.map_or_else(unknown, sizes),
         Resource::Files => {
