@@ -23,6 +23,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2580);
+/// The system takes 107 octets (unix(7)); it is bound under a longer name first.
+const MAX_SOCKET_PATH: usize = 92;
 const DEFAULT_DATA: &str = "posthaste-data";
 /// The largest configuration file that is read, octets.
 pub(crate) const MAX_FILE: u64 = 4 << 20;
@@ -214,6 +216,14 @@ fn admin(section: Section<'_, '_>, data: &Path, around: &Surroundings) -> Admin 
         address: section.take("address", AdminAddress::At(DEFAULT_ADMIN)),
         socket: path(&section, "socket", data.join("control.sock"), around),
     };
+    if admin.socket.as_os_str().len() > MAX_SOCKET_PATH {
+        let path = admin.socket.display();
+        let what = format!(
+            "the path of the control socket, {path}, is longer than the {MAX_SOCKET_PATH} octets that the system \
+             allows; set `admin.socket` to a shorter one"
+        );
+        section.complain("socket", what);
+    }
     section.finish();
     admin
 }

@@ -247,7 +247,11 @@ impl Text for Server {
         let address = text.parse().or_else(|_| {
             text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, posthaste_dns::settings::DNS_PORT))
         });
-        address.map(Self).map_err(|_| format!("\"{text}\" is not an address"))
+        let address: SocketAddr = address.map_err(|_| format!("\"{text}\" is not an address"))?;
+        if address.ip().is_unspecified() || address.port() == 0 {
+            return Err(format!("nobody can be asked at \"{text}\""));
+        }
+        Ok(Self(address))
     }
 
     fn to_text(&self) -> String {

@@ -245,6 +245,11 @@ const WRONG: &[(&str, &str)] = &[
           size such as \"36MB\" or \"256KiB\"",
     ),
     (
+        "[resolver]\nservers = \"0.0.0.0:0\"",
+        "p.toml:2:11: `resolver.servers`: nobody can be asked at \"0.0.0.0:0\"; expected a DNS server such as \
+             \"192.0.2.1\" or \"127.0.0.1:5353\"",
+    ),
+    (
         "[pressure]\nmemory_slow = 0.95",
         "p.toml:2:15: `pressure.memory_slow` must not be over `pressure.memory_refuse`",
     ),
