@@ -2,7 +2,7 @@
 //!
 //! Not here: files and folders.
 
-use super::END;
+use super::{END, END_OF_EXPORTED};
 use posthaste_mail::address::AddressError;
 use posthaste_mail::envelope::Ret;
 use posthaste_mail::{Mailbox, Recipient, ReversePath};
@@ -52,7 +52,9 @@ pub(crate) fn read(file: &[u8], origin: &str, sender: &ReversePath) -> Result<Le
     let envelope: Vec<Field<'_>> =
         fields(header).take_while(|field| field.is(SENDER) || field.is(RECEIVER)).collect();
     if envelope.iter().any(|field| field.is(RECEIVER)) {
-        let end = fields(header).nth(envelope.len()).is_some_and(|field| field.is(END));
+        let end = fields(header)
+            .nth(envelope.len())
+            .is_some_and(|field| field.is(END) || field.is(END_OF_EXPORTED));
         let content = end_of(&text, envelope.len() + usize::from(end));
         return by_envelope(&text[content..], &envelope, origin, sender);
     }
@@ -204,6 +206,8 @@ mod tests {
         let letter = opened("X-Sender: web\nTo: a@b.test\n\n").expect("good");
         assert_eq!(letter.reverse_path, ReversePath::Null);
         assert!(letter.content.starts_with(b"X-Sender: web\r\n"));
+        let exported = "X-Sender: <>\nX-Receiver: <a@b.test>\nX-CreatedBy: Posthaste\nTo: z@z\n\n";
+        assert_eq!(opened(exported).expect("good").content, b"To: z@z\r\n\r\n");
         let by_hand =
             "x-receiver: a@b.test NOTIFY=NEVER\nX-Receiver: joe\nX-Sender: <>\nTo: z@z\n\n";
         let letter = opened(by_hand).expect("good");

@@ -21,6 +21,8 @@ use posthaste_smtp::client::{Capabilities, Transaction};
 pub(crate) const SUFFIX: &str = ".eml";
 /// Ends the envelope: what follows is the message's, whatever it is called.
 const END: &str = "X-EndOfInjectedXHeaders";
+/// The same in files that `queue export` wrote.
+const END_OF_EXPORTED: &str = "X-CreatedBy";
 
 /// A message and the recipients that it is handed in for at once.
 #[derive(Clone, Debug)]

@@ -56,17 +56,9 @@ pub(super) fn list(config: &Config) -> Result<(), Trouble> {
 /// # Errors
 /// As [`list`].
 pub(super) fn flush(config: &Config) -> Result<(), Trouble> {
-    let client = client(config)?;
-    let mut after = Value::Null;
-    loop {
-        let request = json!({ "all": true, "after": after }).to_string();
-        let answer = client.post(&Target::new("/v1/retry"), Bytes::from(request));
-        let answer = answer.map_err(|failure| trouble(&failure, config))?;
-        after = answer["next"].clone();
-        if after.is_null() {
-            return Ok(());
-        }
-    }
+    let request = json!({ "act": "retry", "all": true }).to_string();
+    let done = client(config)?.post(&Target::new("/v1/acts"), Bytes::from(request));
+    done.map(drop).map_err(|failure| trouble(&failure, config))
 }
 
 fn client(config: &Config) -> Result<Client, Trouble> {

@@ -68,6 +68,21 @@ fn mail_waits_in_the_pickup_folder_while_the_daemon_is_down() {
 }
 
 #[test]
+fn mail_waits_as_well_while_the_daemon_takes_none() {
+    let scene = Scene::set();
+    let posthaste = scene.posthaste();
+    let on = posthaste.verb(&["maintenance", "on"]);
+    assert!(on.status.success(), "{on:?}");
+    succeeds(&mut scene.sendmail(&["bob@remote.test"]), "Subject: Later\n\nhello\n");
+    assert_eq!(scene.left(".eml").len(), 1);
+    sleep(Duration::from_secs(3));
+    assert_eq!(scene.left(".eml").len() + scene.left(".taken").len(), 1, "{}", posthaste.log());
+    let off = posthaste.verb(&["maintenance", "off"]);
+    assert!(off.status.success(), "{off:?}");
+    assert_eq!(scene.arrived(1, "Later").body(), "hello\n");
+}
+
+#[test]
 fn what_cannot_be_kept_is_refused_with_75() {
     let scene = Scene::set();
     let mut posthaste = scene.posthaste();

@@ -218,10 +218,22 @@ async fn hand_in(daemon: &Daemon, taken: &Taken, file: &files::Content) -> Outco
     match daemon.reception.submit(submission).await {
         Ok(_) => Outcome::Accepted,
         Err(SubmitError::StoreLate) => Outcome::Unknown,
-        Err(SubmitError::Store(why @ (Refused::Full | Refused::Unhealthy))) => {
-            Outcome::Later(why.to_string())
-        }
-        Err(why) => Outcome::Bad(why.to_string()),
+        Err(
+            why @ (SubmitError::Store(Refused::Full | Refused::Unhealthy)
+            | SubmitError::Scarce(_)
+            | SubmitError::Maintenance
+            | SubmitError::Aliases(..)),
+        ) => Outcome::Later(why.to_string()),
+        Err(
+            why @ (SubmitError::NoRecipients
+            | SubmitError::TooManyRecipients(_)
+            | SubmitError::TooBig(_)
+            | SubmitError::Nul
+            | SubmitError::LineTooLong
+            | SubmitError::Looping
+            | SubmitError::UnknownRecipient(_)
+            | SubmitError::Store(Refused::TooBig)),
+        ) => Outcome::Bad(why.to_string()),
     }
 }
 
