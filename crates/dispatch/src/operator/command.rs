@@ -82,9 +82,9 @@ impl Inner {
                 read.map_err(|error| OrderFault::Wrong(format!("`{address}`: {error}")))?;
             }
             (Act::Redirect, Some(NewPlace::Route(name))) => {
-                if self.routes().by_name(name).is_none() {
-                    return Err(OrderFault::Wrong(format!("there is no route `{name}`")));
-                }
+                let known = self.routes().by_name(name).is_some();
+                let absent = || OrderFault::Wrong(format!("there is no route `{name}`"));
+                known.then_some(()).ok_or_else(absent)?;
             }
             (Act::Redirect, None) => return wrong("a redirection needs an address or a route"),
             (_, Some(_)) => return wrong("only a redirection has somewhere to go"),
