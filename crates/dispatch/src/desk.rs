@@ -87,6 +87,13 @@ impl Dispatch {
         Explained { destination: to.name, route, queue }
     }
 
+    /// Destinations with mail that no route matches, those with the oldest first.
+    #[must_use]
+    pub fn unreachable(&self, limit: usize) -> Vec<String> {
+        let scheduler = self.inner.scheduler();
+        scheduler.unreachable(limit).into_iter().map(str::to_owned).collect()
+    }
+
     /// A settlement of this message is on its way to the disk.
     #[must_use]
     pub fn is_settling(&self, id: QueueId) -> bool {

@@ -25,6 +25,12 @@ pub enum WaitReason {
     Poison,
     /// No route matches.
     NoRoute,
+    /// The route it matches holds its mail.
+    RouteHeld,
+    /// The route has as many connections as it is allowed.
+    RouteBusy,
+    /// The route's messages of this minute are used up; its turn is at a time.
+    RouteRate,
     /// The start is not complete, or the program is stopping.
     NotRunning,
     /// In line: it is tried as soon as a connection is free.
@@ -33,7 +39,7 @@ pub enum WaitReason {
 
 impl WaitReason {
     /// Every reason with its name in the outside interface and one sentence for the operator.
-    pub const ALL: [(Self, &'static str, &'static str); 13] = [
+    pub const ALL: [(Self, &'static str, &'static str); 16] = [
         (Self::Retry, "retry", "the last attempt was deferred; the next one is due at a time"),
         (
             Self::DestinationDown,
@@ -69,6 +75,17 @@ impl WaitReason {
             "it was in hand during two crashes; look at it, then release or remove it",
         ),
         (Self::NoRoute, "no-route", "no route matches"),
+        (
+            Self::RouteHeld,
+            "route-held",
+            "the route it matches says via = \"hold\"; it goes when the routes change",
+        ),
+        (Self::RouteBusy, "route-busy", "the route has all the connections it is allowed"),
+        (
+            Self::RouteRate,
+            "route-rate",
+            "the route sends so many messages a minute; its turn comes at a time",
+        ),
         (Self::NotRunning, "not-running", "the start is not complete, or the program is stopping"),
         (Self::InLine, "in-line", "it is tried as soon as a connection is free"),
     ];

@@ -60,6 +60,8 @@ pub(crate) enum Place {
     Agenda(Timestamp),
     /// In the line of those with an idle connection to wake.
     Wake(u64),
+    /// In the line of its route, for a connection or for its turn.
+    Route(u64),
     /// In the line of those that deserve one more connection.
     Connect(u64),
 }
@@ -85,6 +87,8 @@ pub(crate) struct Active {
     pub(crate) draining: Option<Draining>,
     /// Messages that came and left lately.
     pub(crate) rates: Rates,
+    /// It has leave for one message, given by the rate of its route.
+    pub(crate) granted: bool,
 }
 
 /// It is down: only trials.
@@ -189,6 +193,7 @@ impl Destination {
         }
         let caught_up = !self.has_due(now);
         let Some(active) = self.active.as_mut() else { return };
+        active.granted &= !caught_up;
         if active.rest.is_some_and(|until| until <= now) {
             active.rest = None;
         }
@@ -223,6 +228,7 @@ impl Active {
             && self.rest.is_none()
             && self.hop_wait.is_none()
             && self.draining.is_none()
+            && !self.granted
     }
 }
 

@@ -13,8 +13,6 @@ use std::net::{IpAddr, SocketAddr};
 
 /// The port of SMTP between hosts (RFC 5321 section 4.5.4.2).
 pub const SMTP_PORT: u16 = 25;
-/// The usual port of LMTP, which must not be 25 (RFC 2033 section 5).
-pub const LMTP_PORT: u16 = 24;
 
 /// The ordered rules.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,8 +66,6 @@ pub enum Action {
         hosts: Vec<SmartHost>,
         /// Which of them is tried first.
         order: Order,
-        /// What is spoken to them.
-        protocol: Protocol,
     },
     /// Nowhere: its recipients are removed without a notice, and the event log says so.
     Discard,
@@ -92,16 +88,6 @@ pub enum Order {
     AsListed,
     /// Each connection draws lots: the load is spread over all.
     Shared,
-}
-
-/// What is spoken to a host.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Protocol {
-    /// RFC 5321.
-    #[default]
-    Smtp,
-    /// RFC 2033: each recipient gets a final reply of its own.
-    Lmtp,
 }
 
 /// A fixed next hop. Its addresses are looked up; its MX records are not.
@@ -186,8 +172,7 @@ impl Route {
     /// A route to fixed hosts in this order. They may have private addresses: the operator named them.
     #[must_use]
     pub fn by_hosts(name: impl Into<String>, to: Vec<Pattern>, hosts: Vec<SmartHost>) -> Self {
-        let (order, protocol) = (Order::AsListed, Protocol::Smtp);
-        let action = Action::SmartHosts { hosts, order, protocol };
+        let action = Action::SmartHosts { hosts, order: Order::AsListed };
         Self { action, allow_private: true, ..Self::by_mx(name, to) }
     }
 
@@ -213,15 +198,6 @@ impl Route {
         let of_family = || self.sources.iter().filter(|ip| ip.is_ipv4() == peer.is_ipv4());
         let place = draw.checked_rem(of_family().count() as u64)?;
         of_family().nth(usize::try_from(place).unwrap_or(0)).copied()
-    }
-
-    /// What is spoken to its hosts.
-    #[must_use]
-    pub const fn protocol(&self) -> Protocol {
-        match self.action {
-            Action::SmartHosts { protocol, .. } => protocol,
-            _ => Protocol::Smtp,
-        }
     }
 
     /// Mail leaves this machine by it; otherwise no connection is made and no DNS is asked.

@@ -10,8 +10,8 @@ use super::setting::{Size, Word};
 use posthaste_mail::EnhancedStatus;
 use posthaste_queue::schedule::Schedule;
 use posthaste_reception::Listener;
-use posthaste_route::table::{LMTP_PORT, SMTP_PORT};
-use posthaste_route::{EightBit, Families, Order, Pattern, Protocol, When};
+use posthaste_route::table::SMTP_PORT;
+use posthaste_route::{EightBit, Families, Order, Pattern, When};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -34,7 +34,6 @@ pub(crate) struct RouteRule {
     pub(crate) when: When,
     pub(crate) via: Via,
     pub(crate) order: Order,
-    pub(crate) protocol: Protocol,
     /// The words of a failure; empty otherwise.
     pub(crate) text: String,
     pub(crate) status: FailureStatus,
@@ -99,11 +98,6 @@ fn rule(section: &Section<'_, '_>, common: &Schedule) -> RouteRule {
         Via::Hosts(_) => Preset::because(true, "default of fixed next hops"),
         _ => Preset::from(false),
     };
-    let protocol = section.take("protocol", Protocol::default());
-    let port = match protocol {
-        Protocol::Smtp => Preset::from(SMTP_PORT),
-        Protocol::Lmtp => Preset::because(LMTP_PORT, "default of LMTP"),
-    };
     let (text, status) = failure(section, &via);
     RouteRule {
         name: section.take("name", Preset::because(name, "what it matches first")),
@@ -111,10 +105,9 @@ fn rule(section: &Section<'_, '_>, common: &Schedule) -> RouteRule {
         when,
         via,
         order: section.take("order", Order::default()),
-        protocol,
         text,
         status,
-        port: section.take_in("port", port, 1..=u16::MAX),
+        port: section.take_in("port", SMTP_PORT, 1..=u16::MAX),
         source: section.take("source", Preset::because(Vec::new(), "the system chooses")),
         ehlo: section.take_optional("ehlo", "`hostname`"),
         families: section.take("families", Families::default()),
@@ -270,9 +263,6 @@ fn check_action(section: &Section<'_, '_>, rule: &RouteRule) {
         };
         section.complain(key, format!("`route.{key}` {what}"));
     }
-    if rule.protocol == Protocol::Lmtp && rule.port == SMTP_PORT && section.has("port") {
-        section.complain("port", "LMTP must not be spoken on port 25 (RFC 2033 section 5)");
-    }
     if rule.message_size.is_some_and(|size| size.0 == 0) {
         section.complain("message_size", "`route.message_size` must be 1 or more");
     }
@@ -284,10 +274,7 @@ fn check_action(section: &Section<'_, '_>, rule: &RouteRule) {
 
 /// Settings that are not at their defaults and of no effect on what the rule does.
 fn meaningless(rule: &RouteRule) -> Vec<&'static str> {
-    let of_hosts = [
-        ("order", rule.order != Order::default()),
-        ("protocol", rule.protocol != Protocol::default()),
-    ];
+    let of_hosts = [("order", rule.order != Order::default())];
     let of_sending = [
         ("port", rule.port != SMTP_PORT),
         ("source", !rule.source.is_empty()),
@@ -316,10 +303,6 @@ impl Word for Unmatched {
 impl Word for Order {
     const WORDS: &'static [(&'static str, Self)] =
         &[("in-order", Self::AsListed), ("shared", Self::Shared)];
-}
-
-impl Word for Protocol {
-    const WORDS: &'static [(&'static str, Self)] = &[("smtp", Self::Smtp), ("lmtp", Self::Lmtp)];
 }
 
 impl Word for EightBit {

@@ -396,7 +396,7 @@ fn add(numbers: &mut Numbers, view: &DestinationView) {
         DestinationStatus::Ready => spread.ready += 1,
         DestinationStatus::Retry => spread.retry += 1,
         DestinationStatus::Held => spread.held += 1,
-        DestinationStatus::Idle => {}
+        DestinationStatus::Idle | DestinationStatus::Unreachable => {}
     }
     if view.route.is_empty() {
         spread.unreachable += u64::from(view.recipients);

@@ -3,6 +3,7 @@
 //! Order of the start: the store (nothing else makes sense without it), the event log, the listeners' sockets (a
 //! port in use is told at once), the operators' interface, recovery, and only then is mail accepted. Not here: what the agents do.
 
+mod alarm;
 mod desk;
 mod doors;
 mod indexes;
@@ -140,6 +141,7 @@ pub(crate) async fn run(
     daemon.state.recovered.store(true, Ordering::SeqCst);
     indexes::keep(loaded.config.log.events.clone());
     tokio::spawn(watch::watch(Arc::clone(&daemon.spool), daemon.stock.clone()));
+    tokio::spawn(alarm::watch(daemon.dispatch.clone()));
     tokio::spawn(recipients::watch(daemon.clone()));
     tokio::spawn(pressure::watch(daemon.clone()));
     doors.open(&daemon.reception, sockets);

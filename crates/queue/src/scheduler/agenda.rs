@@ -19,6 +19,8 @@ enum Need {
     Time(Timestamp),
     /// One of its idle connections is to pull.
     Wake,
+    /// Its turn in its route.
+    Route,
     /// One more connection.
     Connect,
 }
@@ -34,9 +36,16 @@ impl Scheduler {
         if let Some((_, id)) = self.wake_line.first().copied() {
             return Some(Next::Wake(self.wake_one(now, id)));
         }
-        let Some((_, id)) = self.connect_line.first().copied() else {
-            self.ramp = None;
-            return None;
+        let id = loop {
+            let Some((_, id)) = self.connect_line.first().copied() else {
+                self.ramp = None;
+                return None;
+            };
+            if !self.limits_of(id).is_some_and(|limits| limits.is_full()) {
+                break id;
+            }
+            // Others of its route were quicker: it stands in that line now.
+            self.served(now, id);
         };
         if self.is_full() {
             return self.thin_out();
@@ -70,7 +79,8 @@ impl Scheduler {
         };
         let agenda = self.agenda.first().map(|(at, _)| *at);
         let hosts = self.host_agenda.first().map(|(at, _)| *at);
-        let first = [line, agenda, hosts, self.next_expiry()].into_iter().flatten().min();
+        let lines = [line, agenda, hosts, self.next_route(), self.next_expiry()];
+        let first = lines.into_iter().flatten().min();
         first.map(|at| at.max(now))
     }
 
@@ -85,12 +95,15 @@ impl Scheduler {
         destination.tidy(now);
         let place = destination.place;
         let idle = destination.is_idle();
-        let next = match (self.need(now, &self.destinations[&id]), place) {
+        let next = match (self.need(now, id), place) {
             (Need::Event, Place::Idle(_)) if idle => place,
             (Need::Event, _) if idle => Place::Idle(now),
             (Need::Event, _) => Place::Off,
             (Need::Time(at), _) => Place::Agenda(at),
-            (Need::Wake, Place::Wake(_)) | (Need::Connect, Place::Connect(_)) => place,
+            (Need::Wake, Place::Wake(_))
+            | (Need::Connect, Place::Connect(_))
+            | (Need::Route, Place::Route(_)) => place,
+            (Need::Route, _) => Place::Route(self.turn()),
             (Need::Wake, _) => Place::Wake(self.turn()),
             (Need::Connect, _) => Place::Connect(self.turn()),
         };
@@ -100,11 +113,25 @@ impl Scheduler {
         }
     }
 
-    fn need(&self, now: Timestamp, destination: &Destination) -> Need {
-        let idle = destination.has_no_route() || destination.held;
-        let Some(first) = destination.first_due().filter(|_| !idle) else {
+    /// What it needs, as far as its route allows it.
+    fn need(&self, now: Timestamp, id: DestinationId) -> Need {
+        let destination = &self.destinations[&id];
+        if self.is_kept(id) {
             return Need::Event;
-        };
+        }
+        let need = self.own_need(now, destination);
+        let Some(limits) = self.limits_of(id) else { return need };
+        let granted = destination.active().is_some_and(|a| a.granted);
+        let waits = limits.is_paced() && !granted;
+        match need {
+            Need::Connect if waits || limits.is_full() => Need::Route,
+            Need::Wake if waits => Need::Route,
+            need => need,
+        }
+    }
+
+    fn own_need(&self, now: Timestamp, destination: &Destination) -> Need {
+        let Some(first) = destination.first_due() else { return Need::Event };
         let Some(active) = destination.active() else {
             return if first <= now { Need::Connect } else { Need::Time(first) };
         };
@@ -137,6 +164,7 @@ impl Scheduler {
 
     /// Takes from the agendas what time has brought.
     fn advance(&mut self, now: Timestamp) {
+        self.let_routes_go(now);
         while let Some((at, id)) = self.agenda.first().copied().filter(|(at, _)| *at <= now) {
             self.leave(id, Place::Agenda(at));
             self.refresh(now, id);
@@ -186,6 +214,7 @@ impl Scheduler {
         active.connections += 1;
         active.hungry += 1;
         self.connections.insert(ticket, Connection::new(id, now));
+        self.route_opened(id);
         self.served(now, id);
         ConnectTicket { id: ticket, destination: id, trial }
     }
@@ -210,6 +239,11 @@ impl Scheduler {
             Place::Wake(turn) => {
                 self.wake_line.remove(&(turn, id));
             }
+            Place::Route(turn) => {
+                if let Some(limits) = self.limits_mut(id) {
+                    limits.line.remove(&(turn, id));
+                }
+            }
             Place::Connect(turn) => {
                 self.connect_line.remove(&(turn, id));
             }
@@ -228,6 +262,11 @@ impl Scheduler {
             }
             Place::Wake(turn) => {
                 self.wake_line.insert((turn, id));
+            }
+            Place::Route(turn) => {
+                if let Some(limits) = self.limits_mut(id) {
+                    limits.line.insert((turn, id));
+                }
             }
             Place::Connect(turn) => {
                 self.connect_line.insert((turn, id));

@@ -218,6 +218,7 @@ impl Scheduler {
             active.connections -= 1;
             active.established -= u32::from(connection.host.is_some());
         }
+        self.route_closed(connection.destination);
         Some(connection)
     }
 
@@ -314,7 +315,7 @@ impl Scheduler {
         rest: Option<Timestamp>,
     ) {
         self.stop_waiting(now, id);
-        if self.destinations.get(&id).is_some_and(|d| d.held) {
+        if self.is_kept(id) {
             // It would take the place of one that may be tried.
             self.refresh(now, id);
             return;

@@ -196,7 +196,7 @@ impl Scheduler {
         let waiting = self.hosts.get(&host).into_iter().flat_map(|h| &h.waiting);
         let oldest = waiting
             .filter_map(|(_, id)| {
-                let destination = self.destinations.get(id).filter(|d| !d.held)?;
+                let destination = self.destinations.get(id).filter(|_| !self.is_kept(*id))?;
                 destination.outage().filter(|o| o.trial.is_none())?;
                 Some((destination.first_due().filter(|due| *due <= now)?, *id))
             })

@@ -134,6 +134,7 @@ impl Scheduler {
                 name: name.to_owned(),
                 aging: BTreeSet::new(),
                 renewed: None,
+                limits: super::limits::Limits::of(&self.settings, name),
             });
             self.routes.len() - 1
         });

@@ -17,6 +17,7 @@ mod connection;
 mod expiry;
 mod hosts;
 mod insert;
+mod limits;
 mod links;
 mod pull;
 mod renew;
@@ -93,6 +94,7 @@ struct Route {
     aging: BTreeSet<(Timestamp, DestinationId)>,
     /// When its settings last changed: what began before says nothing about what holds now.
     renewed: Option<Timestamp>,
+    limits: limits::Limits,
 }
 
 impl Scheduler {
@@ -129,6 +131,7 @@ impl Scheduler {
     /// Takes new settings. Recipients keep their due times; limits, lifetimes and rates hold from now on.
     pub fn set_settings(&mut self, now: Timestamp, settings: Settings) {
         self.settings = Arc::new(settings);
+        self.set_limits();
         self.refresh_all(now);
     }
 

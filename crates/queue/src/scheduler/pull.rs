@@ -21,7 +21,12 @@ impl Scheduler {
             return Pulled::Enough;
         }
         let destination = connection.destination;
-        match self.first_for(now, ticket, connection) {
+        let first = self.first_for(now, ticket, connection);
+        let first = first.and_then(|message| {
+            self.take_turn(now, destination).map(|()| message).map_err(Pulled::Later)
+        });
+        let Some(connection) = self.connections.get(&ticket.id) else { return Pulled::Enough };
+        match first {
             Ok(message) => {
                 Pulled::Work(self.take(now, ticket, destination, message, max_recipients))
             }
@@ -58,7 +63,7 @@ impl Scheduler {
         connection: &Connection,
     ) -> Result<QueueId, Pulled> {
         let destination = self.destinations.get(&connection.destination).ok_or(Pulled::Enough)?;
-        if destination.held {
+        if self.is_kept(connection.destination) {
             return Err(Pulled::Enough);
         }
         let (due, message) = destination.mail().waiting.first().copied().ok_or(Pulled::Empty)?;

@@ -222,6 +222,8 @@ pub enum DestinationStatus {
     Held,
     /// It has no mail.
     Idle,
+    /// No route matches its mail.
+    Unreachable,
 }
 
 impl DestinationStatus {
@@ -234,6 +236,7 @@ impl DestinationStatus {
             Self::Retry => "retry",
             Self::Held => "held",
             Self::Idle => "idle",
+            Self::Unreachable => "unreachable",
         }
     }
 }

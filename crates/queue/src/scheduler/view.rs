@@ -5,7 +5,7 @@ use super::{
     DestinationId, DestinationStatus, DestinationView, MessageView, RecipientView, Scheduler,
     Waiting,
 };
-use crate::destination::{Active, Destination, Outage, write_key};
+use crate::destination::{Active, Destination, Outage, Place, write_key};
 use crate::life::{self, DestinationState, Life};
 use crate::message::{Message, Recipient};
 use posthaste_evidence::WaitReason;
@@ -80,12 +80,12 @@ impl Scheduler {
             id,
             name: name.to_owned(),
             route: route.to_owned(),
-            status: status(now, destination),
+            status: self.status(now, id, destination),
             messages: destination.mail().messages,
             recipients: destination.mail().recipients,
             held: destination.mail().held,
             oldest: destination.mail().oldest.into_iter().chain(in_flight).min(),
-            next_attempt: self.next_attempt(now, destination),
+            next_attempt: self.next_attempt(now, id, destination),
             connections: destination.connections(),
             down: destination.outage().map(|o| DestinationState {
                 next_trial: self.next_trial(destination.active(), o),
@@ -169,6 +169,9 @@ impl Scheduler {
         if destination.is_some_and(|d| d.held) {
             return (WaitReason::DestinationHeld, None);
         }
+        if self.is_kept(id) {
+            return (WaitReason::RouteHeld, None);
+        }
         let active = destination.and_then(|d| d.active());
         if let Some(outage) = active.and_then(|a| a.outage.as_ref())
             && (due <= now || due <= outage.state.next_trial)
@@ -180,6 +183,11 @@ impl Scheduler {
         }
         if let Some(reason) = active.and_then(|a| active_reason(now, a)) {
             return reason;
+        }
+        if destination.is_some_and(|d| matches!(d.place, Place::Route(_)))
+            && let Some(limits) = self.limits_of(id)
+        {
+            return limits.reason(now);
         }
         let window = destination.map_or(0, |d| d.window.size(&self.settings.limits));
         if active.is_some_and(|a| a.connections >= window) {
@@ -217,9 +225,13 @@ impl Scheduler {
 }
 
 impl Scheduler {
-    fn next_attempt(&self, now: Timestamp, destination: &Destination) -> Option<Timestamp> {
-        let idle = destination.has_no_route() || destination.held;
-        let due = destination.first_due().filter(|_| !idle)?;
+    fn next_attempt(
+        &self,
+        now: Timestamp,
+        id: DestinationId,
+        destination: &Destination,
+    ) -> Option<Timestamp> {
+        let due = destination.first_due().filter(|_| !self.is_kept(id))?;
         let not_before = destination.active().and_then(|active| match &active.outage {
             Some(outage) => Some(self.next_trial(Some(active), outage)),
             None => active.rest.or(closed_until(active.draining, now)),
@@ -245,16 +257,26 @@ fn active_reason(now: Timestamp, active: &Active) -> Option<(WaitReason, Option<
     active.draining.map(|draining| (WaitReason::Draining, Some(draining.next.max(now))))
 }
 
-fn status(now: Timestamp, destination: &Destination) -> DestinationStatus {
-    if destination.connections() > 0 {
-        DestinationStatus::Active
-    } else if destination.mail().recipients == 0 {
-        DestinationStatus::Idle
-    } else if destination.held || destination.mail().held == destination.mail().recipients {
-        DestinationStatus::Held
-    } else if destination.outage().is_some() || !destination.has_due(now) {
-        DestinationStatus::Retry
-    } else {
-        DestinationStatus::Ready
+impl Scheduler {
+    fn status(
+        &self,
+        now: Timestamp,
+        id: DestinationId,
+        destination: &Destination,
+    ) -> DestinationStatus {
+        let all_held = destination.mail().held == destination.mail().recipients;
+        if destination.connections() > 0 {
+            DestinationStatus::Active
+        } else if destination.mail().recipients == 0 {
+            DestinationStatus::Idle
+        } else if destination.has_no_route() && !all_held {
+            DestinationStatus::Unreachable
+        } else if all_held || self.is_kept(id) {
+            DestinationStatus::Held
+        } else if destination.outage().is_some() || !destination.has_due(now) {
+            DestinationStatus::Retry
+        } else {
+            DestinationStatus::Ready
+        }
     }
 }

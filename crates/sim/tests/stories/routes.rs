@@ -131,3 +131,25 @@ fn hosts_that_share_the_load_all_get_some_and_one_that_is_dead_is_passed_over() 
     assert!(arrived("h1") > 10 && arrived("h3") > 10, "{} {}", arrived("h1"), arrived("h3"));
     assert_eq!(arrived("h2"), 0);
 }
+
+#[test]
+fn a_route_that_holds_keeps_its_mail_until_the_rules_change() {
+    let mut held = plan(Action::Hold);
+    held.queue.routes.insert(
+        "special".into(),
+        posthaste_queue::RouteSettings { hold: true, ..Default::default() },
+    );
+    let system = up(held.clone());
+    send(&system, 1, &["a@d.test", "b@e.test"]);
+    system.pass(12 * HOUR);
+    assert_eq!(outcomes(&system, "b@e.test"), [Delivered]);
+    assert!(outcomes(&system, "a@d.test").is_empty(), "not even tried");
+    let id = system.live()[0].envelope.id;
+    let waiting = format!("{:?}", system.dispatch().waiting(id, 0));
+    assert!(waiting.contains("RouteHeld"), "{waiting}");
+    assert!(asked(&system).iter().all(|name| !name.ends_with("d.test")), "{:?}", asked(&system));
+    assert_eq!(system.reload(&held), 0);
+    let _due = system.reload(&Plan { queue: Default::default(), ..plan(Action::Mx { port: 25 }) });
+    assert!(until_quiet(&system, MINUTE) < 2 * AT_ONCE);
+    assert_eq!(taken(&system, "mx0.d.test"), ["a@d.test"]);
+}

@@ -3,7 +3,8 @@
 use super::{complaints, good};
 use crate::config::kinds::Via;
 use crate::config::routes::RouteRule;
-use posthaste_route::{Families, Order, Protocol};
+use posthaste_mail::{Mailbox, ReversePath};
+use posthaste_route::{Facts, Families, Order};
 
 /// The rule of a file with one route and the one for the rest.
 fn rule(text: &str) -> RouteRule {
@@ -24,7 +25,6 @@ fn a_route_may_demand_and_do_much() {
         size = { over = "1MB", up_to = "20MB" }
         via = ["10.0.0.5", "10.0.0.6:2400"]
         order = "shared"
-        protocol = "lmtp"
         source = ["192.0.2.8", "192.0.2.9", "2001:db8::9"]
         ehlo = "Out.Example.org"
         families = "v4"
@@ -37,7 +37,7 @@ fn a_route_may_demand_and_do_much() {
     let when = &route.when;
     assert_eq!((route.to.len(), when.from.len(), when.listener.len()), (2, 2, 1));
     assert_eq!((when.over, when.up_to), (Some(1_000_000), Some(20_000_000)));
-    assert_eq!((route.order, route.protocol, route.port), (Order::Shared, Protocol::Lmtp, 24));
+    assert_eq!((route.order, route.port), (Order::Shared, 25));
     assert_eq!(route.source.len(), 3);
     assert_eq!(route.ehlo.expect("set").0, "out.example.org");
     assert_eq!(route.families, Families::OnlyV4);
@@ -121,10 +121,6 @@ fn every_error_of_a_route_has_its_place_and_says_what_to_do() {
         ),
         ("order = \"shared\"", "3:9: `route.order` is for fixed next hops, not for MX"),
         (
-            "via = \"10.0.0.5\"\nprotocol = \"lmtp\"\nport = 25",
-            "5:8: LMTP must not be spoken on port 25 (RFC 2033 section 5)",
-        ),
-        (
             "size = { over = \"2MB\", up_to = \"1MB\" }",
             "3:32: `route.size.up_to` is not more than `route.size.over`: no mail fits",
         ),
@@ -139,4 +135,28 @@ fn every_error_of_a_route_has_its_place_and_says_what_to_do() {
         let said = complaints(&format!("[[route]]\nto = \"a.example\"\n{text}"));
         assert!(said.starts_with(&format!("p.toml:{expected}")), "{text}: {said}");
     }
+}
+
+#[test]
+fn the_worked_example_of_a_content_filter_sends_each_message_through_it_once() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/content-filter.md");
+    let page = std::fs::read_to_string(page).expect("it is part of the repository");
+    let text = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+    let config = good(text.expect("it has one example"));
+    let routes = config.lower(&Default::default()).routes;
+    let to = Mailbox::parse("someone@example.org", false).expect("an address");
+    for (listener, route, destination) in [
+        ("internet", "filter", "127.0.0.1:10025"),
+        ("reinject", "mailboxes", "10.0.0.5:25"),
+        ("notice", "mailboxes", "10.0.0.5:25"),
+    ] {
+        let facts = Facts { listener, ..Facts::between(&ReversePath::Null, &to) };
+        let (_, found) = routes.find(&facts).expect("a route matches");
+        assert_eq!(
+            (found.name.as_str(), found.destination(to.host())),
+            (route, destination.into())
+        );
+    }
+    let reinject = config.listeners.iter().find(|l| l.name == "reinject").expect("there");
+    assert!(reinject.address.ip().is_loopback());
 }
