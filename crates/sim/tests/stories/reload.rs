@@ -22,7 +22,7 @@ fn many_domains(count: usize) -> Plan {
 fn send_to_all(system: &MailSystem, domains: usize, each: usize) {
     for number in 0..domains * each {
         let to = [format!("r{number}@d{}.test", number % domains)];
-        system.send(u32::try_from(number).unwrap(), "writer@sender.test", &to, 100);
+        system.send(u32::try_from(number).expect("few messages"), "writer@sender.test", &to, 100);
     }
     let told = |s: &MailSystem| s.ledger.all().len() == domains * each;
     assert!(system.run_until(MINUTE, SECOND / 10, told), "the clients are told");
