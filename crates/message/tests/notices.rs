@@ -241,8 +241,8 @@ fn faults_keep_their_status_and_only_peers_are_quoted() {
         (&expired, &busy, "4.3.2", "smtp; 451 4.3.2 Busy", true),
         (&expired, &lost, "4.4.2", "x-posthaste; The connection to the receiving", false),
         (&expired, &stuck, "4.4.2", "x-posthaste; The receiving mail server stopped", true),
-        (&operator, &busy, "5.7.0", "smtp; 451 4.3.2 Busy", true),
-        (&operator, &servfail, "5.7.0", "x-posthaste; The administrator", false),
+        (&operator, &busy, "5.7.1", "smtp; 451 4.3.2 Busy", true),
+        (&operator, &servfail, "5.7.1", "x-posthaste; The administrator", false),
     ];
     for (fault, cause, status, diagnostic, remote) in rows {
         let envelope = envelope(HEADER, vec![recipient("bob@x.example")]);
