@@ -29,6 +29,7 @@ impl Fake {
         let data = folder.path().join("posthaste-data");
         std::fs::create_dir_all(&data).unwrap();
         std::fs::write(data.join("events.jsonl"), LOG).unwrap();
+        std::fs::write(data.join("sessions.jsonl"), SESSIONS).unwrap();
         let desk = Arc::new(desk);
         let settings = Settings { events: data.clone() };
         let admin = Admin::new(Arc::clone(&desk) as _, settings);
@@ -278,6 +279,39 @@ fn a_route_is_explained() {
     assert_eq!(fake.run(&["route", "eve"]).code, 2);
     let json = fake.run(&["route", "eve@e.example", "--from", "<>", "--json"]).json();
     assert_eq!(json["destination"], "e.example");
+}
+
+/// The session log.
+const SESSIONS: &str = r#"{"v":1,"at":"2026-11-21T06:10:00.000Z","session":"out-C000001","direction":"out","peer":"192.0.2.99:25","local":"192.0.2.25:4000","destination":"y.example","route":"default","host":"mx.y.example","took_ms":1.5,"helo":"us.example","tls":null,"ended":"quit","refused":1,"refusals":[{"by":"them","stage":"rcpt","command":null,"code":550,"enhanced":"5.1.1","text":"no"}],"messages":1,"ids":["0000000000001"],"lines":[[0.5,"<","220 mx.y.example"],[1.0,">","EHLO us.example"]]}
+{"v":1,"at":"2026-11-21T06:20:00.000Z","session":"in-38FWW52800002","direction":"in","peer":"[2001:db8::7]:4000","local":"[::1]:25","listener":"relay","took_ms":1.0,"helo":"c.example","tls":null,"ended":"quit","refused":0,"messages":0,"lines":[]}
+"#;
+
+#[test]
+fn sessions_are_shown_by_what_is_known_of_them() {
+    let fake = three();
+    let ran = fake.run(&["track", "--session", "out-c000001"]);
+    for part in [
+        "session     out-C000001\n",
+        "began       2026-11-21T06:10:00.000Z (UTC)\n",
+        "to          192.0.2.99:25 (mx.y.example)\n",
+        "refused     by the other side at rcpt: 550 no\n",
+        "       0.500  S: 220 mx.y.example\n",
+        "       1.000  C: EHLO us.example\n",
+    ] {
+        assert!(ran.stdout.contains(part), "{part}: {ran:?}");
+    }
+    let by_message = fake.run(&["track", "--session", "0000000000001", "--json"]).json();
+    assert_eq!(by_message["sessions"][0]["lines"][1]["who"], "we");
+    let ran = fake.run(&["track", "--refused"]);
+    assert!(ran.stdout.contains("out-C000001") && ran.stdout.contains("550 5.1.1 no"), "{ran:?}");
+    assert!(!ran.stdout.contains("in-38FWW52800002"), "{ran:?}");
+    let ran = fake.run(&["track", "--client", "2001:db8::/32"]);
+    assert!(ran.stdout.contains("c.example") && ran.stdout.lines().count() == 2, "{ran:?}");
+    assert_eq!(fake.run(&["track", "--client", "192.0.2.1"]).stdout, "no session fits\n");
+    assert_eq!(fake.run(&["track", "--session", "out-9"]).code, 4);
+    for wrong in [&["track"][..], &["track", "--session", "x"], &["track", "--client", "x"]] {
+        assert_eq!(fake.run(wrong).code, 2, "{wrong:?}");
+    }
 }
 
 #[test]
