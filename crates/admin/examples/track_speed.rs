@@ -1,11 +1,12 @@
-//! How long `track` takes in a large event log: writes one, indexes it, and asks.
+//! How long `track` takes in large logs of events and of sessions: writes them, indexes them, and asks.
 //!
 //! `cargo run --release -p posthaste-admin --example track_speed -- FOLDER [EVENTS]` (10,000,000 events unless told, about
-//! 2.5 GB, kept for the next run). For cold figures drop the machine's page cache between the index and the questions.
+//! 4.5 GB, kept for the next run). For cold figures drop the machine's page cache between the index and the questions.
 
 #![expect(clippy::print_stdout, reason = "figures for people")]
 
 use posthaste_admin::filter::{MESSAGE, parse};
+use posthaste_admin::track::sessions::{self, Asked};
 use posthaste_admin::track::{Question, build_indexes, search};
 use posthaste_mail::{QueueId, Timestamp};
 use std::fmt::Write as _;
@@ -18,6 +19,10 @@ use std::time::{Duration, Instant};
 const FILE: u64 = 64 * 1024 * 1024;
 /// Events of one message: received, delivered, done.
 const PER_MESSAGE: u64 = 3;
+/// A client of every tenth message.
+const BUSY: &str = "192.0.2.1";
+/// One of so many sessions has a refusal.
+const REFUSED: u64 = 997;
 const START: Timestamp = Timestamp::from_secs(1_790_000_000);
 /// Between two messages.
 const STEP: Duration = Duration::from_millis(200);
@@ -29,7 +34,8 @@ fn main() -> io::Result<()> {
     let (folder, messages) = (Path::new(&folder), events / PER_MESSAGE);
     if !folder.join("events.jsonl").exists() {
         let begin = Instant::now();
-        write_log(folder, messages)?;
+        write_log(folder, "events", messages, one)?;
+        write_log(folder, "sessions", messages, session)?;
         println!("written in {:.1} s", begin.elapsed().as_secs_f64());
     }
     let begin = Instant::now();
@@ -42,10 +48,17 @@ fn main() -> io::Result<()> {
         ask(folder, messages * part / 100)?;
     }
     let now = minted(messages);
-    for filter in ["to = nobody@nowhere.example", "domain = d77.example and age < 1h"] {
-        told(folder, filter, &fits(filter), now)?;
+    for filter in [
+        "to = nobody@nowhere.example".to_owned(),
+        "domain = d77.example and age < 1h".to_owned(),
+        format!("source_ip = {BUSY}"),
+        format!("source_ip = {BUSY} and from = {}", sender(77)),
+        format!("source_ip = {BUSY} and domain = {}", recipient_domain(77)),
+        format!("from = {} and status = failed", sender(77)),
+    ] {
+        told(folder, &filter, &fits(&filter), now)?;
     }
-    Ok(())
+    ask_sessions(folder, messages / 2)
 }
 
 /// The questions about one message.
@@ -56,11 +69,34 @@ fn ask(folder: &Path, n: u64) -> io::Result<()> {
     let texts = [
         format!("to = {}", recipient(n)),
         format!("message_id = \"{}\"", message_id(n)),
-        format!("source_ip = {}", client(n)),
+        format!("source_ip = {}", ip(n)),
         format!("from = {} and domain = {}", sender(n), recipient_domain(n)),
     ];
     for text in texts {
         told(folder, &text, &fits(&text), now)?;
+    }
+    Ok(())
+}
+
+/// The questions about sessions.
+fn ask_sessions(folder: &Path, n: u64) -> io::Result<()> {
+    let client = |text: &str| Asked { client: text.parse().ok(), ..Asked::default() };
+    let id = QueueId::first_at(minted(n));
+    for (what, asked) in [
+        (format!("--session {id}"), Asked { message: Some(id), ..Asked::default() }),
+        (format!("--client {}", ip(n)), client(&ip(n))),
+        ("--client 10.2.199.0/24".to_owned(), client("10.2.199.0/24")),
+        ("--client 10.77.0.0/16 (none)".to_owned(), client("10.77.0.0/16")),
+        (format!("--client {BUSY}"), client(BUSY)),
+        ("--refused".to_owned(), Asked { refused: true, ..Asked::default() }),
+        (format!("--client {BUSY} --refused"), Asked { refused: true, ..client(BUSY) }),
+        (format!("--client {} --refused", ip(n)), Asked { refused: true, ..client(&ip(n)) }),
+    ] {
+        let begin = Instant::now();
+        let found = sessions::search(folder, &asked, 100)?;
+        let took = begin.elapsed().as_secs_f64() * 1000.0;
+        let (count, complete) = (found.sessions.len(), found.complete);
+        println!("{took:9.1} ms  {count:3} found, complete {complete}: {what}");
     }
     Ok(())
 }
@@ -78,9 +114,14 @@ fn told(folder: &Path, what: &str, question: &Question, now: Timestamp) -> io::R
     Ok(())
 }
 
-fn write_log(folder: &Path, messages: u64) -> io::Result<()> {
+fn write_log(
+    folder: &Path,
+    stem: &str,
+    messages: u64,
+    one: fn(u64, &mut String) -> std::fmt::Result,
+) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    let path = folder.join("events.jsonl");
+    let path = folder.join(format!("{stem}.jsonl"));
     let mut out = BufWriter::with_capacity(1 << 20, fs::File::create(&path)?);
     let (mut written, mut text) = (0, String::new());
     for n in 0..messages {
@@ -91,7 +132,7 @@ fn write_log(folder: &Path, messages: u64) -> io::Result<()> {
         if written >= FILE && n + 1 < messages {
             out.flush()?;
             let time = minted(n).rfc3339().replace(['-', ':'], "");
-            fs::rename(&path, folder.join(format!("events-{time}.jsonl")))?;
+            fs::rename(&path, folder.join(format!("{stem}-{time}.jsonl")))?;
             out = BufWriter::with_capacity(1 << 20, fs::File::create(&path)?);
             written = 0;
         }
@@ -101,7 +142,7 @@ fn write_log(folder: &Path, messages: u64) -> io::Result<()> {
 
 fn one(n: u64, text: &mut String) -> std::fmt::Result {
     let (at, id) = (minted(n), QueueId::first_at(minted(n)));
-    let (from, to, message_id, client) = (sender(n), recipient(n), message_id(n), client(n));
+    let (from, to, message_id, client) = (sender(n), recipient(n), message_id(n), ip(n));
     let domain = recipient_domain(n);
     let later = at.plus(Duration::from_millis(140)).rfc3339();
     let (at, commit) = (at.rfc3339(), 2 * n);
@@ -121,6 +162,16 @@ fn one(n: u64, text: &mut String) -> std::fmt::Result {
     writeln!(
         text,
         "{{\"v\":1,\"at\":\"{later}\",\"commit\":{commit},\"id\":\"{id}\",\"event\":\"done\"}}"
+    )
+}
+
+fn session(n: u64, text: &mut String) -> std::fmt::Result {
+    let (at, id, ip) = (minted(n), QueueId::first_at(minted(n)), ip(n));
+    let (at, from, to) = (at.rfc3339(), sender(n), recipient(n));
+    let refused = u64::from(n.is_multiple_of(REFUSED));
+    writeln!(
+        text,
+        "{{\"v\":1,\"at\":\"{at}\",\"session\":\"in-{id}\",\"direction\":\"in\",\"peer\":\"{ip}:4000\",\"local\":\"10.0.0.1:25\",\"listener\":\"relay\",\"took_ms\":12.5,\"helo\":\"c.example\",\"tls\":null,\"ended\":\"quit\",\"refused\":{refused},\"messages\":1,\"ids\":[\"{id}\"],\"lines\":[[0.1,\">\",\"220 mx\"],[1.2,\"<\",\"EHLO c.example\"],[1.3,\">\",\"250 mx\"],[2.1,\"<\",\"MAIL FROM:<{from}>\"],[2.2,\">\",\"250 2.1.0 ok\"],[3.0,\"<\",\"RCPT TO:<{to}>\"],[3.1,\">\",\"250 2.1.5 ok\"],[4.0,\"<\",\"DATA\"],[4.1,\">\",\"354 go on\"],[9.0,\">\",\"250 2.0.0 queued as {id}\"],[9.9,\"<\",\"QUIT\"]]}}"
     )
 }
 
@@ -144,7 +195,10 @@ fn message_id(n: u64) -> String {
     format!("<{:016x}.{n}@sender{}.example>", n.wrapping_mul(0x9e37_79b9_7f4a_7c15), n % 20)
 }
 
-fn client(n: u64) -> String {
+fn ip(n: u64) -> String {
+    if n.is_multiple_of(10) {
+        return BUSY.to_owned();
+    }
     format!("10.{}.{}.{}", n % 3, n / 3 % 200, n / 600 % 250)
 }
 

@@ -170,6 +170,8 @@ pub struct Numbers {
     pub left_last_minute: u64,
     /// Events that did not fit the event log's buffer.
     pub events_dropped: u64,
+    /// Sessions that did not fit the session log's buffer.
+    pub sessions_dropped: u64,
     /// The store.
     pub store: Health,
     /// Files that wait in the pickup folder.

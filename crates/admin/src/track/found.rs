@@ -1,8 +1,9 @@
-//! The search by keys: first the messages that have a line with one of the keys, then all lines of these messages.
+//! The search by keys: first the messages that have a line with the narrowest of the keys, then all lines of
+//! those that may have the other keys too.
 
 use super::gather::{Batch, quick_id};
 use super::keys::{Key, Keyed, Narrowed, Of};
-use super::log::{Allowance, CLOCK_STEP, LogFile};
+use super::log::{self, Allowance, CLOCK_STEP, LogFile};
 use super::{Question, Tracked};
 use crate::view::{VERSION, When};
 use posthaste_mail::{QueueId, Timestamp};
@@ -19,6 +20,8 @@ pub(super) struct Search<'q> {
     now: Timestamp,
     allowance: Allowance,
     files: Vec<LogFile>,
+    /// What must hold, the narrowest first.
+    clauses: Vec<Clause>,
     /// Messages that were judged already.
     seen: BTreeSet<QueueId>,
     found: Vec<super::TrackedMessage>,
@@ -34,9 +37,9 @@ impl<'q> Search<'q> {
         allowance: Allowance,
         files: Vec<LogFile>,
     ) -> Self {
-        let (seen, found) = (BTreeSet::new(), Vec::new());
+        let (clauses, seen, found) = (Vec::new(), BTreeSet::new(), Vec::new());
         let (oldest, complete) = (None, true);
-        Self { question, limit, now, allowance, files, seen, found, oldest, complete }
+        Self { question, limit, now, allowance, files, clauses, seen, found, oldest, complete }
     }
 
     /// One message by its id: only its own lines are read.
@@ -45,39 +48,80 @@ impl<'q> Search<'q> {
         Ok(self.finish())
     }
 
-    /// Messages that have a line with one of the keys.
-    pub(super) fn by_keys(mut self, keys: &[Key], narrowed: &Narrowed) -> io::Result<Tracked> {
-        let wanted: BTreeSet<u64> = keys.iter().map(Key::hash).collect();
-        let mut hashes = Vec::new();
-        for n in 0..self.files.len() {
+    /// Messages that have, for each clause, a line with one of its keys: those of the narrowest clause are read, and
+    /// of the others only where they may be is asked.
+    pub(super) fn by_keys(mut self, narrowed: &Narrowed) -> io::Result<Tracked> {
+        if !log::index_all(&mut self.files, &mut self.allowance)? {
+            self.complete = false;
+            return Ok(self.finish());
+        }
+        let clauses = narrowed.clauses.iter().map(|keys| Clause::of(keys, &self.files));
+        self.clauses = clauses.collect();
+        self.clauses.sort_by_key(|clause| clause.octets);
+        let Some(narrowest) = self.clauses.first() else { return Ok(self.finish()) };
+        let (wanted, blocks) = (narrowest.hashes.clone(), narrowest.blocks.clone());
+        let mut ids = BTreeSet::new();
+        for (n, blocks) in blocks.into_iter().enumerate() {
             if is_outside(&self.files[n], narrowed) {
                 continue;
             }
-            for part in self.files[n].parts(keys) {
-                let mut ids = BTreeSet::new();
-                let mut note = |line: &[u8]| {
-                    let Some(keyed) = Keyed::read(line) else { return };
-                    hashes.clear();
-                    keyed.hashes(&mut hashes);
-                    if hashes.iter().any(|hash| wanted.contains(hash))
-                        && let Some(Ok(id)) = keyed.id.as_deref().map(str::parse)
-                    {
-                        ids.insert(id);
-                    }
-                };
-                let whole = self.files[n].read(part, &mut self.allowance, &mut note)?;
-                self.judge(&ids)?;
-                if !whole {
-                    self.complete = false;
-                    return Ok(self.finish());
+            for part in self.files[n].parts(blocks) {
+                let whole = self.candidates(n, part, &wanted, &mut ids)?;
+                if !whole || ids.len() >= self.limit.min(MAX_BATCH) {
+                    self.judge(&std::mem::take(&mut ids))?;
                 }
-                if self.found.len() >= self.limit {
+                if !whole || !self.complete || self.found.len() >= self.limit {
+                    self.complete &= whole;
                     return Ok(self.finish());
                 }
             }
             self.reached(n);
         }
+        self.judge(&ids)?;
         Ok(self.finish())
+    }
+
+    /// The messages of lines with one of the keys. `false`: the allowance was over.
+    fn candidates(
+        &mut self,
+        file: usize,
+        part: (u64, u64),
+        wanted: &BTreeSet<u64>,
+        ids: &mut BTreeSet<QueueId>,
+    ) -> io::Result<bool> {
+        let mut hashes = Vec::new();
+        let mut note = |line: &[u8]| {
+            let Some(keyed) = Keyed::read(line) else { return };
+            hashes.clear();
+            keyed.hashes(&mut hashes);
+            if hashes.iter().any(|hash| wanted.contains(hash))
+                && let Some(Ok(id)) = keyed.id.as_deref().map(str::parse)
+            {
+                ids.insert(id);
+            }
+        };
+        self.files[file].read(part, &mut self.allowance, &mut note)
+    }
+
+    /// Whether each clause may have a line of the message: a block in which both are.
+    fn may_fit(&self, id: QueueId) -> bool {
+        if self.clauses.len() < 2 {
+            return true;
+        }
+        let key = [Key::new(Of::Id, &id.to_string())];
+        let mut left: Vec<&Clause> = self.clauses.iter().collect();
+        // Most have their keys in the line of their acceptance, the oldest.
+        for (n, file) in self.files.iter().enumerate().rev() {
+            if is_before(file, id.minted()) {
+                continue;
+            }
+            let own = file.blocks(&key);
+            left.retain(|clause| !may_meet(own.as_deref(), clause.blocks[n].as_deref()));
+            if left.is_empty() {
+                return true;
+            }
+        }
+        false
     }
 
     fn reached(&mut self, file: usize) {
@@ -88,6 +132,7 @@ impl<'q> Search<'q> {
     fn judge(&mut self, ids: &BTreeSet<QueueId>) -> io::Result<()> {
         let fresh: Vec<QueueId> =
             ids.iter().rev().filter(|id| self.seen.insert(**id)).copied().collect();
+        let fresh: Vec<QueueId> = fresh.into_iter().filter(|id| self.may_fit(*id)).collect();
         for ids in fresh.chunks(MAX_BATCH) {
             let mut batch = Batch::new(ids);
             self.read_lines_of(ids, &mut batch)?;
@@ -106,11 +151,10 @@ impl<'q> Search<'q> {
         let first = ids.iter().min().map_or(Timestamp::EPOCH, |id| id.minted());
         for n in 0..self.files.len() {
             let file = &self.files[n];
-            let before = file.newest().is_some_and(|newest| newest.plus(CLOCK_STEP) < first);
-            if before || batch.is_whole() {
+            if is_before(file, first) || batch.is_whole() {
                 return Ok(());
             }
-            for part in file.parts(&keys) {
+            for part in file.parts(file.blocks(&keys)) {
                 let mut lines = Vec::new();
                 let mut keep = |line: &[u8]| {
                     if quick_id(line).is_none_or(|id| batch.wants(id)) {
@@ -142,8 +186,37 @@ impl<'q> Search<'q> {
     }
 }
 
+/// A clause of the filter, and where it leads.
+struct Clause {
+    hashes: BTreeSet<u64>,
+    /// For each file the blocks with one of its keys, in order; `None`: any.
+    blocks: Vec<Option<Vec<u64>>>,
+    /// Of all these blocks.
+    octets: u64,
+}
+
+impl Clause {
+    fn of(keys: &[Key], files: &[LogFile]) -> Self {
+        let blocks: Vec<_> = files.iter().map(|file| file.blocks(keys)).collect();
+        let octets = files.iter().zip(&blocks).map(|(f, blocks)| f.octets_of(blocks.as_deref()));
+        Self { hashes: keys.iter().map(Key::hash).collect(), octets: octets.sum(), blocks }
+    }
+}
+
+/// Whether a line may be in both; `None` is all blocks.
+fn may_meet(a: Option<&[u64]>, b: Option<&[u64]>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => a.iter().any(|block| b.binary_search(block).is_ok()),
+        (a, b) => a.or(b).is_none_or(|some| !some.is_empty()),
+    }
+}
+
+/// No line of a message that was accepted then is in this file.
+fn is_before(file: &LogFile, accepted: Timestamp) -> bool {
+    file.newest().is_some_and(|newest| newest.plus(CLOCK_STEP) < accepted)
+}
+
 /// No message that was accepted since then has a line in this file.
 fn is_outside(file: &LogFile, narrowed: &Narrowed) -> bool {
-    let newest = file.newest().map(|newest| newest.plus(CLOCK_STEP));
-    newest.zip(narrowed.since).is_some_and(|(newest, since)| newest < since)
+    narrowed.since.is_some_and(|since| is_before(file, since))
 }

@@ -37,7 +37,7 @@ pub struct TrackedMessage {
 #[expect(missing_docs, reason = "the fields are those of a recipient in the outside interface")]
 pub struct TrackedRecipient {
     pub address: String,
-    /// `queued` until it has reached its end.
+    /// `queued`, or `held` by an operator, until it has reached its end.
     pub status: String,
     pub at: Option<String>,
     pub host: Option<String>,
@@ -222,10 +222,7 @@ impl TrackedMessage {
         match event["event"].as_str().unwrap_or_default() {
             "received" => self.received_line(event),
             "done" => self.done = true,
-            "operator" if event["act"] == "remove" || event["act"] == "redirect" => {
-                self.ended(event["to"].as_str(), "removed");
-            }
-            "operator" if event["act"] == "bounce" => self.ended(event["to"].as_str(), "failed"),
+            "operator" => self.acted_on(event),
             status @ ("delivered" | "deferred" | "failed" | "indeterminate" | "expired") => {
                 self.tried(status, event);
             }
@@ -262,11 +259,21 @@ impl TrackedMessage {
         }
     }
 
-    fn ended(&mut self, address: Option<&str>, status: &str) {
-        let gone = |r: &&mut TrackedRecipient| {
-            r.status == "queued" && address.is_none_or(|address| r.address == address)
+    /// An act concerns those that are still in the queue.
+    fn acted_on(&mut self, event: &Value) {
+        let status = match event["act"].as_str().unwrap_or_default() {
+            "hold" => "held",
+            "release" => "queued",
+            "remove" | "redirect" => "removed",
+            "bounce" => "failed",
+            _ => return,
         };
-        self.recipients.iter_mut().filter(gone).for_each(|r| status.clone_into(&mut r.status));
+        let address = event["to"].as_str();
+        let concerned = |r: &&mut TrackedRecipient| {
+            let is_here = matches!(r.status.as_str(), "queued" | "held");
+            is_here && address.is_none_or(|address| r.address == address)
+        };
+        self.recipients.iter_mut().filter(concerned).for_each(|r| status.clone_into(&mut r.status));
     }
 
     fn recipient(&mut self, address: &str) -> &mut TrackedRecipient {

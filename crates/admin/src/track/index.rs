@@ -1,5 +1,6 @@
-//! The index of a sealed log: which of its blocks hold a key. It narrows a search and is never trusted beyond that; one
-//! that is missing, damaged or of another version is as good as none, and is made anew.
+//! The index of a log: which of its blocks hold a key. It narrows a search and is never trusted beyond that; one
+//! that is missing, damaged or of another version is as good as none, and is made anew. That of a sealed log is stored; a
+//! search makes one for itself of a log that has none yet.
 //!
 //! A file beside the log (`.idx`), numbers little-endian: a header ([`HEADER`] octets, with its own checksum), a directory of
 //! buckets (where the entries of each begin, and their checksum), then the entries in order: 32 bits of a key's hash and
@@ -16,7 +17,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// Of the header; the last digit is the version.
-const MAGIC: &[u8; 8] = b"PHLOGIX1";
+const MAGIC: &[u8; 8] = b"PHLOGIX2";
 const HEADER: usize = 64;
 /// Entries of a bucket, about.
 const PER_BUCKET: usize = 64;
@@ -28,15 +29,19 @@ const BLOCK: u64 = 64 * 1024;
 /// The most entries that are believed in, so that no damage makes us read without end.
 const MAX_BUCKET: u32 = 1 << 20;
 
-/// An opened index.
+/// An index that can be asked.
 pub(super) struct Index {
-    file: File,
     /// Octets of a block.
     pub(super) block: u64,
     /// The oldest and the newest time of a line.
     pub(super) times: (Timestamp, Timestamp),
-    bits: u32,
-    entries: u32,
+    entries: Entries,
+}
+
+/// Hashes of keys, each with a block, in order.
+enum Entries {
+    Stored { file: File, bits: u32, count: u32 },
+    Held(Vec<(u64, u16)>),
 }
 
 /// What cannot be used.
@@ -56,12 +61,11 @@ impl Index {
             return None;
         }
         let at = |micros: u64| Timestamp::from_micros(micros.cast_signed());
+        let (bits, count) = (low(number(40)).min(30), low(number(48)));
         Some(Self {
-            file,
             block: number(16).max(1),
             times: (at(number(24)), at(number(32))),
-            bits: low(number(40)).min(30),
-            entries: low(number(48)),
+            entries: Entries::Stored { file, bits, count },
         })
     }
 
@@ -69,37 +73,49 @@ impl Index {
     pub(super) fn blocks(&self, keys: &[Key]) -> Result<Vec<u64>, Damaged> {
         let mut blocks = Vec::new();
         for key in keys {
-            self.look_up(key.hash(), &mut blocks)?;
+            match &self.entries {
+                Entries::Stored { file, bits, count } => {
+                    look_up(file, *bits, *count, key.hash(), &mut blocks)?;
+                }
+                Entries::Held(entries) => {
+                    let hash = key.hash();
+                    let first = entries.partition_point(|(other, _)| *other < hash);
+                    let same = entries[first..].iter().take_while(|(other, _)| *other == hash);
+                    blocks.extend(same.map(|(_, block)| u64::from(*block)));
+                }
+            }
         }
         blocks.sort_unstable();
         blocks.dedup();
         Ok(blocks)
     }
+}
 
-    fn look_up(&self, hash: u64, blocks: &mut Vec<u64>) -> Result<(), Damaged> {
-        let bucket = bucket_of(hash, self.bits);
-        let mut slots = [0; 2 * SLOT];
-        self.read((HEADER + bucket * SLOT) as u64, &mut slots)?;
-        let number =
-            |at: usize| u32::from_le_bytes(slots[at..at + 4].try_into().expect("4 octets"));
-        let (from, checksum, to) = (number(0), number(4), number(8));
-        if from > to || to > self.entries || to - from > MAX_BUCKET {
-            return Err(Damaged);
-        }
-        let mut entries = vec![0; (to - from) as usize * ENTRY];
-        self.read(directory_end(self.bits) + u64::from(from) * ENTRY as u64, &mut entries)?;
-        if crc32c::crc32c(&entries) != checksum {
-            return Err(Damaged);
-        }
-        let wanted = short(hash).to_le_bytes();
-        let found = entries.chunks_exact(ENTRY).filter(|entry| entry[..4] == wanted);
-        blocks.extend(found.map(|e| u64::from(u16::from_le_bytes([e[4], e[5]]))));
-        Ok(())
+fn look_up(
+    file: &File,
+    bits: u32,
+    count: u32,
+    hash: u64,
+    blocks: &mut Vec<u64>,
+) -> Result<(), Damaged> {
+    let read = |at: u64, into: &mut [u8]| file.read_exact_at(into, at).map_err(|_| Damaged);
+    let bucket = bucket_of(hash, bits);
+    let mut slots = [0; 2 * SLOT];
+    read((HEADER + bucket * SLOT) as u64, &mut slots)?;
+    let number = |at: usize| u32::from_le_bytes(slots[at..at + 4].try_into().expect("4 octets"));
+    let (from, checksum, to) = (number(0), number(4), number(8));
+    if from > to || to > count || to - from > MAX_BUCKET {
+        return Err(Damaged);
     }
-
-    fn read(&self, at: u64, into: &mut [u8]) -> Result<(), Damaged> {
-        self.file.read_exact_at(into, at).map_err(|_| Damaged)
+    let mut entries = vec![0; (to - from) as usize * ENTRY];
+    read(directory_end(bits) + u64::from(from) * ENTRY as u64, &mut entries)?;
+    if crc32c::crc32c(&entries) != checksum {
+        return Err(Damaged);
     }
+    let wanted = short(hash).to_le_bytes();
+    let found = entries.chunks_exact(ENTRY).filter(|entry| entry[..4] == wanted);
+    blocks.extend(found.map(|e| u64::from(u16::from_le_bytes([e[4], e[5]]))));
+    Ok(())
 }
 
 fn low(number: u64) -> u32 {
@@ -137,32 +153,63 @@ pub(super) fn build(log: &Path, index: &Path) -> io::Result<()> {
 }
 
 fn encode(file: &File, size: u64) -> io::Result<Vec<u8>> {
-    let block = BLOCK.max(size.div_ceil(1 << 16));
-    let (mut entries, mut times) = (Vec::<(u64, u16)>::new(), None);
-    let (mut hashes, mut in_block) = (Vec::new(), 0);
-    each_line(file, 0, size, &mut |at, line| {
-        let number = u16::try_from(at / block).expect("a log has at most 65,536 blocks");
-        if number != in_block {
-            settle(&mut hashes, in_block, &mut entries);
-            in_block = number;
-        }
-        let Some(keyed) = Keyed::read(line) else { return };
-        keyed.hashes(&mut hashes);
-        if let Some(at) = time(&keyed.at) {
-            let (first, last) = times.unwrap_or((at, at));
-            times = Some((at.min(first), at.max(last)));
-        }
-    })?;
-    settle(&mut hashes, in_block, &mut entries);
-    entries.sort_unstable();
-    Ok(laid_out(&entries, size, block, times.unwrap_or_default()))
+    let mut making = Making::of(size);
+    each_line(file, 0, size, &mut |at, line| making.line(at, line))?;
+    let (block, times, entries) = making.in_order();
+    Ok(laid_out(&entries, size, block, times))
 }
 
-/// The keys of one block, each once.
-fn settle(hashes: &mut Vec<u64>, block: u16, entries: &mut Vec<(u64, u16)>) {
-    hashes.sort_unstable();
-    hashes.dedup();
-    entries.extend(hashes.drain(..).map(|hash| (hash, block)));
+/// An index being made: it is told every line, in order.
+pub(super) struct Making {
+    block: u64,
+    entries: Vec<(u64, u16)>,
+    times: Option<(Timestamp, Timestamp)>,
+    /// Of the keys of the block that lines come from.
+    hashes: Vec<u64>,
+    in_block: u16,
+}
+
+impl Making {
+    /// Of a log of so many octets.
+    pub(super) fn of(size: u64) -> Self {
+        let block = BLOCK.max(size.div_ceil(1 << 16));
+        Self { block, entries: Vec::new(), times: None, hashes: Vec::new(), in_block: 0 }
+    }
+
+    /// Takes the line that begins at a place.
+    pub(super) fn line(&mut self, at: u64, line: &[u8]) {
+        let number = u16::try_from(at / self.block).expect("a log has at most 65,536 blocks");
+        if number != self.in_block {
+            self.block_ends();
+            self.in_block = number;
+        }
+        let Some(keyed) = Keyed::read(line) else { return };
+        keyed.hashes(&mut self.hashes);
+        if let Some(at) = time(&keyed.at) {
+            let (first, last) = self.times.unwrap_or((at, at));
+            self.times = Some((at.min(first), at.max(last)));
+        }
+    }
+
+    /// The index, kept in memory.
+    pub(super) fn held(self) -> Index {
+        let (block, times, entries) = self.in_order();
+        Index { block, times, entries: Entries::Held(entries) }
+    }
+
+    /// The keys of one block, each once.
+    fn block_ends(&mut self) {
+        self.hashes.sort_unstable();
+        self.hashes.dedup();
+        let block = self.in_block;
+        self.entries.extend(self.hashes.drain(..).map(|hash| (hash, block)));
+    }
+
+    fn in_order(mut self) -> (u64, (Timestamp, Timestamp), Vec<(u64, u16)>) {
+        self.block_ends();
+        self.entries.sort_unstable();
+        (self.block, self.times.unwrap_or_default(), self.entries)
+    }
 }
 
 fn laid_out(

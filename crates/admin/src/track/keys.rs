@@ -6,6 +6,7 @@ use crate::filter::{Field, Filter, Op, Value};
 use posthaste_mail::Timestamp;
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What a key is of.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,7 +27,12 @@ pub(super) enum Of {
     Session = 7,
     /// A session in which something was refused.
     Refused = 8,
+    /// A network that the other side of a session is in, of one of the [`PREFIXES`].
+    Network = 9,
 }
+
+/// Networks that sessions are found by, in bits of the address: of IPv4 and of IPv6, the narrowest first.
+const PREFIXES: [[u8; 3]; 2] = [[24, 16, 8], [64, 48, 32]];
 
 /// A key; case does not matter.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,9 +46,35 @@ impl Key {
         Self { of, text: text.to_lowercase() }
     }
 
+    /// What a session with a peer in a network (`192.0.2.0/24`) has; `None` for one too wide to be found by.
+    pub(super) fn of_network(network: &str) -> Option<Self> {
+        let (ip, bits) = network.split_once('/')?;
+        let (ip, bits) = (ip.parse::<IpAddr>().ok()?, bits.parse::<u8>().ok()?);
+        if bits == if ip.is_ipv4() { 32 } else { 128 } {
+            return Some(Self::new(Of::Client, &ip.to_string()));
+        }
+        let wider = PREFIXES[usize::from(ip.is_ipv6())].into_iter().find(|prefix| *prefix <= bits);
+        wider.map(|prefix| Self::new(Of::Network, &network_of(ip, prefix)))
+    }
+
     pub(super) fn hash(&self) -> u64 {
         hash(self.of, &self.text)
     }
+}
+
+fn network_of(ip: IpAddr, prefix: u8) -> String {
+    let prefix = u32::from(prefix);
+    let ip = match ip {
+        IpAddr::V4(v4) => {
+            let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
+            IpAddr::V4(Ipv4Addr::from_bits(v4.to_bits() & mask))
+        }
+        IpAddr::V6(v6) => {
+            let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
+            IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & mask))
+        }
+    };
+    format!("{ip}/{prefix}")
 }
 
 /// FNV-1a and the last step of splitmix64: the same in every version that reads our index, which standard hashers do
@@ -134,7 +166,13 @@ impl<'a> Keyed<'a> {
             });
         }
         if let Some(peer) = &self.peer {
-            add(Of::Client, ip_of(peer));
+            let ip = ip_of(peer);
+            add(Of::Client, ip);
+            if let Ok(ip) = ip.parse::<IpAddr>() {
+                for prefix in PREFIXES[usize::from(ip.is_ipv6())] {
+                    add(Of::Network, &network_of(ip, prefix));
+                }
+            }
         }
         self.ids.iter().for_each(|id| add(Of::Id, id));
         if self.refused > 0 {
@@ -155,17 +193,20 @@ pub(super) fn ip_of(endpoint: &str) -> &str {
     ip.strip_prefix("::ffff:").filter(|v4| v4.contains('.')).unwrap_or(ip)
 }
 
-/// What a filter asks for: a message that fits has a line with one of the keys, and all its lines since a time.
+/// What a filter asks for.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Narrowed {
-    /// `None`: any line may belong to a message that fits.
-    pub(super) keys: Option<Vec<Key>>,
+    /// A message that fits has, for each of these, a line with one of its keys; not for all of them the same line.
+    /// Without any, every message may fit.
+    pub(super) clauses: Vec<Vec<Key>>,
     /// Accepted not before.
     pub(super) since: Option<Timestamp>,
 }
 
-/// The most keys of one search; with more it is a search without.
+/// The most keys of one clause; one with more narrows nothing and is left out.
 const MAX_KEYS: usize = 32;
+/// The most clauses; more are left out, as the filter itself judges.
+const MAX_CLAUSES: usize = 8;
 
 /// What a filter asks for.
 pub(super) fn narrow(filter: &Filter, now: Timestamp) -> Narrowed {
@@ -174,11 +215,11 @@ pub(super) fn narrow(filter: &Filter, now: Timestamp) -> Narrowed {
         Filter::Or(left, right) => either(narrow(left, now), narrow(right, now)),
         Filter::Not(_) | Filter::Present(_) => Narrowed::default(),
         Filter::Test { field, op: Op::Equal, value: Value::Text(text) } => {
-            let keys = of_field(*field).map(|of| vec![Key::new(of, text)]);
-            Narrowed { keys, since: None }
+            let clause = of_field(*field).map(|of| vec![Key::new(of, text)]);
+            Narrowed { clauses: clause.into_iter().collect(), since: None }
         }
         Filter::Test { field, op, value } => {
-            Narrowed { keys: None, since: since(*field, *op, value, now) }
+            Narrowed { clauses: Vec::new(), since: since(*field, *op, value, now) }
         }
     }
 }
@@ -205,34 +246,20 @@ fn since(field: Field, op: Op, value: &Value, now: Timestamp) -> Option<Timestam
     }
 }
 
-fn both(left: Narrowed, right: Narrowed) -> Narrowed {
-    let keys = match (left.keys, right.keys) {
-        (Some(left), Some(right)) => {
-            Some(if breadth(&right) < breadth(&left) { right } else { left })
-        }
-        (left, right) => left.or(right),
-    };
-    Narrowed { keys, since: left.since.max(right.since) }
+fn both(mut left: Narrowed, right: Narrowed) -> Narrowed {
+    left.clauses.extend(right.clauses);
+    left.clauses.truncate(MAX_CLAUSES);
+    Narrowed { clauses: left.clauses, since: left.since.max(right.since) }
 }
 
+/// Either side's clauses hold, so of each pair one does.
 fn either(left: Narrowed, right: Narrowed) -> Narrowed {
-    let keys = left.keys.zip(right.keys).map(|(mut left, right)| {
-        left.extend(right);
-        left
+    let pairs = left.clauses.iter().flat_map(|left| {
+        right.clauses.iter().map(|right| [left.as_slice(), right.as_slice()].concat())
     });
+    let clauses = pairs.filter(|keys| keys.len() <= MAX_KEYS).take(MAX_CLAUSES).collect();
     let since = left.since.zip(right.since).map(|(left, right)| left.min(right));
-    Narrowed { keys: keys.filter(|keys| keys.len() <= MAX_KEYS), since }
-}
-
-/// How many lines keys are likely to lead to: the least is looked for.
-fn breadth(keys: &[Key]) -> usize {
-    let one = |key: &Key| match key.of {
-        Of::Id | Of::MessageId | Of::Session => 1,
-        Of::To => 10,
-        Of::From => 100,
-        Of::Client | Of::Domain | Of::Refused => 10_000,
-    };
-    keys.iter().map(one).sum()
+    Narrowed { clauses, since }
 }
 
 #[cfg(test)]
@@ -244,12 +271,13 @@ mod tests {
 
     fn told(filter: &str) -> String {
         let narrowed = narrow(&parse(filter, MESSAGE).unwrap(), NOW);
-        let keys = narrowed.keys.map(|keys| {
+        let clause = |keys: &Vec<Key>| {
             let each = keys.iter().map(|key| format!("{:?} {}", key.of, key.text));
             each.collect::<Vec<_>>().join(", ")
-        });
+        };
+        let clauses: Vec<String> = narrowed.clauses.iter().map(clause).collect();
         let ago = |at: Option<Timestamp>| at.map(|at| NOW.since(at).as_secs());
-        format!("{} {:?}", keys.unwrap_or_default(), ago(narrowed.since))
+        format!("{} {:?}", clauses.join("; "), ago(narrowed.since))
     }
 
     #[test]
@@ -259,8 +287,15 @@ mod tests {
             ("to like *@b.example", " None"),
             ("not to = bob@b.example", " None"),
             ("to != bob@b.example", " None"),
-            ("domain = b and to = x@b", "To x@b None"),
-            ("from = a@x and message_id = \"<1@x>\"", "MessageId <1@x> None"),
+            ("domain = b and to = x@b", "Domain b; To x@b None"),
+            (
+                "from = a@x and message_id = \"<1@x>\" and size > 1kB",
+                "From a@x; MessageId <1@x> None",
+            ),
+            (
+                "(from = a@x and domain = b) or (domain = c and age < 1h)",
+                "From a@x, Domain c; Domain b, Domain c None",
+            ),
             ("to = a@x or to = b@x", "To a@x, To b@x None"),
             ("to = a@x or size > 1kB", " None"),
             ("status = failed and age < 1h", " Some(3600)"),
@@ -272,6 +307,26 @@ mod tests {
             ("source_ip = 192.0.2.1", "Client 192.0.2.1 None"),
         ] {
             assert_eq!(told(filter), expected, "{filter}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_found_by_the_next_wider_one() {
+        for (network, expected) in [
+            ("192.0.2.7/32", Some((Of::Client, "192.0.2.7"))),
+            ("192.0.2.128/25", Some((Of::Network, "192.0.2.0/24"))),
+            ("192.0.2.0/24", Some((Of::Network, "192.0.2.0/24"))),
+            ("192.0.2.0/23", Some((Of::Network, "192.0.0.0/16"))),
+            ("10.0.0.0/8", Some((Of::Network, "10.0.0.0/8"))),
+            ("0.0.0.0/0", None),
+            ("2001:db8::7/128", Some((Of::Client, "2001:db8::7"))),
+            ("2001:db8:1:2::/64", Some((Of::Network, "2001:db8:1:2::/64"))),
+            ("2001:db8:1::/63", Some((Of::Network, "2001:db8:1::/48"))),
+            ("2001:db8::/32", Some((Of::Network, "2001:db8::/32"))),
+            ("2001::/16", None),
+        ] {
+            let key = Key::of_network(network);
+            assert_eq!(key, expected.map(|(of, text)| Key::new(of, text)), "{network}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::backward::Backward;
 use super::block::each_line;
-use super::index::{Index, build};
+use super::index::{Index, Making, build};
 use super::keys::Key;
 use posthaste_io_tokio::journal::files;
 use posthaste_mail::Timestamp;
@@ -75,6 +75,19 @@ pub fn build_indexes(folder: &Path) -> io::Result<usize> {
     Ok(made)
 }
 
+/// Makes indexes for this search where there are none: always of what is being written, and of what was sealed just
+/// now. Of a log without any only of the newest files, lest memory be exhausted; the others are read through. `false`:
+/// the allowance was over before.
+pub(super) fn index_all(files: &mut [LogFile], allowance: &mut Allowance) -> io::Result<bool> {
+    let mut budget = MAX_INDEXED;
+    for file in files {
+        if !file.index(allowance, &mut budget)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 fn optional(opened: io::Result<File>) -> io::Result<Option<File>> {
     match opened {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -101,12 +114,35 @@ impl LogFile {
         self.index.as_ref().map(|index| index.times.0)
     }
 
-    /// Where lines with one of the keys may begin, newest first; all of the file when
-    /// no index says better, or no key is given.
-    pub(super) fn parts(&self, keys: &[Key]) -> Vec<(u64, u64)> {
-        let index = self.index.as_ref().filter(|_| !keys.is_empty());
-        let blocks = index.and_then(|index| Some((index.block, index.blocks(keys).ok()?)));
-        let (size, blocks) = blocks.unwrap_or_else(|| {
+    fn index(&mut self, allowance: &mut Allowance, budget: &mut u64) -> io::Result<bool> {
+        if self.index.is_some() || self.size > *budget {
+            return Ok(true);
+        }
+        *budget -= self.size;
+        let mut making = Making::of(self.size);
+        let whole = self.read_placed((0, self.size), allowance, &mut |at, line| {
+            making.line(at, line);
+        })?;
+        self.index = whole.then(|| making.held());
+        Ok(whole)
+    }
+
+    /// The blocks in which lines with one of the keys may begin, in order; `None` when no index can say.
+    pub(super) fn blocks(&self, keys: &[Key]) -> Option<Vec<u64>> {
+        self.index.as_ref().and_then(|index| index.blocks(keys).ok())
+    }
+
+    /// How many octets are read for these blocks.
+    pub(super) fn octets_of(&self, blocks: Option<&[u64]>) -> u64 {
+        let block = self.index.as_ref().map(|index| index.block);
+        let some = block.zip(blocks).map(|(block, blocks)| block * blocks.len() as u64);
+        some.unwrap_or(self.size)
+    }
+
+    /// What is to be read for these blocks, newest first; all of the file for `None`.
+    pub(super) fn parts(&self, blocks: Option<Vec<u64>>) -> Vec<(u64, u64)> {
+        let block = self.index.as_ref().map(|index| index.block);
+        let (size, blocks) = block.zip(blocks).unwrap_or_else(|| {
             let all = 0..self.size.div_ceil(MOST_AT_ONCE);
             (MOST_AT_ONCE, all.collect())
         });
@@ -126,9 +162,19 @@ impl LogFile {
     /// Tells the lines that begin in a part. `false`: the allowance was over before the end.
     pub(super) fn read(
         &self,
-        (start, end): (u64, u64),
+        part: (u64, u64),
         allowance: &mut Allowance,
         tell: &mut dyn FnMut(&[u8]),
+    ) -> io::Result<bool> {
+        self.read_placed(part, allowance, &mut |_, line| tell(line))
+    }
+
+    /// The same, each line with the place where it begins.
+    fn read_placed(
+        &self,
+        (start, end): (u64, u64),
+        allowance: &mut Allowance,
+        tell: &mut dyn FnMut(u64, &[u8]),
     ) -> io::Result<bool> {
         let mut from = start;
         while from < end {
@@ -136,7 +182,7 @@ impl LogFile {
                 return Ok(false);
             }
             let to = (from + MOST_AT_ONCE).min(end);
-            each_line(&self.file, from, to, &mut |_, line| tell(line))?;
+            each_line(&self.file, from, to, tell)?;
             allowance.spend(to - from);
             from = to;
         }
@@ -150,6 +196,9 @@ impl LogFile {
         Backward::new(&self.file, most)
     }
 }
+
+/// Of logs without an index, what a search indexes for itself, octets: in memory about a quarter of it.
+const MAX_INDEXED: u64 = 256 * 1024 * 1024;
 
 /// What is read between two looks at the clock, octets.
 const MOST_AT_ONCE: u64 = 4 * 1024 * 1024;

@@ -86,11 +86,11 @@ pub fn search(
         }
         Question::Fits(filter) => filter.as_ref().map(|filter| narrow(filter, now)),
     };
-    let mut narrowed = narrowed.unwrap_or_default();
-    match narrowed.keys.take() {
-        Some(keys) => Search::new(question, limit, now, allowance, files).by_keys(&keys, &narrowed),
-        None => line_by_line(&files, question, limit, now, allowance, narrowed.since),
+    let narrowed = narrowed.unwrap_or_default();
+    if narrowed.clauses.is_empty() {
+        return line_by_line(&files, question, limit, now, allowance, narrowed.since);
     }
+    Search::new(question, limit, now, allowance, files).by_keys(&narrowed)
 }
 
 fn allowance() -> Allowance {

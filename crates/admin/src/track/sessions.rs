@@ -1,6 +1,6 @@
 //! Sessions found in the session log: by their id, by a message, by the client, those in which something was refused.
 
-use super::keys::{Key, Of, ip_of};
+use super::keys::{Key, Keyed, Of, ip_of};
 use super::log::{self, CLOCK_STEP, LogFile};
 use super::{allowance, time};
 use crate::view::{VERSION, When};
@@ -51,14 +51,18 @@ pub fn search(folder: &Path, asked: &Asked, limit: usize) -> io::Result<Sessions
     let files = log::open(folder, SESSIONS)?;
     let mut allowance = allowance();
     let keys = asked.keys();
-    let (mut sessions, mut oldest) = (Vec::new(), None);
+    let hashes: Vec<u64> = keys.iter().map(Key::hash).collect();
+    let (mut sessions, mut oldest, mut own) = (Vec::new(), None, Vec::new());
     for file in &files {
         if asked.is_before(file) {
             break;
         }
-        for part in file.parts(&keys) {
+        for part in file.parts(with_all(file, &keys)) {
             let mut here = Vec::new();
             let whole = file.read(part, &mut allowance, &mut |line| {
+                if !has_all(line, &hashes, &mut own) {
+                    return;
+                }
                 if let Some(session) = asked.fit(line) {
                     here.push(session);
                     // Of a part in which all fit only the newest are wanted.
@@ -78,14 +82,13 @@ pub fn search(folder: &Path, asked: &Asked, limit: usize) -> io::Result<Sessions
 }
 
 impl Asked {
-    /// The narrowest of what is asked; without any, everything is read.
+    /// What the line of a session has that fits: all of these. Without any, everything is read.
     fn keys(&self) -> Vec<Key> {
         let id = self.id.map(|id| Key::new(Of::Session, &id.to_string()));
         let message = self.message.map(|id| Key::new(Of::Id, &id.to_string()));
-        let client = self.client.as_ref().and_then(|network| one_address(*network));
-        let client = client.map(|ip| Key::new(Of::Client, &ip.to_string()));
+        let client = self.client.as_ref().and_then(|network| Key::of_network(&network.to_string()));
         let refused = self.refused.then(|| Key::new(Of::Refused, ""));
-        id.or(message).or(client).or(refused).into_iter().collect()
+        [id, message, client, refused].into_iter().flatten().collect()
     }
 
     fn is_before(&self, file: &LogFile) -> bool {
@@ -121,12 +124,24 @@ impl Asked {
     }
 }
 
-fn one_address(network: Network) -> Option<IpAddr> {
-    let text = network.to_string();
-    let (ip, bits) = text.split_once('/')?;
-    let ip: IpAddr = ip.parse().ok()?;
-    let all = if ip.is_ipv4() { "32" } else { "128" };
-    (bits == all).then_some(ip)
+/// The blocks in which a line may have all of the keys; `None`: any.
+fn with_all(file: &LogFile, keys: &[Key]) -> Option<Vec<u64>> {
+    let each = keys.iter().filter_map(|key| file.blocks(std::slice::from_ref(key)));
+    each.reduce(|mut both, other| {
+        both.retain(|block| other.binary_search(block).is_ok());
+        both
+    })
+}
+
+/// Whether a line has all of the keys. It spares the reading of a whole session.
+fn has_all(line: &[u8], hashes: &[u64], own: &mut Vec<u64>) -> bool {
+    if hashes.is_empty() {
+        return true;
+    }
+    let Some(keyed) = Keyed::read(line) else { return false };
+    own.clear();
+    keyed.hashes(own);
+    hashes.iter().all(|hash| own.contains(hash))
 }
 
 /// A line of the log as the outside interface has it: absent fields are null, the dialogue is objects.

@@ -90,6 +90,10 @@ fn questions() -> Vec<Question> {
         "from = ann@a.example or source_ip = 192.0.2.1",
         "source_ip = 192.0.2.3 and status = queued",
         "message_id = \"<7@x>\"",
+        "to = ann@a.example and from = bob@b.example",
+        "source_ip = 192.0.2.2 and domain = a.example and to = bob@b.example",
+        "(to = ann@a.example or from = bob@b.example) and (domain = e.example or source_ip = 192.0.2.4)",
+        "(to = ann@a.example and source_ip = 192.0.2.1) or (to = bob@b.example and source_ip = 192.0.2.2)",
         "id = 000000000000A",
         "to = nobody@x.example",
         "to = ann@a.example and received >= 2026-11-21T06:01:00Z",
@@ -170,7 +174,15 @@ fn sessions_are_found_by_what_is_known_of_them() {
             (Asked { client: network("192.0.2.7"), ..Asked::default() }, &[client]),
             (Asked { client: network("192.0.2.0/24"), ..Asked::default() }, &[server, client]),
             (Asked { client: network("2001:db8::/32"), ..Asked::default() }, &[turned]),
+            (Asked { client: network("192.0.0.0/15"), ..Asked::default() }, &[server, client]),
+            (Asked { client: network("192.0.2.96/28"), ..Asked::default() }, &[server]),
+            (Asked { client: network("::/0"), ..Asked::default() }, &[turned]),
             (Asked { refused: true, ..Asked::default() }, &[turned, server]),
+            (
+                Asked { refused: true, client: network("192.0.2.0/24"), ..Asked::default() },
+                &[server],
+            ),
+            (Asked { refused: true, client: network("192.0.2.7"), ..Asked::default() }, &[]),
             (Asked { since: Some(NOW), ..Asked::default() }, &[]),
         ] {
             assert_eq!(ask(asked.clone()), expected, "indexed {indexed}: {asked:?}");

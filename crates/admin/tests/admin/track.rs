@@ -2,7 +2,7 @@
 
 use crate::sample::NOW;
 use posthaste_admin::filter::{MESSAGE, parse};
-use posthaste_admin::track::{FILE_NAME, Question, Tracked, search};
+use posthaste_admin::track::{FILE_NAME, Question, Tracked, build_indexes, search};
 use posthaste_mail::QueueId;
 use std::path::Path;
 
@@ -96,4 +96,45 @@ fn no_log_yet_is_an_empty_answer() {
     let folder = tempfile::tempdir().unwrap();
     let found = ask(folder.path(), &Question::Fits(None), 10);
     assert!(found.complete && found.messages.is_empty());
+}
+
+/// Lines of a decision stand between those of the messages it concerns, and are about no one message.
+const DECIDED: &str = r#"{"v":1,"at":"2026-11-21T06:00:00.000Z","commit":1,"id":"0000000000001","event":"received","from":"ann@sender.example","to":["bob@b.example","eve@e.example"],"size":1234,"client":"127.0.0.1","listener":"relay"}
+{"v":1,"at":"2026-11-21T06:00:01.000Z","commit":2,"event":"decision","act":"hold","by":"uid 0","reason":"moved","decision":4,"state":"begun","target":"domain = b.example","messages":0,"recipients":0}
+{"v":1,"at":"2026-11-21T06:00:01.000Z","commit":3,"id":"0000000000001","event":"operator","to":"bob@b.example","act":"hold","by":"uid 0","reason":"moved","decision":4}
+{"v":1,"at":"2026-11-21T06:00:02.000Z","commit":3,"event":"decision","act":"hold","by":"uid 0","reason":"moved","decision":4,"state":"done","target":"domain = b.example","messages":1,"recipients":1}
+"#;
+
+const RELEASED: &str = r#"{"v":1,"at":"2026-11-21T06:00:03.000Z","commit":4,"event":"decision","act":"release","by":"uid 7","decision":5,"state":"begun","target":"domain = b.example","messages":0,"recipients":0}
+{"v":1,"at":"2026-11-21T06:00:03.000Z","commit":5,"id":"0000000000001","event":"operator","to":"bob@b.example","act":"release","by":"uid 7","decision":5}
+"#;
+
+#[test]
+fn what_a_decision_did_is_told_of_each_message_and_its_own_lines_are_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let sealed = folder.path().join("events-20261121T061000.000Z.jsonl");
+    for (log, bob) in [(DECIDED.to_owned(), "held"), (DECIDED.to_owned() + RELEASED, "queued")] {
+        std::fs::write(&sealed, &log).unwrap();
+        for indexed in [false, true] {
+            assert_eq!(indexed, indexed && build_indexes(folder.path()).unwrap() == 1);
+            let filters = [
+                format!("status = {bob} and to = bob@b.example and from = ann@sender.example"),
+                "domain = b.example".to_owned(),
+                format!("status = {bob}"),
+            ];
+            let fits = filters.iter().map(|f| Question::Fits(Some(parse(f, MESSAGE).unwrap())));
+            for question in fits.chain([Question::Id(QueueId::from_u64(1))]) {
+                let found = ask(folder.path(), &question, 100);
+                assert!(found.complete, "{question:?}");
+                let [message] = &found.messages[..] else { panic!("{question:?}: {found:?}") };
+                let told: Vec<_> = message.recipients.iter().map(|r| r.status.as_str()).collect();
+                assert_eq!(told, [bob, "queued"], "{question:?}");
+                let hold = &message.events[1];
+                let of = |name: &str| &hold[name];
+                assert_eq!((of("act"), of("by")), (&"hold".into(), &"uid 0".into()));
+                assert_eq!((of("reason"), of("decision")), (&"moved".into(), &4.into()));
+                assert!(message.events.iter().all(|event| event["event"] != "decision"));
+            }
+        }
+    }
 }

@@ -203,6 +203,7 @@ impl Daemon {
             came_last_minute: self.dispatch.last_minute().0.into(),
             left_last_minute: self.dispatch.last_minute().1.into(),
             events_dropped: self.world.journal.dropped(),
+            sessions_dropped: self.world.journal.dropped_sessions(),
             store: self.spool.health(),
             pickup_waiting: self.state.pickup.messages.load(Ordering::Relaxed),
             pickup_bad: self.state.pickup.bad.load(Ordering::Relaxed),

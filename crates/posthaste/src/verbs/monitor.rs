@@ -141,6 +141,7 @@ impl Findings {
             (&status["by_status"]["unreachable"], "recipients without a route"),
             (&status["pickup_bad"], "pickup files that cannot be sent"),
             (&status["events_dropped"], "events lost from the event log"),
+            (&status["sessions_dropped"], "sessions lost from the session log"),
         ] {
             if let Some(count) = count.as_u64().filter(|count| *count > 0) {
                 self.add(State::Warning, format!("{count} {text}"));

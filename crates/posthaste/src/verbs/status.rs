@@ -152,6 +152,7 @@ fn to_do(status: &Value) -> Vec<String> {
         (&status["by_status"]["unreachable"], "recipients have no route: `posthaste queue`"),
         (&status["pickup_bad"], "pickup files cannot be sent (*.bad): the log says why"),
         (&status["events_dropped"], "events were lost: the event log's disk is slow or full"),
+        (&status["sessions_dropped"], "sessions were not logged: the log's disk is slow or full"),
     ] {
         if let Some(count) = count.as_u64().filter(|count| *count > 0) {
             all.push(format!("{count} {what}"));
@@ -189,6 +190,10 @@ mod tests {
             (
                 json!({ "soft_fail": true, "accepting": true }),
                 "accepting  yes; soft_fail is on: nothing fails for good",
+            ),
+            (
+                json!({ "sessions_dropped": 3, "events_dropped": 0 }),
+                "to do      3 sessions were not logged: the log's disk is slow or full",
             ),
             (
                 json!({ "worst": { "name": "b.example", "recipients": 7,

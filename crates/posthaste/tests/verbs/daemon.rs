@@ -113,3 +113,44 @@ fn the_trials_of_a_dead_next_hop_count_for_the_message_that_waits() {
     let status = posthaste(folder, &["status", "--json", "--config", "p.toml"]).json();
     assert_eq!(status["oldest"], message["received"]);
 }
+
+#[test]
+fn of_mail_that_a_decision_held_track_tells_who_held_it_and_which_decision() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let [port, dead] = free_ports();
+    settings(folder, &[port], &format!("[[route]]\nto = \"*\"\nvia = \"127.0.0.1:{dead}\"\n"));
+    let _daemon = start(folder);
+    let send = || {
+        let arguments =
+            ["send", "--from", "ann@a.example", "--to", "bob@b.example", "--config", "p.toml"];
+        fed(folder, &arguments, "Subject: x\n\nhello\n").stdout.trim().to_owned()
+    };
+    let before = send();
+    let hold = ["queue", "hold", "--where", "domain = b.example", "--reason", "moving"];
+    let ran = posthaste(folder, &[&hold[..], &["--json", "--config", "p.toml"]].concat());
+    let decision = ran.json()["decision"].as_u64().unwrap_or_else(|| panic!("{ran:?}"));
+    let after = send();
+    for id in [before, after] {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let told = loop {
+            let told = posthaste(folder, &["track", &id, "--json", "--config", "p.toml"]);
+            // The log is written a moment after the act.
+            if told.code == 0 && told.json()["messages"][0]["recipients"][0]["status"] == "held" {
+                break told.json();
+            }
+            assert!(Instant::now() < deadline, "{told:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        let events = told["messages"][0]["events"].as_array().unwrap();
+        let hold = events.iter().find(|event| event["act"] == "hold").expect("it is told");
+        assert_eq!((&hold["decision"], &hold["reason"]), (&decision.into(), &"moving".into()));
+        let by = hold["by"].as_str().unwrap();
+        let said = format!("to hold; by {by}; decision {decision}; because: moving");
+        let ran = posthaste(folder, &["track", &id, "--config", "p.toml"]);
+        assert!(by.starts_with("uid ") && ran.stdout.contains(&said), "{ran:?}");
+    }
+    let found = ["track", "status = held and domain = b.example and from = ann@a.example"];
+    let found = posthaste(folder, &[&found[..], &["--json", "--config", "p.toml"]].concat()).json();
+    assert_eq!(found["messages"].as_array().unwrap().len(), 2, "{found}");
+}

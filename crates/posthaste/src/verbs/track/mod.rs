@@ -112,6 +112,9 @@ fn words(event: &Value) -> String {
         if let Some(value) = event[name].as_str() {
             parts.push(format!("{label} {value}"));
         }
+        if let Some(number) = event["decision"].as_u64().filter(|_| name == "by") {
+            parts.push(format!("decision {number}"));
+        }
     }
     parts.retain(|part| !part.is_empty());
     parts.join("; ")
