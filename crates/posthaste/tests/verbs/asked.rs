@@ -342,7 +342,9 @@ fn status_is_ten_lines_or_fewer() {
 #[test]
 fn reload_tells_what_waits_for_a_restart_or_what_is_wrong() {
     let ran = three().run(&["reload"]);
-    assert_eq!(ran.stdout, "reloaded\n`data` has changed and holds after a restart\n");
+    let said = "reloaded; 3 recipients waited for this and are due now\n\
+                `data` has changed and holds after a restart\n";
+    assert_eq!(ran.stdout, said);
     let bad = Fake::start(FakeDesk { bad_config: true, ..FakeDesk::default() });
     let ran = bad.run(&["reload"]);
     assert_eq!((ran.code, ran.stderr.contains("p.toml:1:1")), (2, true), "{ran:?}");
