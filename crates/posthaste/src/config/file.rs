@@ -153,13 +153,12 @@ pub(crate) fn read(name: &str, text: &str, around: &Surroundings) -> Result<Good
     Ok(Good { config, shown, warnings })
 }
 
-/// The control socket of a file that is wrong elsewhere: a daemon that runs with an earlier state of it listens there.
-pub(crate) fn socket_despite_errors(text: &str, around: &Surroundings) -> PathBuf {
+/// What can be made of a file that is wrong in parts, defaults elsewhere: where a daemon that runs with an earlier state
+/// of it is found.
+pub(crate) fn despite_errors(text: &str, around: &Surroundings) -> Config {
     let book = Book::new(text);
     let (table, _) = DeTable::parse_recoverable(text);
-    let top = Section::top(&book, table.get_ref());
-    let data = around.folder.join(top.take("data", PathBuf::from(DEFAULT_DATA)));
-    admin(top.section("admin"), &data, around).socket
+    everything(&Section::top(&book, table.get_ref()), around)
 }
 
 fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {

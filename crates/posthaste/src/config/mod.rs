@@ -82,8 +82,22 @@ pub(crate) fn socket(file: &Path) -> Result<PathBuf, ConfigError> {
         Err(unreadable @ ConfigError::Unreadable { .. }) => return Err(unreadable),
         Err(wrong) => wrong,
     };
-    let socket = file::socket_despite_errors(&read_text(file)?, &around(Some(file), true));
+    let socket = file::despite_errors(&read_text(file)?, &around(Some(file), true)).admin.socket;
     if socket.exists() { Ok(socket) } else { Err(wrong) }
+}
+
+/// The settings for programs that hand in mail. A file with errors is good enough for them while the places it names
+/// are there: somebody half through changing it must not cost anybody's mail.
+pub(crate) fn for_programs(file: Option<&Path>) -> Result<Config, ConfigError> {
+    // Scaled clocks are the daemon's to refuse.
+    let wrong = match load(file, true) {
+        Ok(loaded) => return Ok(loaded.config),
+        Err(wrong) => wrong,
+    };
+    let (ConfigError::Wrong(_), Some(name)) = (&wrong, file) else { return Err(wrong) };
+    let config = file::despite_errors(&read_text(name)?, &around(file, true));
+    let places = [&config.submission.socket, &config.submission.pickup];
+    if places.into_iter().any(|place| place.exists()) { Ok(config) } else { Err(wrong) }
 }
 
 fn around(file: Option<&Path>, allow_clock_scale: bool) -> Surroundings {

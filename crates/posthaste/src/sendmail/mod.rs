@@ -12,7 +12,7 @@ mod message;
 mod options;
 mod user;
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, ConfigError};
 use crate::out::clean;
 use crate::pickup::leave;
 use options::{Mode, Options};
@@ -111,11 +111,11 @@ fn act(options: &Options) -> Result<(), Trouble> {
 fn settings(options: &Options) -> Result<Config, Trouble> {
     let packaged = || Some(PathBuf::from(PACKAGED_CONFIG)).filter(|file| file.exists());
     let file = options.config.clone().or_else(crate::place::variable_config).or_else(packaged);
-    // Scaled clocks are the daemon's to refuse.
-    let loaded = config::load(file.as_deref(), true);
-    loaded
-        .map(|loaded| loaded.config)
-        .map_err(|error| Trouble::new(exit::CONFIG, error.to_string()))
+    config::for_programs(file.as_deref()).map_err(|error| match error {
+        // The administrator is at it: the caller keeps the message and tries again.
+        ConfigError::Wrong(_) => Trouble::new(exit::TEMPORARY, error.to_string()),
+        ConfigError::Unreadable { .. } => Trouble::new(exit::CONFIG, error.to_string()),
+    })
 }
 
 fn deliver(options: &Options, config: &Config) -> Result<(), Trouble> {

@@ -108,6 +108,24 @@ fn what_cannot_be_kept_is_refused_with_75() {
 }
 
 #[test]
+fn a_file_half_through_a_change_costs_no_mail() {
+    let scene = Scene::set();
+    let mut posthaste = scene.posthaste();
+    let file = scene.path("posthaste.toml");
+    let good = fs::read_to_string(&file).expect("ours");
+    fs::write(&file, format!("{good}[[route]\n")).expect("ours");
+    succeeds(&mut scene.sendmail(&["bob@remote.test"]), "Subject: Taken\n\nhello\n");
+    assert_eq!(scene.arrived(1, "Taken").body(), "hello\n");
+    posthaste.terminate();
+    succeeds(&mut scene.sendmail(&["bob@remote.test"]), "Subject: Kept\n\nhello\n");
+    assert_eq!(scene.left(".eml").len(), 1);
+    fs::remove_dir_all(scene.path("pickup")).expect("ours");
+    fs::remove_file(scene.path("submit.sock")).ok();
+    let refused = fed(&mut scene.sendmail(&["bob@remote.test"]), "Subject: x\n\n");
+    assert_eq!(refused.status.code(), Some(TEMPORARY), "{refused:?}");
+}
+
+#[test]
 fn kills_while_200_files_are_taken_up_lose_none() {
     const FILES: usize = 200;
     const KILLS: u64 = 8;
