@@ -298,8 +298,11 @@ fn soft_fail_defers_what_would_bounce_until_it_is_off() {
     hop.takes.store(false, Ordering::SeqCst);
     assert_eq!(verb(folder, &["queue", "retry", &id]).code, 0);
     until("it failed", || verb(folder, &["queue", "show", &id]).code == 4);
-    let tracked = verb(folder, &["track", &id, "--json"]).json();
-    assert_eq!(tracked["messages"][0]["recipients"][0]["status"], "failed", "{tracked}");
+    // The event log is written behind the mail.
+    until("the log has it", || {
+        let tracked = verb(folder, &["track", &id, "--json"]).json();
+        tracked["messages"][0]["recipients"][0]["status"] == "failed"
+    });
 }
 
 #[test]
