@@ -50,7 +50,7 @@ impl<'q> Search<'q> {
 
     /// Messages that have, for each clause, a line with one of its keys: those of the narrowest clause are read, and
     /// of the others only where they may be is asked.
-    pub(super) fn by_keys(mut self, narrowed: &Narrowed) -> io::Result<Tracked> {
+    pub(super) fn by_keys(&mut self, narrowed: &Narrowed) -> io::Result<Tracked> {
         if !log::index_all(&mut self.files, &mut self.allowance)? {
             self.complete = false;
             return Ok(self.finish());
@@ -175,11 +175,11 @@ impl<'q> Search<'q> {
         Ok(())
     }
 
-    fn finish(mut self) -> Tracked {
+    fn finish(&mut self) -> Tracked {
         self.found.sort_by(|a, b| b.id.cmp(&a.id));
         Tracked {
             v: VERSION,
-            messages: self.found,
+            messages: std::mem::take(&mut self.found),
             complete: self.complete,
             searched_to: self.oldest.map(When),
         }
@@ -219,4 +219,92 @@ fn is_before(file: &LogFile, accepted: Timestamp) -> bool {
 /// No message that was accepted since then has a line in this file.
 fn is_outside(file: &LogFile, narrowed: &Narrowed) -> bool {
     narrowed.since.is_some_and(|since| is_before(file, since))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{allowance, build_indexes};
+    use super::*;
+    use crate::filter::{MESSAGE, parse};
+    use crate::track::keys::narrow;
+    use posthaste_io_tokio::journal::files::EVENTS;
+    use std::fmt::Write;
+    use std::path::Path;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_795_243_984);
+    /// Of one file: several blocks.
+    const MESSAGES: u64 = 1500;
+
+    fn write_log(folder: &Path) {
+        for (name, first) in [("events-20261121T060000.000Z.jsonl", 0), ("events.jsonl", MESSAGES)]
+        {
+            let mut text = String::new();
+            for n in first..first + MESSAGES {
+                let id = QueueId::from_u64(n);
+                let (from, to) = (n % 7, n % 300);
+                let head = format!(
+                    "{{\"v\":1,\"at\":\"2026-11-21T06:00:00.000Z\",\"commit\":1,\"id\":\"{id}\","
+                );
+                let _ = writeln!(
+                    text,
+                    "{head}\"event\":\"received\",\"from\":\"p{from}@x\",\"to\":[\"q{to}@y{to}\"]}}"
+                );
+                let _ = writeln!(text, "{head}\"event\":\"done\"}}");
+            }
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+    }
+
+    /// What is found, and how many octets are read.
+    fn ask(folder: &Path, filter: &str, indexed: u64) -> (Vec<String>, u64) {
+        let question = Question::Fits(Some(parse(filter, MESSAGE).unwrap()));
+        let Question::Fits(Some(parsed)) = &question else { unreachable!("it has a filter") };
+        let mut search = Search::new(
+            &question,
+            100,
+            NOW,
+            Allowance { indexed, ..allowance() },
+            log::open(folder, EVENTS).unwrap(),
+        );
+        let found = search.by_keys(&narrow(parsed, NOW)).unwrap();
+        assert!(found.complete);
+        (
+            found.messages.into_iter().map(|m| m.id).collect(),
+            super::super::MAX_SEARCH - search.allowance.octets,
+        )
+    }
+
+    #[test]
+    fn a_log_without_an_index_is_searched_with_one_in_memory_or_read_through() {
+        let folder = tempfile::tempdir().unwrap();
+        write_log(folder.path());
+        let filters = [
+            ("from = p3@x and domain = y3", 2),
+            ("domain = y3 and from = p3@x and to = q3@y3", 2),
+            ("to = q3@y3", 10),
+            ("to = q3@y3 and domain = y4", 0),
+            ("to = q3@y3 and (from = p3@x or from = p4@x)", 3),
+        ];
+        for pass in ["without", "one indexed"] {
+            for (filter, count) in filters {
+                let (all, _) = ask(folder.path(), filter, 0);
+                let (same, _) = ask(folder.path(), filter, 1 << 20);
+                assert_eq!(all, same, "{pass}: {filter}");
+                assert_eq!(all.len(), count, "{pass}: {filter}");
+            }
+            build_indexes(folder.path()).unwrap();
+        }
+    }
+
+    #[test]
+    fn where_only_one_key_is_nothing_more_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        write_log(folder.path());
+        build_indexes(folder.path()).unwrap();
+        let (_, one) = ask(folder.path(), "to = q3@y3", 1 << 20);
+        let (none, two) =
+            ask(folder.path(), "to = q3@y3 and message_id = \"<nowhere@x>\"", 1 << 20);
+        assert!(none.is_empty());
+        assert!(two < one, "{two} of {one} octets");
+    }
 }

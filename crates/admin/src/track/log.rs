@@ -24,6 +24,8 @@ pub(super) struct Allowance {
     pub(super) octets: u64,
     /// Until then.
     pub(super) deadline: Instant,
+    /// Of logs without an index, octets that may be indexed in memory.
+    pub(super) indexed: u64,
 }
 
 impl Allowance {
@@ -79,9 +81,8 @@ pub fn build_indexes(folder: &Path) -> io::Result<usize> {
 /// now. Of a log without any only of the newest files, lest memory be exhausted; the others are read through. `false`:
 /// the allowance was over before.
 pub(super) fn index_all(files: &mut [LogFile], allowance: &mut Allowance) -> io::Result<bool> {
-    let mut budget = MAX_INDEXED;
     for file in files {
-        if !file.index(allowance, &mut budget)? {
+        if !file.index(allowance)? {
             return Ok(false);
         }
     }
@@ -114,11 +115,11 @@ impl LogFile {
         self.index.as_ref().map(|index| index.times.0)
     }
 
-    fn index(&mut self, allowance: &mut Allowance, budget: &mut u64) -> io::Result<bool> {
-        if self.index.is_some() || self.size > *budget {
+    fn index(&mut self, allowance: &mut Allowance) -> io::Result<bool> {
+        if self.index.is_some() || self.size > allowance.indexed {
             return Ok(true);
         }
-        *budget -= self.size;
+        allowance.indexed -= self.size;
         let mut making = Making::of(self.size);
         let whole = self.read_placed((0, self.size), allowance, &mut |at, line| {
             making.line(at, line);
@@ -196,9 +197,6 @@ impl LogFile {
         Backward::new(&self.file, most)
     }
 }
-
-/// Of logs without an index, what a search indexes for itself, octets: in memory about a quarter of it.
-const MAX_INDEXED: u64 = 256 * 1024 * 1024;
 
 /// What is read between two looks at the clock, octets.
 const MOST_AT_ONCE: u64 = 4 * 1024 * 1024;

@@ -35,6 +35,9 @@ pub const FILE_NAME: &str = posthaste_io_tokio::journal::FILE_NAME;
 pub const MAX_SEARCH: u64 = 4 << 30;
 /// The longest that one search takes.
 pub const MAX_TIME: Duration = Duration::from_secs(20);
+/// Of logs without an index, what one search indexes for itself, octets: two files of the usual size. In memory it is
+/// about a third of it at most.
+const MAX_INDEXED: u64 = 160 << 20;
 /// Messages whose acceptance has not been reached yet, at most.
 const MAX_OPEN: usize = 100_000;
 /// How often the clock is looked at, lines.
@@ -94,7 +97,7 @@ pub fn search(
 }
 
 fn allowance() -> Allowance {
-    Allowance { octets: MAX_SEARCH, deadline: Instant::now() + MAX_TIME }
+    Allowance { octets: MAX_SEARCH, deadline: Instant::now() + MAX_TIME, indexed: MAX_INDEXED }
 }
 
 fn line_by_line(
