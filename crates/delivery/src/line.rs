@@ -9,12 +9,12 @@ use crate::talk::{Break, Heard, Talk, stage_of};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{Connection, Effect, Ended, Fault, Observation, Seen, Stage, Subject};
 use posthaste_io::{Instant, Stream, World};
-use posthaste_route::Route;
+use posthaste_route::{Protocol, Route};
 use posthaste_smtp::client::{self, Capabilities, Session, Step};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// A connection to a host that has taken our EHLO or HELO.
+/// A connection to a host that has taken our EHLO, HELO or LHLO.
 pub struct Line {
     pub(crate) world: World,
     pub(crate) settings: Arc<Settings>,
@@ -40,8 +40,8 @@ pub(crate) struct Greeting {
     pub(crate) observations: Vec<Observation>,
 }
 
-/// Waits for the greeting and says EHLO, or HELO after EHLO was refused (RFC 5321 section 3.2); not beyond
-/// the deadline of the whole attempt.
+/// Waits for the greeting and says EHLO, or HELO after EHLO was refused (RFC 5321 section 3.2), or LHLO where the route
+/// says so; not beyond the deadline of the whole attempt.
 pub(crate) async fn greet(
     world: &World,
     settings: &Settings,
@@ -52,6 +52,10 @@ pub(crate) async fn greet(
     recorder: Recorder,
 ) -> Greeting {
     let session = Session::new(Arc::new(client::Settings {
+        protocol: match route.protocol() {
+            Protocol::Smtp => client::Protocol::Smtp,
+            Protocol::Lmtp => client::Protocol::Lmtp,
+        },
         name: route.ehlo.as_ref().unwrap_or(&settings.hostname).clone(),
         pipelining: true,
         timeouts: settings.timeouts,
@@ -115,7 +119,8 @@ impl Log<'_> {
     fn reply(&mut self, stage: client::Stage, reply: &posthaste_mail::Reply) {
         let fell_back = stage == client::Stage::Helo && reply.is_positive();
         let effect = if reply.is_positive() { Effect::None } else { Effect::Degrading };
-        let seen = if stage == client::Stage::Ehlo && reply.is_positive() {
+        let offers = matches!(stage, client::Stage::Ehlo | client::Stage::Lhlo);
+        let seen = if offers && reply.is_positive() {
             Seen::Capabilities(Capabilities::read(reply).keywords)
         } else {
             Seen::Reply(reply.shortened())

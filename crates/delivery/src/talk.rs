@@ -216,11 +216,12 @@ pub(crate) const fn stage_of(stage: Stage) -> evidence::Stage {
     match stage {
         Stage::Banner => evidence::Stage::Banner,
         Stage::Ehlo | Stage::Helo => evidence::Stage::Ehlo,
+        Stage::Lhlo => evidence::Stage::Lhlo,
         Stage::Mail | Stage::Rset | Stage::Idle => evidence::Stage::Mail,
         Stage::Rcpt(_) => evidence::Stage::Rcpt,
         Stage::Data => evidence::Stage::Data,
         Stage::Content => evidence::Stage::Body,
-        Stage::Eod => evidence::Stage::Eod,
+        Stage::Eod | Stage::EodOf(_) => evidence::Stage::Eod,
         Stage::Quit => evidence::Stage::Quit,
     }
 }

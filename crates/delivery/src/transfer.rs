@@ -337,7 +337,7 @@ fn result(recipient: u32, fate: Option<Fate<'_>>, broken: Option<&Fault>) -> Rec
             made(outcome, Some(reply), Some(fault))
         }
         Some(Fate::Lost(stage)) => {
-            let in_doubt = stage == client::Stage::Eod;
+            let in_doubt = stage_of(stage) == Stage::Eod;
             let outcome = if in_doubt { Outcome::Indeterminate } else { Outcome::Deferred };
             let stage = stage_of(stage);
             let fault = broken.cloned().unwrap_or(Fault::Lost { stage });
@@ -359,7 +359,7 @@ impl Log {
         reply: &Reply,
     ) {
         let subject = match stage {
-            client::Stage::Rcpt(place) => parcel
+            client::Stage::Rcpt(place) | client::Stage::EodOf(place) => parcel
                 .recipients
                 .get(place as usize)
                 .map_or(Subject::Peer, |&number| Subject::Recipient(number)),

@@ -272,6 +272,7 @@ impl Stage {
                 | Self::Connect
                 | Self::Banner
                 | Self::Ehlo
+                | Self::Lhlo
                 | Self::Starttls
                 | Self::Tls
                 | Self::Auth

@@ -29,6 +29,8 @@ pub enum Stage {
     Banner,
     /// EHLO or HELO.
     Ehlo,
+    /// LHLO (RFC 2033).
+    Lhlo,
     /// The STARTTLS command.
     Starttls,
     /// The TLS handshake.
@@ -53,7 +55,7 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage with its name in the outside interface.
-    pub const NAMES: [(Self, &'static str); 20] = [
+    pub const NAMES: [(Self, &'static str); 21] = [
         (Self::Route, "route"),
         (Self::DnsMx, "dns-mx"),
         (Self::DnsAddr, "dns-addr"),
@@ -64,6 +66,7 @@ impl Stage {
         (Self::Connect, "connect"),
         (Self::Banner, "banner"),
         (Self::Ehlo, "ehlo"),
+        (Self::Lhlo, "lhlo"),
         (Self::Starttls, "starttls"),
         (Self::Tls, "tls"),
         (Self::Auth, "auth"),

@@ -1,4 +1,4 @@
-//! A scripted mail host: speaks plain SMTP (RFC 5321), and misbehaves as its script says.
+//! A scripted mail host: speaks plain SMTP (RFC 5321) or LMTP (RFC 2033), and misbehaves as its script says.
 //!
 //! Not a server for real mail: it keeps everything in memory and trusts whoever connects.
 

@@ -19,5 +19,5 @@ pub use addresses::{Families, is_private};
 pub use facts::Facts;
 pub use pattern::{Pattern, PatternError};
 pub use plan::{Endpoint, Hop, Noted, Ourselves, Plan, Planned, Question, Step, endpoints};
-pub use table::{Action, EightBit, Order, Route, RouteId, SmartHost, Table};
+pub use table::{Action, EightBit, Order, Protocol, Route, RouteId, SmartHost, Table};
 pub use when::{Sender, When};

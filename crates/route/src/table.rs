@@ -14,6 +14,9 @@ use std::net::{IpAddr, SocketAddr};
 /// The port of SMTP between hosts (RFC 5321 section 4.5.4.2).
 pub const SMTP_PORT: u16 = 25;
 
+/// The port of LMTP by custom; RFC 2033 section 5 only says that it must not be 25.
+pub const LMTP_PORT: u16 = 24;
+
 /// The ordered rules.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Table {
@@ -66,6 +69,8 @@ pub enum Action {
         hosts: Vec<SmartHost>,
         /// Which of them is tried first.
         order: Order,
+        /// What they speak.
+        protocol: Protocol,
     },
     /// Nowhere: its recipients are removed without a notice, and the event log says so.
     Discard,
@@ -88,6 +93,16 @@ pub enum Order {
     AsListed,
     /// Each connection draws lots: the load is spread over all.
     Shared,
+}
+
+/// What fixed hosts speak.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Protocol {
+    /// RFC 5321.
+    #[default]
+    Smtp,
+    /// RFC 2033: mail stores that answer for each recipient by itself.
+    Lmtp,
 }
 
 /// A fixed next hop. Its addresses are looked up; its MX records are not.
@@ -172,7 +187,7 @@ impl Route {
     /// A route to fixed hosts in this order. They may have private addresses: the operator named them.
     #[must_use]
     pub fn by_hosts(name: impl Into<String>, to: Vec<Pattern>, hosts: Vec<SmartHost>) -> Self {
-        let action = Action::SmartHosts { hosts, order: Order::AsListed };
+        let action = Action::SmartHosts { hosts, order: Order::AsListed, protocol: Protocol::Smtp };
         Self { action, allow_private: true, ..Self::by_mx(name, to) }
     }
 
@@ -204,6 +219,15 @@ impl Route {
     #[must_use]
     pub const fn sends(&self) -> bool {
         matches!(self.action, Action::Mx { .. } | Action::SmartHosts { .. })
+    }
+
+    /// What is spoken to its next hops.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        match self.action {
+            Action::SmartHosts { protocol, .. } => protocol,
+            _ => Protocol::Smtp,
+        }
     }
 
     /// What decides how a host is reached is the same: mail that waits for one route would wait for the other.

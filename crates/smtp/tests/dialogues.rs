@@ -87,6 +87,9 @@ fn set_server(settings: &mut server::Settings, key: &str, value: &str) {
 fn play_client(name: &str, lines: &[Line], piece: usize) {
     let mut settings = client::Settings { name: "me.example".into(), ..Default::default() };
     settings.pipelining = !lines.contains(&Line::Set("pipelining".into(), "off".into()));
+    if lines.contains(&Line::Set("protocol".into(), "lmtp".into())) {
+        settings.protocol = client::Protocol::Lmtp;
+    }
     let mut sender = Sender::new(settings);
     let (mut said, mut heard) = (Vec::new(), Vec::new());
     for line in lines {

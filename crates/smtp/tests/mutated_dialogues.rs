@@ -60,7 +60,10 @@ fn sending_survives() {
     for seed in 0..DIALOGUES {
         let mut random = Random::new(seed);
         let wire = random.dialogue(&corpus, SERVER_WORDS);
-        let settings = client::Settings { pipelining: random.one_in(2), ..Default::default() };
+        let lmtp = random.one_in(4);
+        let protocol = if lmtp { client::Protocol::Lmtp } else { client::Protocol::Smtp };
+        let pipelining = random.one_in(2);
+        let settings = client::Settings { protocol, pipelining, ..Default::default() };
         let mut sender = Sender::new(settings);
         for _ in 0..1 + random.below(3) {
             sender.mails.push_back(Mail::new("a@b", &["c@d", "e@f"], b".x\r\n"));
@@ -77,7 +80,8 @@ fn sending_survives() {
             sender.lost();
         }
         reports += sender.reports.len();
-        let end_is = |r: &client::Report| matches!(r.end, client::End::Delivered(_));
+        let end_is =
+            |r: &client::Report| matches!(r.end, client::End::Delivered(_) | client::End::Answered);
         delivered += sender.reports.iter().filter(|r| end_is(r)).count();
     }
     assert!(reports > 1_000, "the dialogues get as far as transactions: {reports}");

@@ -69,8 +69,11 @@ impl Session<'_> {
 
     async fn command(&mut self, line: &str) -> io::Result<Next> {
         let (verb, argument) = line.split_once(' ').unwrap_or((line, ""));
+        let lmtp = self.host.lock().script.lmtp;
         match verb.to_ascii_uppercase().as_str() {
-            "EHLO" => {
+            "EHLO" | "HELO" if lmtp => self.say("500 5.5.1 this is LMTP").await,
+            "LHLO" if !lmtp => self.say("500 5.5.1 this is SMTP").await,
+            "EHLO" | "LHLO" => {
                 let reply = self.ehlo_reply();
                 self.answer(Step::Ehlo, line, &reply).await
             }
@@ -137,7 +140,8 @@ impl Session<'_> {
             return self.interrupt(action).await;
         }
         let Some(content) = self.content().await? else { return Ok(Next::Close) };
-        self.dot(content).await
+        let lmtp = self.host.lock().script.lmtp;
+        if lmtp { self.dot_for_each(content).await } else { self.dot(content).await }
     }
 
     /// Says its word and takes no notice of what comes, until the sender hangs up.
@@ -152,12 +156,11 @@ impl Session<'_> {
     }
 
     async fn dot(&mut self, content: Vec<u8>) -> io::Result<Next> {
-        let arrival = Arrival {
-            from: self.from.take().unwrap_or_default(),
-            to: std::mem::take(&mut self.to),
-            content,
-            acknowledged: false,
-        };
+        let (from, to) = (self.from.take().unwrap_or_default(), std::mem::take(&mut self.to));
+        self.dot_of(Arrival { from, to, content, acknowledged: false }).await
+    }
+
+    async fn dot_of(&mut self, arrival: Arrival) -> io::Result<Next> {
         let line = format!("{} {}", arrival.from, arrival.to.join(" "));
         match self.decide(Step::Dot, &line) {
             None => self.take(arrival, true).await,
@@ -168,6 +171,19 @@ impl Session<'_> {
             Some(Action::TakeAndClose) => self.take(arrival, false).await,
             Some(action) => self.act(action, "").await,
         }
+    }
+
+    /// One reply for each recipient, which is a message of its own in the end (RFC 2033 section 4.2).
+    async fn dot_for_each(&mut self, content: Vec<u8>) -> io::Result<Next> {
+        let from = self.from.take().unwrap_or_default();
+        for to in std::mem::take(&mut self.to) {
+            let (from, to, content) = (from.clone(), vec![to], content.clone());
+            let next = self.dot_of(Arrival { from, to, content, acknowledged: false }).await?;
+            if let Next::Close = next {
+                return Ok(Next::Close);
+            }
+        }
+        Ok(Next::Go)
     }
 
     async fn take(&mut self, arrival: Arrival, acknowledge: bool) -> io::Result<Next> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 pub enum Step {
     /// The connection stands; before the greeting.
     Greeting,
-    /// EHLO.
+    /// EHLO, or LHLO where LMTP is spoken.
     Ehlo,
     /// HELO.
     Helo,
@@ -19,7 +19,7 @@ pub enum Step {
     Data,
     /// After 354, before the content is read: the sender is interrupted.
     Content,
-    /// The final dot.
+    /// The final dot; in LMTP once for each recipient, whose forward-path is in the line.
     Dot,
 }
 
@@ -60,17 +60,25 @@ pub struct Script {
     pub keywords: Vec<String>,
     /// The rules in order.
     pub rules: Vec<Rule>,
+    /// It speaks LMTP (RFC 2033) and no SMTP.
+    pub lmtp: bool,
 }
 
 impl Default for Script {
     fn default() -> Self {
         let keywords =
             ["PIPELINING", "SIZE 104857600", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES"];
-        Self { keywords: keywords.map(str::to_owned).to_vec(), rules: Vec::new() }
+        Self { keywords: keywords.map(str::to_owned).to_vec(), rules: Vec::new(), lmtp: false }
     }
 }
 
 impl Script {
+    /// A host that speaks LMTP and no SMTP.
+    #[must_use]
+    pub fn lmtp() -> Self {
+        Self { lmtp: true, ..Self::default() }
+    }
+
     /// Adds a rule that always acts at a step.
     #[must_use]
     pub fn always(self, at: Step, action: Action) -> Self {

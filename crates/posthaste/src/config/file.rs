@@ -289,4 +289,4 @@ words_are_settings!(Profile, Level, LogFormat);
 words_are_settings!(posthaste_reception::ListenerKind, posthaste_smtp::server::BareNewline);
 words_are_settings!(posthaste_evidence::Keep);
 words_are_settings!(posthaste_route::EightBit, posthaste_route::Families);
-words_are_settings!(posthaste_route::Order, routes::Unmatched);
+words_are_settings!(posthaste_route::Order, posthaste_route::Protocol, routes::Unmatched);

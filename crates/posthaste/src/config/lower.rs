@@ -194,6 +194,7 @@ fn route(rule: &RouteRule) -> Route {
         Via::Hosts(hosts) => Action::SmartHosts {
             hosts: hosts.iter().map(|hop| hop.with_port(rule.port)).collect(),
             order: rule.order,
+            protocol: rule.protocol,
         },
         Via::Discard => Action::Discard,
         Via::Fail => Action::Fail { status: rule.status.0, text: rule.text.clone() },

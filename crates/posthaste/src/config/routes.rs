@@ -10,8 +10,8 @@ use super::setting::{Size, Word};
 use posthaste_mail::EnhancedStatus;
 use posthaste_queue::schedule::Schedule;
 use posthaste_reception::Listener;
-use posthaste_route::table::SMTP_PORT;
-use posthaste_route::{EightBit, Families, Order, Pattern, When};
+use posthaste_route::table::{LMTP_PORT, SMTP_PORT};
+use posthaste_route::{EightBit, Families, Order, Pattern, Protocol, When};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -34,6 +34,7 @@ pub(crate) struct RouteRule {
     pub(crate) when: When,
     pub(crate) via: Via,
     pub(crate) order: Order,
+    pub(crate) protocol: Protocol,
     /// The words of a failure; empty otherwise.
     pub(crate) text: String,
     pub(crate) status: FailureStatus,
@@ -99,15 +100,21 @@ fn rule(section: &Section<'_, '_>, common: &Schedule) -> RouteRule {
         _ => Preset::from(false),
     };
     let (text, status) = failure(section, &via);
+    let protocol = section.take("protocol", Protocol::default());
+    let port = match protocol {
+        Protocol::Smtp => Preset::from(SMTP_PORT),
+        Protocol::Lmtp => Preset::because(LMTP_PORT, "the default of LMTP"),
+    };
     RouteRule {
         name: section.take("name", Preset::because(name, "what it matches first")),
         to,
         when,
         via,
         order: section.take("order", Order::default()),
+        protocol,
         text,
         status,
-        port: section.take_in("port", SMTP_PORT, 1..=u16::MAX),
+        port: section.take_in("port", port, 1..=u16::MAX),
         source: section.take("source", Preset::because(Vec::new(), "the system chooses")),
         ehlo: section.take_optional("ehlo", "`hostname`"),
         families: section.take("families", Families::default()),
@@ -263,6 +270,14 @@ fn check_action(section: &Section<'_, '_>, rule: &RouteRule) {
         };
         section.complain(key, format!("`route.{key}` {what}"));
     }
+    if let (Protocol::Lmtp, Via::Hosts(hosts)) = (rule.protocol, &rule.via)
+        && hosts.iter().any(|hop| hop.with_port(rule.port).port == SMTP_PORT)
+    {
+        let key = if section.has("port") { "port" } else { "via" };
+        let what = "LMTP is never spoken at port 25, which is for SMTP (RFC 2033 section 5); say which \
+                    port, 24 by custom";
+        section.complain(key, what);
+    }
     if rule.message_size.is_some_and(|size| size.0 == 0) {
         section.complain("message_size", "`route.message_size` must be 1 or more");
     }
@@ -274,9 +289,12 @@ fn check_action(section: &Section<'_, '_>, rule: &RouteRule) {
 
 /// Settings that are not at their defaults and of no effect on what the rule does.
 fn meaningless(rule: &RouteRule) -> Vec<&'static str> {
-    let of_hosts = [("order", rule.order != Order::default())];
+    let of_hosts = [
+        ("order", rule.order != Order::default()),
+        ("protocol", rule.protocol != Protocol::default()),
+    ];
     let of_sending = [
-        ("port", rule.port != SMTP_PORT),
+        ("port", rule.port != SMTP_PORT && rule.protocol == Protocol::Smtp),
         ("source", !rule.source.is_empty()),
         ("ehlo", rule.ehlo.is_some()),
         ("families", rule.families != Families::default()),
@@ -303,6 +321,10 @@ impl Word for Unmatched {
 impl Word for Order {
     const WORDS: &'static [(&'static str, Self)] =
         &[("in-order", Self::AsListed), ("shared", Self::Shared)];
+}
+
+impl Word for Protocol {
+    const WORDS: &'static [(&'static str, Self)] = &[("smtp", Self::Smtp), ("lmtp", Self::Lmtp)];
 }
 
 impl Word for EightBit {

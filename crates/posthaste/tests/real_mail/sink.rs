@@ -38,7 +38,12 @@ pub(crate) struct Dumped {
 impl Sink {
     /// Listens on an address of its own, port 25, with these options; returns when it does.
     pub(crate) fn start(options: &[&str]) -> Self {
-        let address = loopback::address(25);
+        Self::start_at(25, options)
+    }
+
+    /// The same on another port.
+    pub(crate) fn start_at(port: u16, options: &[&str]) -> Self {
+        let address = loopback::address(port);
         let dir = tempfile::tempdir().expect("a temporary folder");
         let mail = dir.path().join("mail");
         fs::create_dir(&mail).expect("new");

@@ -6,6 +6,7 @@ mod decisions;
 mod delivery;
 mod greeting;
 mod lines;
+mod lmtp;
 mod mx;
 mod notices;
 mod operator;

@@ -1,4 +1,5 @@
-//! What delivery speaks: greeting, EHLO or HELO, transactions in pipelined groups (RFC 2920), QUIT.
+//! What delivery speaks: greeting, EHLO or HELO, transactions in pipelined groups (RFC 2920), QUIT; or LMTP (RFC 2033),
+//! where LHLO greets and every recipient has a reply of its own after the final dot.
 //!
 //! Not here: which host, how often, sockets, clocks; whether a refusal is final. The agent that drives a [`Session`]
 //! owns those.
@@ -39,10 +40,22 @@ use std::time::Duration;
 /// section 3.1).
 pub const MAX_AHEAD: u32 = 100;
 
+/// What is spoken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Protocol {
+    /// RFC 5321.
+    #[default]
+    Smtp,
+    /// RFC 2033: LHLO, and after the final dot one reply for each recipient that was accepted.
+    Lmtp,
+}
+
 /// Settings of a session.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
-    /// Our name in EHLO and HELO: a host name, or an address literal.
+    /// What is spoken.
+    pub protocol: Protocol,
+    /// Our name in EHLO, HELO and LHLO: a host name, or an address literal.
     pub name: String,
     /// Pipeline when the server offers it.
     pub pipelining: bool,
@@ -52,7 +65,12 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { name: "localhost".to_owned(), pipelining: true, timeouts: Timeouts::default() }
+        Self {
+            protocol: Protocol::Smtp,
+            name: "localhost".to_owned(),
+            pipelining: true,
+            timeouts: Timeouts::default(),
+        }
     }
 }
 
@@ -65,6 +83,8 @@ pub enum Stage {
     Ehlo,
     /// HELO, after EHLO was refused.
     Helo,
+    /// LHLO (RFC 2033 section 4.1).
+    Lhlo,
     /// MAIL.
     Mail,
     /// RCPT with this number among the transaction's recipients.
@@ -75,6 +95,9 @@ pub enum Stage {
     Content,
     /// The reply to the final dot. A connection lost here leaves the outcome unknown (RFC 1047).
     Eod,
+    /// The reply to the final dot that is meant for the recipient with this number among the transaction's recipients
+    /// (RFC 2033 section 4.2).
+    EodOf(u32),
     /// RSET.
     Rset,
     /// QUIT.

@@ -3,7 +3,7 @@
 //! Not here: one transaction (`transaction`), its commands (`commands`).
 
 use super::transaction::{Next, Running};
-use super::{Capabilities, End, Report, Settings, Stage, Step, Transaction};
+use super::{Capabilities, End, Protocol, Report, Settings, Stage, Step, Transaction};
 use crate::reply::{Parser, ReplyError};
 use bytes::BytesMut;
 use posthaste_mail::Reply;
@@ -33,6 +33,7 @@ enum State {
     Banner,
     Ehlo,
     Helo,
+    Lhlo,
     Idle,
     Running(Box<Running>),
     Rset,
@@ -99,7 +100,7 @@ impl Session {
         &self.offers
     }
 
-    /// The server took EHLO (and not just HELO).
+    /// The server took EHLO or LHLO (and not just HELO).
     #[must_use]
     pub const fn extended(&self) -> bool {
         self.extended
@@ -112,6 +113,7 @@ impl Session {
             State::Banner => Stage::Banner,
             State::Ehlo => Stage::Ehlo,
             State::Helo => Stage::Helo,
+            State::Lhlo => Stage::Lhlo,
             State::Idle | State::Closed => Stage::Idle,
             State::Running(running) => running.stage(),
             State::Rset => Stage::Rset,
@@ -146,7 +148,7 @@ impl Session {
         assert!(!transaction.recipients.is_empty(), "a transaction has recipients");
         let lines = transaction.commands(&self.offers);
         let reset = std::mem::take(&mut self.open);
-        Running::new(lines, transaction.recipients.len(), reset)
+        Running::new(self.settings.protocol, lines, transaction.recipients.len(), reset)
     }
 
     fn start(&mut self, mut running: Running) {
@@ -220,6 +222,9 @@ impl Session {
     fn take(&mut self, reply: Reply) -> Step {
         let stage = self.stage();
         if reply.code == CLOSING && stage != Stage::Quit {
+            if let State::Running(running) = &mut self.state {
+                running.closing(&reply);
+            }
             self.cut_off(End::Refused(stage, reply.clone()));
             return Step::Reply(stage, reply);
         }
@@ -241,8 +246,11 @@ impl Session {
     fn connection_reply(&mut self, stage: Stage, reply: &Reply) -> bool {
         let class = reply.code / 100;
         match (stage, class) {
-            (Stage::Banner, 2) => self.say_hello("EHLO", State::Ehlo),
-            (Stage::Ehlo, 2) => {
+            (Stage::Banner, 2) => match self.settings.protocol {
+                Protocol::Smtp => self.say_hello("EHLO", State::Ehlo),
+                Protocol::Lmtp => self.say_hello("LHLO", State::Lhlo),
+            },
+            (Stage::Ehlo | Stage::Lhlo, 2) => {
                 self.offers = Capabilities::read(reply);
                 self.extended = true;
                 self.state = State::Idle;
@@ -250,7 +258,7 @@ impl Session {
             (Stage::Ehlo, 5) => self.say_hello("HELO", State::Helo),
             (Stage::Helo | Stage::Rset, 2) => self.state = State::Idle,
             (Stage::Quit, _) => self.state = State::Closed,
-            (Stage::Banner | Stage::Ehlo | Stage::Helo | Stage::Rset, 4 | 5) => {
+            (Stage::Banner | Stage::Ehlo | Stage::Helo | Stage::Lhlo | Stage::Rset, 4 | 5) => {
                 self.say_quit();
                 self.state = State::Closed;
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct Timeouts {
     /// The greeting: 5 min.
     pub greeting: Duration,
-    /// EHLO and HELO: 5 min.
+    /// EHLO, HELO and LHLO: 5 min.
     pub hello: Duration,
     /// MAIL: 5 min.
     pub mail: Duration,
@@ -18,7 +18,7 @@ pub struct Timeouts {
     pub data: Duration,
     /// Each block of content to be taken by the network: 3 min.
     pub block: Duration,
-    /// The reply to the final dot: 10 min. Shorter risks duplicates (RFC 1047).
+    /// The reply to the final dot, each of several: 10 min. Shorter risks duplicates (RFC 1047).
     pub eod: Duration,
     /// RSET: 20 s.
     pub rset: Duration,
@@ -49,12 +49,12 @@ impl Timeouts {
     pub const fn of(&self, stage: Stage) -> Duration {
         match stage {
             Stage::Banner => self.greeting,
-            Stage::Ehlo | Stage::Helo => self.hello,
+            Stage::Ehlo | Stage::Helo | Stage::Lhlo => self.hello,
             Stage::Mail => self.mail,
             Stage::Rcpt(_) => self.rcpt,
             Stage::Data => self.data,
             Stage::Content => self.block,
-            Stage::Eod => self.eod,
+            Stage::Eod | Stage::EodOf(_) => self.eod,
             Stage::Rset => self.rset,
             Stage::Quit | Stage::Idle => self.quit,
         }

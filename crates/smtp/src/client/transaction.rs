@@ -1,8 +1,9 @@
-//! One transaction under way: what was sent, what was answered, what that means (RFC 5321 section 3.3, RFC 2920).
+//! One transaction under way: what was sent, what was answered, what that means (RFC 5321 section 3.3, RFC 2920,
+//! RFC 2033 section 4.2).
 //!
 //! Not here: the connection around it (`session`).
 
-use super::{End, MAX_AHEAD, Report, Stage};
+use super::{End, MAX_AHEAD, Protocol, Report, Stage};
 use memchr::memchr;
 use posthaste_mail::Reply;
 
@@ -10,6 +11,7 @@ use posthaste_mail::Reply;
 /// MAIL, each RCPT, DATA.
 #[derive(Debug)]
 pub(super) struct Running {
+    protocol: Protocol,
     /// Lines not yet sent: (RSET) MAIL RCPT...; DATA comes when it is known to make sense.
     lines: Vec<u8>,
     at: usize,
@@ -19,6 +21,8 @@ pub(super) struct Running {
     answered: u32,
     accepted: u32,
     refused: Vec<Option<Reply>>,
+    /// LMTP: replies to the final dot.
+    dotted: Vec<Option<Reply>>,
     /// Decided as a whole.
     end: Option<End>,
     mail_accepted: bool,
@@ -34,6 +38,8 @@ enum Phase {
     Content,
     /// The final dot is out.
     Eod,
+    /// The final dot is out, and the recipient with this number has its reply next.
+    EodOf(u32),
     /// A server gave 354 with nobody to send to: a lone dot is out, its reply means nothing.
     LoneDot,
     Over,
@@ -49,11 +55,17 @@ pub(super) enum Next {
 
 impl Running {
     /// `lines`: MAIL and every RCPT. `reset`: RSET first.
-    pub(super) fn new(mut lines: Vec<u8>, recipients: usize, reset: bool) -> Self {
+    pub(super) fn new(
+        protocol: Protocol,
+        mut lines: Vec<u8>,
+        recipients: usize,
+        reset: bool,
+    ) -> Self {
         if reset {
             lines.splice(..0, *b"RSET\r\n");
         }
         Self {
+            protocol,
             lines,
             at: 0,
             first: u32::from(reset),
@@ -62,6 +74,7 @@ impl Running {
             answered: 0,
             accepted: 0,
             refused: vec![None; recipients],
+            dotted: Vec::new(),
             end: None,
             mail_accepted: false,
             probe: false,
@@ -84,7 +97,9 @@ impl Running {
                 self.phase = Phase::Over;
                 Next::Over
             }
-            Phase::Commands | Phase::Eod | Phase::LoneDot => Next::Wait(self.stage()),
+            Phase::Commands | Phase::Eod | Phase::EodOf(_) | Phase::LoneDot => {
+                Next::Wait(self.stage())
+            }
             Phase::Content => Next::Content,
             Phase::Over => Next::Over,
         }
@@ -95,15 +110,23 @@ impl Running {
         match self.phase {
             Phase::Commands => self.command(self.answered),
             Phase::Content => Stage::Content,
+            Phase::EodOf(recipient) => Stage::EodOf(recipient),
             Phase::Eod | Phase::LoneDot | Phase::Over => Stage::Eod,
         }
     }
 
     /// All of the content, final dot included, was handed to the network.
     pub(super) fn content_sent(&mut self) {
-        if self.phase == Phase::Content {
-            self.phase = Phase::Eod;
+        if self.phase != Phase::Content {
+            return;
         }
+        self.phase = match self.protocol {
+            Protocol::Smtp => Phase::Eod,
+            Protocol::Lmtp => {
+                self.dotted = vec![None; self.refused.len()];
+                self.owed_from(0)
+            }
+        };
     }
 
     /// Attributes a reply. `false`: it makes no sense here, and the connection is of no more use.
@@ -128,11 +151,22 @@ impl Running {
                 self.phase = Phase::Over;
                 self.final_reply(reply)
             }
+            Phase::EodOf(recipient) => self.reply_of_one(recipient, reply),
             Phase::LoneDot => {
                 self.phase = Phase::Over;
                 matches!(reply.code / 100, 2 | 4 | 5)
             }
             Phase::Over => false,
+        }
+    }
+
+    /// 421 came: after the final dot of LMTP it is the answer for one recipient, and nothing is known of those after it.
+    pub(super) fn closing(&mut self, reply: &Reply) {
+        if let Phase::EodOf(recipient) = self.phase {
+            self.reply_of_one(recipient, reply);
+            if let Phase::EodOf(_) = self.phase {
+                self.end.get_or_insert(End::Lost(self.stage()));
+            }
         }
     }
 
@@ -145,14 +179,14 @@ impl Running {
     pub(super) fn report(self) -> Report {
         let stopped = self.probe && self.accepted > 0;
         let end = self.end.unwrap_or(if stopped { End::Stopped } else { End::NobodyAccepted });
-        Report { end, refused: self.refused }
+        Report { end, refused: self.refused, answered: self.dotted }
     }
 
     /// The server still has the transaction open: RSET is due before the next one.
     pub(super) fn left_open(&self) -> bool {
         let closed = matches!(
             &self.end,
-            Some(End::Delivered(_) | End::Refused(Stage::Eod | Stage::Content, _))
+            Some(End::Delivered(_) | End::Answered | End::Refused(Stage::Eod | Stage::Content, _))
         );
         self.mail_accepted && !closed
     }
@@ -184,11 +218,13 @@ impl Running {
         self.sent += 1;
     }
 
-    /// DATA, once, unless it is known already that nobody was accepted.
+    /// DATA, once, unless it is known already that nobody was accepted. LMTP has no lone dot: without a recipient no
+    /// reply would follow it, so DATA waits until somebody is accepted.
     fn send_data(&mut self, out: &mut Vec<u8>) {
         let data = self.first + 1 + self.recipients;
         let hopeless = self.answered == data && self.accepted == 0;
-        if self.sent == data && !hopeless && !self.probe {
+        let early = self.protocol == Protocol::Lmtp && self.accepted == 0;
+        if self.sent == data && !hopeless && !early && !self.probe {
             out.extend_from_slice(b"DATA\r\n");
             self.sent += 1;
         }
@@ -230,6 +266,27 @@ impl Running {
             }
             _ => return false,
         }
+        true
+    }
+
+    /// Who has the reply next: the first from this number on that RCPT accepted.
+    fn owed_from(&mut self, number: u32) -> Phase {
+        let owed = (number..self.recipients).find(|n| self.refused[*n as usize].is_none());
+        match owed {
+            Some(recipient) => Phase::EodOf(recipient),
+            None => {
+                self.end.get_or_insert(End::Answered);
+                Phase::Over
+            }
+        }
+    }
+
+    fn reply_of_one(&mut self, recipient: u32, reply: &Reply) -> bool {
+        if !matches!(reply.code / 100, 2 | 4 | 5) {
+            return false;
+        }
+        self.dotted[recipient as usize] = Some(reply.clone());
+        self.phase = self.owed_from(recipient + 1);
         true
     }
 

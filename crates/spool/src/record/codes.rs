@@ -45,7 +45,7 @@ codes!(RecordType: A = 1, Aaaa = 2, Mx = 3, Cname = 4, Ptr = 5, Txt = 6, Soa = 7
 codes!(
     Stage: Route = 1, DnsMx = 2, DnsAddr = 3, DnsPtr = 4, DnsTxt = 5, DnsTlsa = 6, StsFetch = 7,
     Connect = 8, Banner = 9, Ehlo = 10, Starttls = 11, Tls = 12, Auth = 13, Mail = 14, Rcpt = 15,
-    Data = 16, Body = 17, Eod = 18, Quit = 19, Local = 20,
+    Data = 16, Body = 17, Eod = 18, Quit = 19, Local = 20, Lhlo = 21,
 );
 codes!(
     Choice: ImplicitMx = 1, NullMx = 2, DroppedOurselves = 3, PrivateAddress = 4, HostRestsNow = 5,

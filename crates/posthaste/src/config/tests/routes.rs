@@ -4,7 +4,7 @@ use super::{complaints, good};
 use crate::config::kinds::Via;
 use crate::config::routes::RouteRule;
 use posthaste_mail::{Mailbox, ReversePath};
-use posthaste_route::{Facts, Families, Order};
+use posthaste_route::{Facts, Families, Order, Protocol};
 
 /// The rule of a file with one route and the one for the rest.
 fn rule(text: &str) -> RouteRule {
@@ -55,6 +55,20 @@ fn what_is_not_said_is_not_demanded() {
     assert_eq!((route.text.as_str(), route.status.0.to_string().as_str()), ("closed", "5.7.1"));
     let route = rule("[[route]]\nsize.over = \"10MB\"\nvia = \"hold\"");
     assert_eq!((route.name.as_str(), route.via), ("size", Via::Hold));
+}
+
+#[test]
+fn lmtp_has_a_port_of_its_own() {
+    let route = |text: &str| rule(&format!("[[route]]\nto = \"a.example\"\n{text}"));
+    for (text, protocol, port) in [
+        ("via = \"h.example\"", Protocol::Smtp, 25),
+        ("via = \"h.example\"\nprotocol = \"lmtp\"", Protocol::Lmtp, 24),
+        ("via = \"h.example\"\nprotocol = \"lmtp\"\nport = 2400", Protocol::Lmtp, 2400),
+        ("via = \"h.example:2003\"\nprotocol = \"lmtp\"", Protocol::Lmtp, 24),
+    ] {
+        let route = route(text);
+        assert_eq!((route.protocol, route.port), (protocol, port), "{text}");
+    }
 }
 
 #[test]
@@ -120,6 +134,23 @@ fn every_error_of_a_route_has_its_place_and_says_what_to_do() {
             "4:10: `route.source` means nothing: this route sends nothing",
         ),
         ("order = \"shared\"", "3:9: `route.order` is for fixed next hops, not for MX"),
+        ("protocol = \"lmtp\"", "3:12: `route.protocol` is for fixed next hops, not for MX"),
+        (
+            "via = \"discard\"\nprotocol = \"lmtp\"",
+            "4:12: `route.protocol` means nothing: this route sends nothing",
+        ),
+        (
+            "via = \"h.example\"\nprotocol = \"uucp\"",
+            "4:12: `route.protocol`: \"uucp\" is not allowed; allowed: \"smtp\" or \"lmtp\"",
+        ),
+        (
+            "via = \"h.example:25\"\nprotocol = \"lmtp\"",
+            "3:7: LMTP is never spoken at port 25, which is for SMTP (RFC 2033 section 5); say which port",
+        ),
+        (
+            "via = \"h.example\"\nprotocol = \"lmtp\"\nport = 25",
+            "5:8: LMTP is never spoken at port 25, which is for SMTP (RFC 2033 section 5); say which port",
+        ),
         (
             "size = { over = \"2MB\", up_to = \"1MB\" }",
             "3:32: `route.size.up_to` is not more than `route.size.over`: no mail fits",

@@ -1,7 +1,8 @@
 //! The table of odd servers: options of smtp-sink(1) and what has to become of a message for such a server.
 //!
 //! Not here: how a row is run (`odd_servers`). Left out are the options that change nothing on the wire of SMTP
-//! (`-4 -6 -c -d -D -s -S -u -v`, each used or tried once) and `-L`, which is a row of LMTP.
+//! (`-4 -6 -c -d -D -s -S -u -v`, each used or tried once) and `-L` for who
+//! speaks LMTP to it (`lmtp`).
 
 /// One server and one message for it.
 pub(super) struct Row {
