@@ -133,7 +133,10 @@ fn a_server_of_smtp_is_no_store() {
     let posthaste = Posthaste::start(&config, dir.path());
     let mut client = Client::connect(listener).expect("it is up");
     let id = queued_as(&client.send("a@sender.test", &["b@c.test"], MESSAGE).expect("a reply"));
-    let failed = || posthaste.json(&["track", &id]).to_string().contains("\"lhlo\"");
+    let failed = || {
+        let tracked = posthaste.verb(&["track", &id, "--json"]); // the event log is a second behind
+        String::from_utf8_lossy(&tracked.stdout).contains("\"lhlo\"")
+    };
     assert!(until(PATIENCE, failed), "{}\n{}", posthaste.log(), smtp.log());
     assert_eq!(smtp.count(), 0);
 }
