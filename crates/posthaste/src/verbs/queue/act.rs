@@ -1,5 +1,6 @@
 //! `queue retry|hold|release|remove|bounce|redirect`: one command, its decision, and how far that comes.
 
+use super::kept::{Chosen, Kept};
 use crate::cli::{ActArgs, BounceArgs, QueueVerb, RedirectArgs, RemoveArgs, Which};
 use crate::client::{Client, Target};
 use crate::failure::{Exit, Failure};
@@ -51,6 +52,8 @@ pub(super) fn run(
     if args.dry_run {
         return count(client, request, out);
     }
+    let released = request["act"] == "release";
+    let chosen = released.then(|| Chosen::before(client, &args.which)).transpose()?;
     let mut decision = post(client, &request)?;
     let missing = decision["missing"].clone();
     let number = decision["decision"].to_string();
@@ -61,20 +64,34 @@ pub(super) fn run(
         decision = client.get(&target.with("wait", &WAIT.to_string()))?;
     }
     decision["missing"] = missing;
+    let after = |chosen| Kept::after(client, &args.which, chosen, &decision);
+    let kept = chosen.as_ref().map(after).transpose()?;
     if out.is_json() {
+        if let Some(kept) = &kept {
+            decision["kept"] = kept.json();
+        }
         out.object(&decision);
     } else {
-        tell(&decision, out);
+        tell(&decision, kept.as_ref(), out);
     }
     gone(&decision["missing"], out)
 }
 
-fn tell(decision: &Value, out: &Out) {
+fn tell(decision: &Value, kept: Option<&Kept>, out: &Out) {
     let number = &decision["decision"];
     let (messages, recipients) = (&decision["messages"], &decision["recipients"]);
     let act = decision["act"].as_str().unwrap_or_default();
     let done = past(act);
     let target = &decision["target"];
+    let stays = kept.filter(|kept| !kept.is_none());
+    if let Some(kept) = stays {
+        let of_holds = "an operator's hold";
+        out.line(&format!(
+            "{recipients} recipients of {messages} messages released from {of_holds} (decision {number})"
+        ));
+        kept.tell(out);
+        return;
+    }
     if target["kind"] == "destination" && messages == 0 && matches!(act, "hold" | "release") {
         let name = target["value"].as_str().unwrap_or_default();
         out.line(&format!("the destination {name} is {done} (decision {number})"));

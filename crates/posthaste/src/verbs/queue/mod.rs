@@ -4,6 +4,7 @@ mod act;
 mod decisions;
 mod destinations;
 mod files;
+mod kept;
 mod messages;
 mod show;
 
