@@ -452,6 +452,10 @@ fn decided(route: &Route, in_hand: &InHand) -> Option<Fault> {
         }
         Action::Mx { .. } | Action::SmartHosts { .. } | Action::Hold => {}
     }
+    // Notices quote what they are about, and nobody would be told of one that failed.
+    if in_hand.envelope.source.kind == posthaste_mail::SourceKind::Notice {
+        return None;
+    }
     let over = |limit: &u64| in_hand.envelope.facts.size > *limit;
     let limit = route.message_size.filter(over)?;
     Some(Fault::OverRouteSize { route: name(), limit })

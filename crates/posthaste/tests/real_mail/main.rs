@@ -6,6 +6,7 @@
 mod client;
 mod dns;
 mod exim;
+mod filter;
 mod lmtp;
 mod loopback;
 mod neighbours;

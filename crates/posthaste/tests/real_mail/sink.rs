@@ -29,6 +29,10 @@ pub(crate) struct Dumped {
     pub(crate) mail: String,
     /// `<path> PARAMETERS` of each RCPT, in order.
     pub(crate) recipients: Vec<String>,
+    /// The address that the connection came from.
+    pub(crate) client: String,
+    /// What the client called itself.
+    pub(crate) helo: String,
     /// `SMTP`, `ESMTP` or `LMTP`.
     pub(crate) protocol: String,
     /// Header and body with LF as line end, our trace field included.
@@ -98,6 +102,8 @@ fn dumped(bytes: &[u8]) -> Dumped {
     let mut taken = Dumped {
         mail: String::new(),
         recipients: vec![],
+        client: String::new(),
+        helo: String::new(),
         protocol: String::new(),
         content: vec![],
     };
@@ -108,6 +114,8 @@ fn dumped(bytes: &[u8]) -> Dumped {
         match line.split_once(": ") {
             Some(("X-Mail-Args", args)) => taken.mail = args.to_owned(),
             Some(("X-Rcpt-Args", args)) => taken.recipients.push(args.to_owned()),
+            Some(("X-Client-Addr", address)) => taken.client = address.to_owned(),
+            Some(("X-Helo-Args", name)) => taken.helo = name.to_owned(),
             Some(("X-Client-Proto", protocol)) => taken.protocol = protocol.to_owned(),
             Some(("Received", _)) => break,
             _ => {}

@@ -91,8 +91,8 @@ fn what_a_route_holds_is_not_said_to_be_released_and_a_redirection_moves_it() {
         let there = |message: &serde_json::Value| {
             let bob = &message["recipients"][0];
             // Nobody listens there: the first was tried, the second waits with it.
-            bob["destination"] == format!("127.0.0.1:{dead}")
-                && (bob["attempts"].as_u64() > Some(0) || bob["wait_reason"] == "destination-down")
+            let down = bob["wait_reason"] == "next-hop-down";
+            bob["destination"] == format!("127.0.0.1:{dead}") && down
         };
         all.len() == 2 && all.iter().all(there)
     };

@@ -75,6 +75,24 @@ fn mail_larger_than_its_route_sends_fails_and_the_limit_is_told() {
 }
 
 #[test]
+fn a_notice_is_never_too_large_for_its_route() {
+    let mut plan =
+        plan(Action::Fail { status: EnhancedStatus::new(5, 7, 1), text: "closed".to_owned() });
+    let mut routes: Vec<Route> = plan.routes.iter().map(|(_, route)| route.clone()).collect();
+    // Smaller than any notice, and than the mail of others that is to go the same way.
+    routes[1].message_size = Some(1000);
+    plan.routes = Table::new(routes);
+    let system = up(plan);
+    hand_in(&system, Letter::new(1, "writer@sender.test", &strings(&["a@d.test"]), 30_000));
+    hand_in(&system, Letter::new(2, "writer@sender.test", &strings(&["b@e.test"]), 30_000));
+    until_quiet(&system, MINUTE);
+    let about: BTreeSet<String> = notices(&system).into_iter().flat_map(|n| n.about).collect();
+    assert_eq!(about, BTreeSet::from(["a@d.test".to_owned(), "b@e.test".to_owned()]));
+    assert!(notices(&system).iter().all(|notice| notice.text.len() > 1000));
+    assert_eq!(outcomes(&system, "b@e.test"), [Failed], "other mail keeps to the limit");
+}
+
+#[test]
 fn the_first_rule_that_fits_the_whole_message_decides() {
     let mut plan = Plan::domain("d.test", 1);
     let fail = |name: &str, when: When| Route {
