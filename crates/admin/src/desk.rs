@@ -281,7 +281,7 @@ pub struct Replayed {
 pub struct RouteAnswer {
     /// The first route that matches; `None` when none does.
     pub route: Option<String>,
-    /// How it sends: `mx`, or its next hops.
+    /// How it sends: `mx`, or its next hops, with `lmtp:` in front where LMTP is spoken to them.
     pub via: String,
     /// The destination it belongs to.
     pub destination: Option<String>,

@@ -17,7 +17,7 @@ use posthaste_io::Task;
 use posthaste_mail::{QueueId, Recipient, Timestamp};
 use posthaste_queue::{DestinationStatus, DestinationView};
 use posthaste_reception::SubmitError;
-use posthaste_route::{Action, Facts, Ourselves, endpoints};
+use posthaste_route::{Action, Facts, Ourselves, Protocol, endpoints};
 use posthaste_spool::decision::{Command, DecisionView, HoldView, OrderFault};
 use posthaste_spool::{History, Live, Refused, SpilledBody, Stored};
 use std::collections::BTreeMap;
@@ -308,7 +308,11 @@ impl Daemon {
         };
         RouteAnswer {
             acceptance,
-            via: if by_mx { "mx".into() } else { explained.destination.clone() },
+            via: match route.protocol() {
+                _ if by_mx => "mx".into(),
+                Protocol::Smtp => explained.destination.clone(),
+                Protocol::Lmtp => format!("lmtp:{}", explained.destination),
+            },
             hops: endpoints(&hops).into_iter().map(hop).collect(),
             fault,
             observations: found.observations,

@@ -66,6 +66,8 @@ impl Scene {
 #[test]
 fn a_store_takes_mail_for_each_recipient() {
     let scene = Scene::set(&[]);
+    let told = scene.posthaste.json(&["route", "bob@store.test"]);
+    assert_eq!(told["via"], format!("lmtp:{}", scene.store.address()), "{told:#}");
     let to = ["bob@store.test", "eve@store.test", "joe@other.test"];
     let ids = [scene.send(&to), scene.send(&to[..1])];
     let empty = || {

@@ -5,6 +5,7 @@ use posthaste_io_sim::Link;
 use posthaste_mail::Mailbox;
 use posthaste_peers::mail::{Action, Script, Step};
 use posthaste_reception::recipients::{Recipients, Setup};
+use posthaste_route::{Action as Way, Pattern, Protocol, Route, SmartHost, Table};
 use posthaste_sim::{Handed, MailSystem, Plan};
 
 const HOST: &str = "mx0.own.test";
@@ -65,6 +66,25 @@ fn who_is_unknown_is_refused_at_once_and_nobody_is_asked_for_twice() {
     let data = dialogue.iter().filter(|line| line.contains("DATA")).count();
     assert_eq!(data, 3, "of the messages; a probe sends none: {dialogue:?}");
     assert!(system.everybody.lock().expect("no panic").is_empty());
+}
+
+#[test]
+fn a_store_that_speaks_lmtp_is_asked_like_any_next_hop() {
+    let hosts = vec![SmartHost { host: HOST.into(), port: 25 }];
+    let mut route = Route::by_hosts("store", vec!["own.test".parse().expect("a pattern")], hosts);
+    if let Way::SmartHosts { protocol, .. } = &mut route.action {
+        *protocol = Protocol::Lmtp;
+    }
+    let routes = Table::new(vec![route, Route::by_mx("rest", vec![Pattern::Any])]);
+    let system = up(Plan { routes, ..plan() });
+    peer(&system, HOST).set(Script { lmtp: true, ..two_users() });
+    assert_eq!(refused(&system, 1, "ann@own.test"), None);
+    let refusal = refused(&system, 2, "eve@own.test").expect("unknown");
+    assert!(refusal.starts_with("550 5.1.1 "), "{refusal}");
+    until_quiet(&system, MINUTE);
+    assert_eq!(taken(&system, HOST), ["ann@own.test"]);
+    let dialogue = peer(&system, HOST).dialogue();
+    assert_eq!(dialogue.iter().filter(|line| line.contains("DATA")).count(), 1, "{dialogue:?}");
 }
 
 #[test]

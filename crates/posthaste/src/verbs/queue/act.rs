@@ -83,21 +83,23 @@ fn tell(decision: &Value, kept: Option<&Kept>, out: &Out) {
     let act = decision["act"].as_str().unwrap_or_default();
     let done = past(act);
     let target = &decision["target"];
-    let stays = kept.filter(|kept| !kept.is_none());
-    if let Some(kept) = stays {
-        let of_holds = "an operator's hold";
-        out.line(&format!(
-            "{recipients} recipients of {messages} messages released from {of_holds} (decision {number})"
-        ));
-        kept.tell(out);
-        return;
+    let name = target["value"].as_str().unwrap_or_default();
+    let whole = target["kind"] == "destination" && messages == 0;
+    match kept.filter(|kept| !kept.is_none()) {
+        Some(kept) => {
+            out.line(&format!(
+                "{recipients} recipients of {messages} messages released from an operator's hold (decision {number})"
+            ));
+            kept.tell(out);
+        }
+        None if whole && matches!(act, "hold" | "release") => {
+            out.line(&format!("the destination {name} is {done} (decision {number})"));
+            return;
+        }
+        None => out.line(&format!(
+            "{recipients} recipients of {messages} messages {done} (decision {number})"
+        )),
     }
-    if target["kind"] == "destination" && messages == 0 && matches!(act, "hold" | "release") {
-        let name = target["value"].as_str().unwrap_or_default();
-        out.line(&format!("the destination {name} is {done} (decision {number})"));
-        return;
-    }
-    out.line(&format!("{recipients} recipients of {messages} messages {done} (decision {number})"));
     match decision["in_flight"].as_u64() {
         Some(flying @ 1..) => {
             out.line(&format!("{flying} in flight: their turn comes when their attempt has ended"));
