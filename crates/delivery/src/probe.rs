@@ -11,9 +11,6 @@ use posthaste_evidence::{Fault, Stage};
 use posthaste_mail::{Mailbox, Recipient, Reply, ReversePath};
 use posthaste_smtp::client::{End, Report, Step, Transaction};
 
-/// Subject of enhanced codes about policy and security (RFC 3463 section 3.8): who asks is at fault, not the recipient.
-const POLICY: u16 = 7;
-
 /// What a next hop said of a recipient.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Probed {
@@ -77,8 +74,7 @@ fn judge(report: Report) -> Probed {
     let refused = report.refused.into_iter().flatten().next();
     match (refused, report.end) {
         (Some(reply), _) => {
-            let policy = reply.enhanced.is_some_and(|enhanced| enhanced.subject == POLICY);
-            if reply.is_permanent() && !policy {
+            if says_unknown(&reply) {
                 return Probed::Refused(reply.shortened());
             }
             Probed::Undecided(Fault::Reply { stage: Stage::Rcpt, reply: reply.shortened() })
@@ -92,6 +88,48 @@ fn judge(report: Report) -> Probed {
     }
 }
 
+/// The recipient itself is refused for good: its address (RFC 3463 section 3.2), or a mailbox that is closed (section
+/// 3.3). A full mailbox exists, policy speaks of who asks, and a protocol error of nobody. Without a code that says more,
+/// the replies that RFC 5321 section 4.2.3 has for mailboxes.
+fn says_unknown(reply: &Reply) -> bool {
+    let about = reply.enhanced.map_or((0, 0), |status| (status.subject, status.detail));
+    reply.is_permanent()
+        && match about {
+            (1, _) | (2, 1) => true,
+            (0, _) => matches!(reply.code, 550 | 551 | 553),
+            _ => false,
+        }
+}
+
 const fn lost() -> Probed {
     Probed::Undecided(Fault::Lost { stage: Stage::Rcpt })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use posthaste_mail::EnhancedStatus;
+
+    #[test]
+    fn only_what_is_said_of_the_recipient_counts() {
+        let coded = |code, (subject, detail)| {
+            Reply::new(code, Some(EnhancedStatus::new(5, subject, detail)), "words")
+        };
+        for (reply, unknown) in [
+            (coded(550, (1, 1)), true),
+            (coded(501, (1, 3)), true),
+            (coded(550, (2, 1)), true),
+            (coded(550, (0, 0)), true),
+            (Reply::new(550, None, "No such user"), true),
+            (Reply::new(553, None, "Name not allowed"), true),
+            (coded(552, (2, 2)), false),
+            (coded(550, (7, 1)), false),
+            (coded(503, (5, 1)), false),
+            (Reply::new(503, None, "MAIL first"), false),
+            (Reply::new(554, None, "Transaction failed"), false),
+            (Reply::new(450, None, "Later"), false),
+        ] {
+            assert_eq!(says_unknown(&reply), unknown, "{reply:?}");
+        }
+    }
 }
