@@ -13,6 +13,7 @@ mod out;
 mod pickup;
 mod place;
 mod recipients;
+mod regular;
 mod sendmail;
 mod spool;
 mod table;

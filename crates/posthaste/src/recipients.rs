@@ -10,7 +10,7 @@ use posthaste_reception::recipients::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -183,11 +183,8 @@ fn read<T>(
     let place = path.display().to_string();
     let unreadable =
         |why: &dyn fmt::Display| vec![(place.clone(), format!("cannot be read: {why}"))];
-    let mut file = File::open(path).map_err(|why| unreadable(&why))?;
+    let mut file = crate::regular::open(path).map_err(|why| unreadable(&why))?;
     let metadata = file.metadata().map_err(|why| unreadable(&why))?;
-    if !metadata.is_file() {
-        return Err(unreadable(&"it is no file"));
-    }
     let stamp = Stamp::of(&metadata);
     if let Some((_, same)) = known.filter(|(before, _)| *before == stamp) {
         return Ok((stamp, Arc::clone(same)));

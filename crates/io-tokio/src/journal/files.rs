@@ -5,9 +5,9 @@
 
 use posthaste_mail::Timestamp;
 use std::ffi::OsStr;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -214,7 +214,7 @@ impl LogFile {
     pub(super) fn meddled(&self) -> io::Result<Meddled> {
         let ours = self.file.metadata()?;
         let there = match fs::metadata(active(&self.folder, self.stem)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Meddled::Gone),
+            Err(error) if is_absent(&error) => return Ok(Meddled::Gone),
             there => there?,
         };
         let same = (there.dev(), there.ino()) == (ours.dev(), ours.ino());
@@ -225,11 +225,17 @@ impl LogFile {
         })
     }
 
-    /// Begins anew where the file was moved or removed; one that stands in its place is gone on with.
+    /// Begins anew where the file was moved or removed, its folder with it or not; one that stands in its place is gone
+    /// on with.
     pub(super) fn reopen(&mut self) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o750).create(&self.folder)?;
         *self = Self::open(&self.folder, self.stem)?;
         Ok(())
     }
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn open_active(path: &Path, fresh: bool) -> io::Result<File> {

@@ -145,6 +145,37 @@ fn a_file_that_is_moved_or_removed_is_begun_anew() {
 }
 
 #[test]
+fn a_folder_that_is_removed_is_made_again() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("events");
+    let journal = FileJournal::open(&folder, 0, Settings::default()).unwrap();
+    journal.append(received(1, 1));
+    wait_until(|| journal.safe_commit() == 1);
+    fs::remove_dir_all(&folder).unwrap();
+    journal.append(received(2, 2));
+    let active = files::active(&folder, EVENTS);
+    wait_until(|| active.exists());
+    journal.append(received(3, 3));
+    journal.finish();
+    assert!(fs::read_to_string(&active).unwrap().contains("\"commit\":3,\"id\""));
+    assert_eq!(journal.dropped(), 0);
+}
+
+#[test]
+fn what_cannot_be_written_anywhere_is_counted() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("events");
+    let journal = FileJournal::open(&folder, 0, Settings::default()).unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    fs::write(&folder, "in the way").unwrap();
+    journal.append(received(1, 1));
+    wait_until(|| {
+        journal.append(received(2, 2));
+        journal.dropped() > 0
+    });
+}
+
+#[test]
 fn a_file_that_is_emptied_is_gone_on_with() {
     let folder = tempfile::tempdir().unwrap();
     let journal = FileJournal::open(folder.path(), 0, Settings::default()).unwrap();

@@ -43,6 +43,8 @@ pub(super) struct Writer {
     housekeeping_due: Instant,
     /// No other try to seal before.
     seal_after: Instant,
+    /// The file was moved or removed, and there is no new one yet: what is written counts as dropped.
+    homeless: bool,
     _lock: File,
 }
 
@@ -72,6 +74,7 @@ impl Writer {
             seal_after: now,
             old,
             log,
+            homeless: false,
             _lock: lock,
         }
     }
@@ -134,8 +137,8 @@ impl Writer {
     /// A failure loses these lines and is counted: the event log never holds up mail.
     fn write(&mut self, text: &str, events: u64) {
         match self.log.write(text) {
-            Ok(()) => self.unsynced += events,
-            Err(_) => {
+            Ok(()) if !self.homeless => self.unsynced += events,
+            _ => {
                 self.shared.dropped.fetch_add(events, Ordering::Relaxed);
             }
         }
@@ -256,7 +259,8 @@ impl Writer {
     /// The file is gone. Commits above the safe one are written again after a crash: what of them went with the file
     /// cannot be known.
     fn begin_anew(&mut self) {
-        if self.log.reopen().is_ok() {
+        self.homeless = self.log.reopen().is_err();
+        if !self.homeless {
             self.forget_places();
             let _counted_when_written = self.begin_with_mark();
         }

@@ -167,7 +167,7 @@ fn as_json(value: &str) -> serde_json::Value {
 
 fn read_text(file: &Path) -> Result<String, ConfigError> {
     let unreadable = |why| ConfigError::Unreadable { file: file.display().to_string(), why };
-    let open = std::fs::File::open(file).map_err(unreadable)?;
+    let open = crate::regular::open(file).map_err(unreadable)?;
     let mut text = String::new();
     open.take(MAX_FILE + 1).read_to_string(&mut text).map_err(unreadable)?;
     if text.len() as u64 > MAX_FILE {

@@ -283,8 +283,11 @@ impl Daemon {
                 () = self.state.stop.notified() => return ExitCode::SUCCESS,
                 _ = signals.terminate.recv() => return ExitCode::SUCCESS,
                 _ = signals.interrupt.recv() => return ExitCode::SUCCESS,
-                // What came of it is in the log.
-                _ = signals.hang_up.recv() => drop(reload::reload(self).await),
+                // What came of it is in the log. A disk that does not answer must not keep us from the next signal.
+                _ = signals.hang_up.recv() => {
+                    let daemon = self.clone();
+                    tokio::spawn(async move { drop(reload::reload(&daemon).await) });
+                }
             }
         }
     }

@@ -6,6 +6,11 @@ use posthaste_admin::desk::{ReloadFault, Reloaded};
 use posthaste_dispatch::Reload;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// The longest that reading the settings, or the files they name, may take.
+const LONGEST_READ: Duration = Duration::from_secs(60);
 
 /// Rereads the file the daemon was started with, and says in the log what came of it.
 pub(super) async fn reload(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
@@ -38,12 +43,13 @@ async fn reread(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
     let (file, scale) = (daemon.file.clone(), daemon.allow_clock_scale);
     let mut doors = daemon.doors.lock().await;
     let read = tokio::task::spawn_blocking(move || config::load(file.as_deref(), scale));
-    let loaded = match read.await {
+    let loaded = match timeout(LONGEST_READ, read).await.map_err(|_| too_slow())? {
         Ok(Ok(loaded)) => loaded,
         Ok(Err(wrong)) => return Err(ReloadFault(wrong.to_string())),
         Err(gone) => return Err(ReloadFault(gone.to_string())),
     };
-    let recipients = daemon.read_recipients(&loaded.config).await;
+    let recipients = timeout(LONGEST_READ, daemon.read_recipients(&loaded.config)).await;
+    let recipients = recipients.map_err(|_| too_slow())?;
     let recipients = recipients.map_err(|faults| ReloadFault(faults.to_string()))?;
     let fresh = Arc::new(loaded.config.lower(&machine::look()));
     let listeners = &fresh.reception.listeners;
@@ -66,6 +72,13 @@ async fn reread(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
         }
     }
     Ok(Reloaded { after_restart, due_now })
+}
+
+fn too_slow() -> ReloadFault {
+    let seconds = LONGEST_READ.as_secs();
+    ReloadFault(format!(
+        "the settings, or a file they name, could not be read within {seconds} s; is its disk there?"
+    ))
 }
 
 /// Gives every agent its new settings. Answers how many recipients waited on what has changed.
