@@ -29,7 +29,7 @@ type Here = State<Arc<Admin>>;
 type Answer<T> = Result<Json<T>, Refusal>;
 
 /// How long a command is waited for before it is answered how far it has come.
-const WAIT: Duration = Duration::from_secs(2);
+const WAIT: u64 = 2;
 /// The longest that anybody may wait for a decision in one request, seconds.
 const MAX_WAIT: u64 = 30;
 /// Octets of a large content sent at once.
@@ -56,6 +56,8 @@ pub(super) struct ActRequest {
     #[serde(default)]
     dry_run: bool,
     after: Option<String>,
+    /// The answer waits so long for the end of a decision, seconds; default 2.
+    wait: Option<u64>,
 }
 
 #[derive(Serialize, Default)]
@@ -108,8 +110,13 @@ pub(super) async fn act(
         // For the column in the error.
         filter::parse(text, MESSAGE)?;
     }
+    let wait = request.wait.unwrap_or(WAIT);
+    if wait > MAX_WAIT {
+        return Err(Refusal::bad_request(too_long()));
+    }
     let (view, missing) = admin.desk.order(command).await?;
-    let view = admin.desk.finished(view.number, WAIT).await.unwrap_or(view);
+    let wait = Duration::from_secs(wait);
+    let view = admin.desk.finished(view.number, wait).await.unwrap_or(view);
     Ok(Json(DecisionObject::of(&view, &missing)).into_response())
 }
 
@@ -128,15 +135,16 @@ pub(super) async fn decision(
     let wait = match params.get("wait").map(str::parse::<u64>) {
         None => 0,
         Some(Ok(seconds)) if seconds <= MAX_WAIT => seconds,
-        Some(_) => {
-            let message = format!("`wait` is a number of seconds up to {MAX_WAIT}");
-            return Err(Refusal::bad_request(message));
-        }
+        Some(_) => return Err(Refusal::bad_request(too_long())),
     };
     match admin.desk.finished(number, Duration::from_secs(wait)).await {
         Some(view) => Ok(Json(DecisionObject::of(&view, &[]))),
         None => Err(Refusal::not_found(format!("there is no decision {number}"))),
     }
+}
+
+fn too_long() -> String {
+    format!("`wait` is a number of seconds up to {MAX_WAIT}")
 }
 
 pub(super) async fn cancel(State(admin): Here, Path(number): Path<u64>) -> Answer<DecisionObject> {

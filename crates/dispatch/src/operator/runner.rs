@@ -17,6 +17,8 @@ use std::time::Duration;
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// The longest sleep without work.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// Pages of messages looked at before it is stored how far a decision has come.
+const MAX_PAGES: usize = 10;
 /// The most recipients in flight that a decision carries along; beyond that it waits for them.
 const MAX_IN_FLIGHT: usize = 10_000;
 
@@ -76,32 +78,41 @@ impl Inner {
         };
         let job = Job::of(decision);
         let limit = if job.is_heavy() { HEAVY_SLICE } else { SLICE };
-        let (page, cursor) = match self.page(decision, limit).await {
-            Some(read) => read,
+        let (mut chosen, mut cursor) = (Vec::new(), decision.cursor);
+        // What does not fit is passed over without a commit for each page of it.
+        for _ in 0..MAX_PAGES {
             // The disk does not answer now: it is asked again.
-            None => return false,
-        };
-        let mut chosen = Vec::new();
-        for live in page.into_iter().filter(|live| live.envelope.id <= decision.last) {
-            let numbers = self.numbers(&choice, decision.act, &live).await;
-            chosen.extend(Chosen::some(live, numbers));
+            let Some((page, end)) = self.page(decision, cursor).await else { return false };
+            cursor = end;
+            for live in page.into_iter().filter(|live| live.envelope.id <= decision.last) {
+                let (id, numbers) =
+                    (live.envelope.id, self.numbers(&choice, decision.act, &live).await);
+                chosen.extend(Chosen::some(live, numbers));
+                if chosen.len() >= limit {
+                    cursor = id;
+                    break;
+                }
+            }
+            if chosen.len() >= limit || cursor >= decision.last {
+                break;
+            }
         }
         self.act_on(&job, chosen, Some(cursor)).await.is_ok()
     }
 
-    /// The next messages, and how far the decision has come with them.
-    async fn page(&self, decision: &Decision, limit: usize) -> Option<(Vec<Live>, QueueId)> {
+    /// The next messages after `cursor`, and how far the decision has come with them.
+    async fn page(&self, decision: &Decision, cursor: QueueId) -> Option<(Vec<Live>, QueueId)> {
         if let Target::Messages(ids) = &decision.target {
-            let next = ids.iter().filter(|id| **id > decision.cursor).take(limit);
+            let next = ids.iter().filter(|id| **id > cursor).take(SLICE);
             let next: Vec<QueueId> = next.copied().collect();
-            let cursor = if next.len() < limit { decision.last } else { next[limit - 1] };
+            let end = if next.len() < SLICE { decision.last } else { next[SLICE - 1] };
             let mut page = Vec::new();
             for id in next {
                 page.extend(self.spool.find(id).await.ok()?);
             }
-            return Some((page, cursor));
+            return Some((page, end));
         }
-        let page = self.spool.live(decision.cursor, limit).await.ok()?;
+        let page = self.spool.live(cursor, SLICE).await.ok()?;
         let next = page.next.filter(|next| *next < decision.last);
         Some((page.items, next.unwrap_or(decision.last)))
     }

@@ -1,9 +1,11 @@
 //! Content on its way in: DATA until CRLF.CRLF (RFC 5321 sections 4.1.1.4, 4.5.2), BDAT by count (RFC 3030).
 //!
 //! Undoes dot-stuffing, enforces the newline policy and the limits, and feeds the scan, in one pass. Octets that need
-//! no change leave as slices of the read buffer; the rest is gathered in a scratch of bounded size.
+//! no change leave as slices of the read buffer; the rest is gathered in a scratch of bounded size. Content that begins
+//! with no header field gets the empty line that it lacks (`opening`).
 //! Not here: which command may start it, replies (`session`).
 
+use super::opening::{Begins, Opening};
 use super::{BareNewline, ContentFault, GATHERED_CHUNK, MAX_TEXT_LINE, MIN_CHUNK};
 use crate::content::ContentScan;
 use bytes::{Buf, Bytes, BytesMut};
@@ -27,6 +29,8 @@ pub(super) struct Intake {
     policy: BareNewline,
     max_size: u64,
     scan: ContentScan,
+    /// Until it is known how the content begins; and the scan before its first octet.
+    opening: Option<(Opening, ContentScan)>,
     /// Octets of content taken, as the receiver keeps them.
     received: u64,
     scratch: BytesMut,
@@ -73,6 +77,7 @@ impl Intake {
             chunk_size: 0,
             policy,
             max_size,
+            opening: Some((Opening::default(), scan.clone())),
             scan,
             received: 0,
             scratch: BytesMut::new(),
@@ -240,6 +245,8 @@ impl Intake {
             self.fault = Some(ContentFault::Nul);
             return None;
         }
+        self.look_at_opening(&input[..length]);
+        let run = &input[..length];
         if has_bare_newline(run) {
             return self.take_dirty(input, length);
         }
@@ -280,8 +287,28 @@ impl Intake {
 
     fn gather(&mut self, octets: &[u8]) {
         if self.fault.is_none() {
+            self.look_at_opening(octets);
             self.count(octets);
             self.scratch.extend_from_slice(octets);
+        }
+    }
+
+    /// Puts an empty line in front of content that begins with its body. What came before is all in the scratch: it was
+    /// shorter than a field's name may be.
+    fn look_at_opening(&mut self, octets: &[u8]) {
+        let Some((opening, _)) = &mut self.opening else { return };
+        let Some(begins) = opening.next(&self.scratch, octets) else { return };
+        let Some((_, before)) = self.opening.take() else { return };
+        if begins == Begins::Body {
+            let held = std::mem::take(&mut self.scratch);
+            self.scan = before;
+            for part in [&b"\r\n"[..], &held] {
+                self.scan.feed(part);
+                self.scratch.extend_from_slice(part);
+            }
+            // What we add is not held against the client.
+            self.received += 2;
+            self.max_size = self.max_size.saturating_add(2);
         }
     }
 

@@ -22,6 +22,7 @@ mod command;
 mod fault;
 mod heard;
 mod intake;
+mod opening;
 mod params;
 mod path;
 mod reply;
@@ -194,6 +195,6 @@ pub enum Event {
 pub struct End {
     /// Of the trace header given to `accept_content` and the content after it.
     pub facts: ContentFacts,
-    /// Octets of the content alone, as handed out in chunks.
+    /// Octets of the content alone, as handed out in chunks: with the empty line in front of content that has no header.
     pub received: u64,
 }

@@ -31,6 +31,9 @@ pub(super) fn command(verb: &QueueVerb) -> Option<(Value, &ActArgs)> {
     request["act"] = json!(act);
     request["reason"] = json!(args.reason);
     request["dry_run"] = json!(args.dry_run);
+    if args.no_wait {
+        request["wait"] = json!(0);
+    }
     which(&args.which, &mut request);
     Some((request, args))
 }
