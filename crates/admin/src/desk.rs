@@ -186,6 +186,10 @@ pub struct Numbers {
     pub spread: Spread,
     /// The destination where most recipients wait after a failure.
     pub worst: Option<Destination>,
+    /// Decisions that cannot be carried out.
+    pub decisions_stopped: u64,
+    /// Holds whose filter cannot be read: they hold nothing.
+    pub holds_broken: u64,
 }
 
 /// A destination and what last went wrong there.

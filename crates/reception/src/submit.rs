@@ -12,6 +12,7 @@ use posthaste_mail::envelope::Ret;
 use posthaste_mail::{
     BodyType, ContentFacts, Mailbox, QueueId, Recipient, ReversePath, Source, SourceKind, Timestamp,
 };
+use posthaste_message::complete::{split, with_crlf};
 use posthaste_message::{Completion, Protocol, Trace, complete};
 use posthaste_smtp::content::ContentScan;
 use posthaste_smtp::server::{ForwardPath, MAX_TEXT_LINE};
@@ -41,6 +42,8 @@ pub struct Submission {
     pub ret: Option<Ret>,
     /// RFC 3461 section 4.4, decoded.
     pub envid: Option<String>,
+    /// It has been a message before: nothing is added, taken out or completed, besides line ends and our trace field.
+    pub replayed: bool,
 }
 
 /// A message was not accepted.
@@ -164,7 +167,10 @@ async fn store(
         unique: &id.to_string(),
         now: submission.written.unwrap_or(now),
     };
-    let content = complete(&submission.message, &with);
+    let content = match submission.replayed {
+        true => begun(with_crlf(&submission.message)),
+        false => complete(&submission.message, &with),
+    };
     let protocol = Protocol::Local;
     let trace = Trace { helo: "", ip: None, hostname, protocol, id, only_recipient, at: now };
     let trace = trace.field();
@@ -187,6 +193,15 @@ async fn store(
         NotAccepted::Looping => SubmitError::Looping,
         NotAccepted::Store(why) => SubmitError::Store(why),
     })
+}
+
+/// With the empty line that a body without a header section lacks.
+fn begun(content: Vec<u8>) -> Vec<u8> {
+    let (header, body) = split(&content);
+    if header.is_empty() && body.len() == content.len() && !body.is_empty() {
+        return [b"\r\n", &content[..]].concat();
+    }
+    content
 }
 
 fn facts(trace: &[u8], content: &[u8]) -> ContentFacts {

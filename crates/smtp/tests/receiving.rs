@@ -212,8 +212,13 @@ fn content_without_a_header_gets_the_empty_line_it_lacks() {
         let data = format!("DATA\r\n{content}.\r\n");
         let whole = format!("BDAT {} LAST\r\n{content}", content.len());
         let halves = content.split_at(content.len().min(3));
-        let parts =
-            format!("BDAT {}\r\n{}BDAT {} LAST\r\n{}", halves.0.len(), halves.0, halves.1.len(), halves.1);
+        let parts = format!(
+            "BDAT {}\r\n{}BDAT {} LAST\r\n{}",
+            halves.0.len(),
+            halves.0,
+            halves.1.len(),
+            halves.1
+        );
         for wire in [data, whole, parts] {
             let mut receiver = Receiver::new(Settings::default());
             receiver.trace = trace.as_bytes();

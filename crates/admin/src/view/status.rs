@@ -54,6 +54,8 @@ pub struct StatusObject {
     pub by_status: SpreadView,
     /// Where most recipients wait after a failure.
     pub worst: Option<DestinationObject>,
+    pub decisions_stopped: u64,
+    pub holds_broken: u64,
 }
 
 /// Closed for maintenance.
@@ -152,6 +154,8 @@ impl StatusObject {
             last_minute: TrafficView::of(numbers.minute),
             by_status: SpreadView::of(numbers.spread),
             worst: numbers.worst.as_ref().map(DestinationObject::of),
+            decisions_stopped: numbers.decisions_stopped,
+            holds_broken: numbers.holds_broken,
         }
     }
 }

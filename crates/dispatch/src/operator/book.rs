@@ -58,7 +58,9 @@ impl Book {
             let value = Some(LedgerValue::Decision(Box::new(decision.clone())));
             entries.push(LedgerEntry { key: LedgerKey::Decision(number), value });
         }
-        let over = self.decisions.iter().filter(|(_, d)| d.stage != Stage::Going);
+        // What has stopped stays until it is cancelled.
+        let done = |stage| !matches!(stage, Stage::Going | Stage::Stopped);
+        let over = self.decisions.iter().filter(|(_, d)| done(d.stage));
         let over: Vec<u64> = over.map(|(number, _)| *number).collect();
         for old in &over[..over.len().saturating_sub(KEEP_FINISHED)] {
             self.decisions.remove(old);
@@ -97,13 +99,14 @@ impl Dispatch {
         book.holds.iter().map(view).collect()
     }
 
-    /// Calls a decision off: what it has done stays done. `None` when there is none of that number, or it is over.
+    /// Calls a decision off: what it has done stays done. One that has stopped is done with by it. `None` when there is
+    /// none of that number, or it is over.
     pub async fn cancel(&self, number: u64) -> Option<DecisionView> {
         let inner = &self.inner;
         let pending = {
             let mut book = lock(&inner.operator.book);
             let decision = book.decisions.get_mut(&number)?;
-            if decision.stage != Stage::Going {
+            if !matches!(decision.stage, Stage::Going | Stage::Stopped) {
                 return None;
             }
             decision.stage = Stage::Cancelled;

@@ -167,6 +167,7 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
     let hostname = domains::hostname(top, hostname);
     let data: PathBuf = top.take("data", PathBuf::from(DEFAULT_DATA));
     let data = around.folder.join(data);
+    is_no_file(top, "data", &data);
     let (base, why) = match top.take("profile", Profile::Default) {
         Profile::Default => (Schedule::default(), "default"),
         Profile::Exchange => (Schedule::exchange(), "profile exchange"),
@@ -228,8 +229,10 @@ fn admin(section: Section<'_, '_>, data: &Path, around: &Surroundings) -> Admin 
 }
 
 fn log(section: Section<'_, '_>, data: &Path, around: &Surroundings) -> Log {
+    let events = path(&section, "events", data.join("events"), around);
+    is_no_file(&section, "events", &events);
     let log = Log {
-        events: path(&section, "events", data.join("events"), around),
+        events,
         level: section.take("level", Level::Info),
         format: section.take("format", LogFormat::Auto),
         sessions: section.take("sessions", posthaste_evidence::Keep::All),
@@ -237,6 +240,14 @@ fn log(section: Section<'_, '_>, data: &Path, around: &Surroundings) -> Log {
     };
     section.finish();
     log
+}
+
+/// Complains when a file is where a folder will be.
+fn is_no_file(section: &Section<'_, '_>, key: &str, folder: &Path) {
+    if folder.exists() && !folder.is_dir() {
+        let folder = folder.display();
+        section.complain(key, format!("{folder} is a file; name a folder, or one yet to be made"));
+    }
 }
 
 /// A path of the file is relative to the file's folder; the default, which lies in `data`, is so already.

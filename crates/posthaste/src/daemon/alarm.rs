@@ -1,8 +1,11 @@
-//! Warns in the log of mail that no route matches: once for each destination, until it has gone.
+//! Tells in the log what needs a person, once each until it has gone: destinations that no route matches, decisions that
+//! cannot go on, holds that hold nothing.
 //!
 //! Not here: the numbers of `status` (`desk`).
 
 use posthaste_dispatch::Dispatch;
+use posthaste_spool::Stage;
+use posthaste_spool::decision::{DecisionView, HoldView};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -13,20 +16,66 @@ const MOST: usize = 1000;
 
 /// Looks for ever.
 pub(super) async fn watch(dispatch: Dispatch) {
-    let mut warned = BTreeSet::new();
+    let (mut unreachable, mut decisions, mut holds) = <(_, _, _)>::default();
     loop {
         tokio::time::sleep(EVERY).await;
-        warned = tell(warned, dispatch.unreachable(MOST));
+        unreachable = fresh(unreachable, dispatch.unreachable(MOST), |destination| {
+            tracing::warn!(
+                destination,
+                "no route matches: its mail is held; add a [[route]] and reload, or bounce it"
+            );
+        });
+        decisions = fresh(decisions, stopped(&dispatch.decisions()), |(decision, fault)| {
+            tracing::error!(
+                decision,
+                fault,
+                "a decision has stopped: act anew with a filter that can be read, and cancel this one"
+            );
+        });
+        holds = fresh(holds, broken(&dispatch.holds()), |(hold, fault)| {
+            tracing::error!(
+                hold,
+                fault,
+                "a hold cannot be read and holds nothing: hold anew, and release this one"
+            );
+        });
     }
 }
 
-/// Warns of those that are new; answers those that are known now.
-fn tell(warned: BTreeSet<String>, now: Vec<String>) -> BTreeSet<String> {
-    for destination in now.iter().filter(|name| !warned.contains(*name)) {
-        tracing::warn!(
-            destination,
-            "no route matches: its mail is held; add a [[route]] and reload, or bounce it"
-        );
-    }
+/// How many decisions have stopped, and how many holds hold nothing.
+pub(super) fn stuck(dispatch: &Dispatch) -> (u64, u64) {
+    let (decisions, holds) = (stopped(&dispatch.decisions()), broken(&dispatch.holds()));
+    (decisions.len() as u64, holds.len() as u64)
+}
+
+/// Tells those that are new; answers those that are known now.
+fn fresh<T: Ord>(told: BTreeSet<T>, now: Vec<T>, tell: impl Fn(&T)) -> BTreeSet<T> {
+    now.iter().filter(|one| !told.contains(*one)).for_each(tell);
     now.into_iter().collect()
+}
+
+fn stopped(decisions: &[DecisionView]) -> Vec<(u64, String)> {
+    let stopped = decisions.iter().filter(|view| view.decision.stage == Stage::Stopped);
+    stopped.map(|view| (view.number, view.decision.fault.clone().unwrap_or_default())).collect()
+}
+
+fn broken(holds: &[HoldView]) -> Vec<(u64, String)> {
+    holds.iter().filter_map(|view| Some((view.number, view.fault.clone()?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    #[test]
+    fn each_is_told_once_until_it_has_gone() {
+        let told = RefCell::new(Vec::new());
+        let look =
+            |known, now: &[u64]| fresh(known, now.to_vec(), |one| told.borrow_mut().push(*one));
+        let known = look(BTreeSet::new(), &[1, 2]);
+        let known = look(known, &[2, 3]);
+        look(known, &[1, 2, 3]);
+        assert_eq!(*told.borrow(), [1, 2, 3, 1]);
+    }
 }

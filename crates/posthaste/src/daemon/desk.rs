@@ -135,6 +135,7 @@ impl Desk for Daemon {
                 written: None,
                 ret: replayed.ret,
                 envid: replayed.envid,
+                replayed: true,
             };
             self.reception.submit(submission).await.map_err(submit_fault)
         })
@@ -153,6 +154,7 @@ impl Desk for Daemon {
                 written: None,
                 ret: None,
                 envid: None,
+                replayed: false,
             };
             self.reception.submit(submission).await.map_err(submit_fault)
         })
@@ -232,6 +234,7 @@ impl Daemon {
             tokio::task::yield_now().await;
         }
         numbers.worst = self.worst(worst);
+        (numbers.decisions_stopped, numbers.holds_broken) = super::alarm::stuck(&self.dispatch);
         numbers.oldest = self.oldest().await;
         numbers
     }

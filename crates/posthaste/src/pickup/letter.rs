@@ -25,6 +25,8 @@ pub(crate) struct Letter {
     pub(crate) envid: Option<String>,
     /// Without the envelope's fields; CRLF line ends.
     pub(crate) content: Vec<u8>,
+    /// The end of the envelope is marked: whoever wrote the file has made the message whole.
+    pub(crate) replayed: bool,
 }
 
 /// The file is no message that can be sent. Whoever wrote it must correct it.
@@ -56,7 +58,8 @@ pub(crate) fn read(file: &[u8], origin: &str, sender: &ReversePath) -> Result<Le
             .nth(envelope.len())
             .is_some_and(|field| field.is(END) || field.is(END_OF_EXPORTED));
         let content = end_of(&text, envelope.len() + usize::from(end));
-        return by_envelope(&text[content..], &envelope, origin, sender);
+        let letter = by_envelope(&text[content..], &envelope, origin, sender);
+        return letter.map(|letter| Letter { replayed: end, ..letter });
     }
     let mut recipients_found = Vec::new();
     for address in recipients(header)? {
@@ -74,7 +77,8 @@ pub(crate) fn read(file: &[u8], origin: &str, sender: &ReversePath) -> Result<Le
         None => sender.clone(),
     };
     let (ret, envid) = (None, None);
-    Ok(Letter { reverse_path, recipients: recipients_found, ret, envid, content: text })
+    let (recipients, content) = (recipients_found, text);
+    Ok(Letter { reverse_path, recipients, ret, envid, content, replayed: false })
 }
 
 fn by_envelope(
@@ -89,6 +93,7 @@ fn by_envelope(
         ret: None,
         envid: None,
         content: content.to_vec(),
+        replayed: false,
     };
     let mut utf8 = false;
     for field in envelope {
@@ -192,6 +197,7 @@ mod tests {
         assert_eq!(letter.recipients, recipients);
         assert_eq!((letter.ret, letter.envid.as_deref()), (part.ret, part.envid));
         assert_eq!(letter.content, content, "fields of the same name in the message are its own");
+        assert!(letter.replayed, "what is left is whole");
     }
 
     #[test]
@@ -207,13 +213,14 @@ mod tests {
         assert_eq!(letter.reverse_path, ReversePath::Null);
         assert!(letter.content.starts_with(b"X-Sender: web\r\n"));
         let exported = "X-Sender: <>\nX-Receiver: <a@b.test>\nX-CreatedBy: Posthaste\nTo: z@z\n\n";
-        assert_eq!(opened(exported).expect("good").content, b"To: z@z\r\n\r\n");
+        let letter = opened(exported).expect("good");
+        assert_eq!((&letter.content[..], letter.replayed), (&b"To: z@z\r\n\r\n"[..], true));
         let by_hand =
             "x-receiver: a@b.test NOTIFY=NEVER\nX-Receiver: joe\nX-Sender: <>\nTo: z@z\n\n";
         let letter = opened(by_hand).expect("good");
         assert_eq!(letter.recipients[0].notify, Some(Notify::default()));
         assert_eq!(letter.recipients[1].mailbox.to_string(), "joe@example.org");
-        assert_eq!(letter.content, b"To: z@z\r\n\r\n");
+        assert_eq!((&letter.content[..], letter.replayed), (&b"To: z@z\r\n\r\n"[..], false));
     }
 
     #[test]

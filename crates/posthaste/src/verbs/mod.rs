@@ -69,6 +69,12 @@ fn text(value: &Value) -> String {
     }
 }
 
+/// A number and what is counted: `1 message`, `2 messages`.
+fn counted(count: &Value, what: &str) -> String {
+    let plural = if count.as_u64() == Some(1) { "" } else { "s" };
+    format!("{} {what}{plural}", text(count))
+}
+
 /// An error object on one line: code, enhanced status and text, as a server's reply is read.
 fn last_error(error: &Value) -> String {
     let words = error["text"].as_str().unwrap_or_default();

@@ -9,6 +9,7 @@ use crate::client::{Client, Target};
 use crate::failure::{Exit, Failure};
 use crate::out::Out;
 use crate::place;
+use crate::verbs::counted;
 use jiff::Timestamp;
 use posthaste_admin::units::print_rough;
 use serde_json::{Value, json};
@@ -80,7 +81,8 @@ fn judge(status: &Value, limits: &MonitorArgs, now: Timestamp) -> (State, String
     if text.is_empty() {
         let soft = if status["soft_fail"] == true { ", soft_fail is on" } else { "" };
         let age = print_rough(oldest);
-        text.push(format!("{} messages, the oldest {age}{soft}", number("messages")));
+        let many = counted(&status["messages"], "message");
+        text.push(format!("{many}, the oldest {age}{soft}"));
     }
     (state, text.join("; "), performance(status, oldest, limits))
 }
@@ -127,7 +129,7 @@ impl Findings {
         } else if oldest >= limits.warn_age {
             self.add(State::Warning, age);
         }
-        let queue = format!("{messages} messages in the queue");
+        let queue = format!("{} in the queue", counted(&messages.into(), "message"));
         if messages >= limits.crit_queue {
             self.add(State::Critical, queue);
         } else if messages >= limits.warn_queue {

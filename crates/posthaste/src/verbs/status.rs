@@ -1,6 +1,6 @@
 //! `status`: what is going on, in ten lines.
 
-use super::{last_error, now, text};
+use super::{counted, last_error, now, text};
 use crate::client::{Client, Target};
 use crate::failure::Failure;
 use crate::out::Out;
@@ -33,9 +33,9 @@ fn lines(status: &Value) -> Vec<String> {
         format!("{}  posthaste {}  {state}, up {uptime}", of("hostname"), of("version")),
         accepting_line(status),
         format!(
-            "queue      {} messages, {} recipients ({} in flight, {} held), the oldest {}{}",
-            of("messages"),
-            of("recipients"),
+            "queue      {}, {} ({} in flight, {} held), the oldest {}{}",
+            counted(&status["messages"], "message"),
+            counted(&status["recipients"], "recipient"),
             of("in_flight"),
             of("held"),
             age(status["oldest"].as_str(), now()),
@@ -45,8 +45,8 @@ fn lines(status: &Value) -> Vec<String> {
             }
         ),
         format!(
-            "places     {} destinations: {} active, {} ready, {} retry, {} held; {} down",
-            of("destinations"),
+            "places     {}: {} active, {} ready, {} retry, {} held; {} down",
+            counted(&status["destinations"], "destination"),
             by("active"),
             by("ready"),
             by("retry"),
@@ -109,9 +109,9 @@ fn worst_line(worst: &Value) -> String {
     let error = &worst["last_error"];
     let said = if error.is_null() { String::new() } else { format!(": {}", last_error(error)) };
     format!(
-        "waiting    {}: {} recipients, next try {}{said}",
+        "waiting    {}: {}, next try {}{said}",
         text(&worst["name"]),
-        text(&worst["recipients"]),
+        counted(&worst["recipients"], "recipient"),
         relative(worst["next_attempt"].as_str(), now())
     )
 }
@@ -147,15 +147,25 @@ fn to_do(status: &Value) -> Vec<String> {
             _ => "find out why the queue grows: `posthaste queue`".to_owned(),
         });
     }
-    for (count, what) in [
-        (&status["store"]["quarantined"], "damaged records of the spool: see the log"),
-        (&status["by_status"]["unreachable"], "recipients have no route: `posthaste queue`"),
-        (&status["pickup_bad"], "pickup files cannot be sent (*.bad): the log says why"),
-        (&status["events_dropped"], "events were lost: the event log's disk is slow or full"),
-        (&status["sessions_dropped"], "sessions were not logged: the log's disk is slow or full"),
+    for (count, what, rest) in [
+        (&status["store"]["quarantined"], "damaged record", "of the spool: see the log"),
+        (&status["by_status"]["unreachable"], "recipient", "without a route: `posthaste queue`"),
+        (&status["pickup_bad"], "pickup file", "cannot be sent (*.bad): the log says why"),
+        (&status["events_dropped"], "event", "lost: the event log's disk is slow or full"),
+        (&status["sessions_dropped"], "session", "not logged: the log's disk is slow or full"),
+        (
+            &status["decisions_stopped"],
+            "decision",
+            "stopped: see `posthaste queue decisions`, act anew, cancel what stopped",
+        ),
+        (
+            &status["holds_broken"],
+            "hold",
+            "without effect: see `posthaste queue holds`, hold anew, release the old one",
+        ),
     ] {
-        if let Some(count) = count.as_u64().filter(|count| *count > 0) {
-            all.push(format!("{count} {what}"));
+        if count.as_u64().is_some_and(|count| count > 0) {
+            all.push(format!("{} {rest}", counted(count, what)));
         }
     }
     if !status["maintenance"].is_null() {
@@ -193,12 +203,20 @@ mod tests {
             ),
             (
                 json!({ "sessions_dropped": 3, "events_dropped": 0 }),
-                "to do      3 sessions were not logged: the log's disk is slow or full",
+                "to do      3 sessions not logged: the log's disk is slow or full",
             ),
             (
                 json!({ "worst": { "name": "b.example", "recipients": 7,
                     "last_error": { "text": "no connection: refused" } } }),
                 "waiting    b.example: 7 recipients, next try -: no connection: refused",
+            ),
+            (
+                json!({ "messages": 1, "recipients": 2 }),
+                "queue      1 message, 2 recipients (- in flight, - held), the oldest -",
+            ),
+            (
+                json!({ "holds_broken": 1 }),
+                "to do      1 hold without effect: see `posthaste queue holds`, hold anew, release the old one",
             ),
         ] {
             let lines = lines(&status);

@@ -184,7 +184,7 @@ fn an_act_is_counted_or_done_and_told_with_its_decision() {
     let ran = fake.run(&["queue", "retry", "--all", "--dry-run"]);
     assert_eq!(ran.stdout, "3 recipients of 3 messages would be due now\n");
     assert!(ordered().is_empty());
-    let told = |done: &str| format!("2 recipients of 1 messages {done} (decision 7)\n");
+    let told = |done: &str| format!("2 recipients of 1 message {done} (decision 7)\n");
     for (arguments, act, done) in [
         (&["retry", &id(2)][..], Act::Retry, "due now"),
         (&["hold", "--where", "size > 1kB"], Act::Hold, "held"),

@@ -75,14 +75,14 @@ fn what_a_route_holds_is_not_said_to_be_released_and_a_redirection_moves_it() {
     assert_eq!(verb(folder, &["queue", "hold", &held]).code, 0);
     until("held twice", || reason(folder, &held) == "held");
     let ran = verb(folder, &["queue", "release", "--where", "wait_reason = held"]);
-    assert!(ran.stdout.starts_with("1 recipients of 1 messages released from an"), "{ran:?}");
+    assert!(ran.stdout.starts_with("1 recipient of 1 message released from an"), "{ran:?}");
     assert!(ran.stdout.contains(by_route), "{ran:?}");
     let json = verb(folder, &["queue", "release", "--all", "--json"]).json();
     assert_eq!((&json["kept"]["route_held"], &json["kept"]["no_route"]), (&1.into(), &1.into()));
 
     for id in [&held, &lost] {
         let ran = verb(folder, &["queue", "redirect", id, "--to-route", "way out"]);
-        assert!(ran.stdout.starts_with("1 recipients of 1 messages redirected"), "{ran:?}");
+        assert!(ran.stdout.starts_with("1 recipient of 1 message redirected"), "{ran:?}");
         assert_eq!(verb(folder, &["queue", "show", id]).code, 4, "it goes on under a new id");
     }
     let at_the_way_out = || {

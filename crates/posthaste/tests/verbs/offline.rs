@@ -44,6 +44,20 @@ fn help_and_version_are_no_failure() {
 }
 
 #[test]
+fn a_file_where_a_folder_belongs_is_found_by_the_check() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("taken"), "").unwrap();
+    for (text, at) in
+        [("data = \"taken\"\n", "p.toml:1:8: "), ("[log]\nevents = \"taken\"\n", "p.toml:2:10: ")]
+    {
+        fs::write(folder.path().join("p.toml"), text).unwrap();
+        let ran = posthaste(folder.path(), &["config", "check", "p.toml"]);
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.stderr.starts_with(at) && ran.stderr.contains("taken is a file"), "{ran:?}");
+    }
+}
+
+#[test]
 fn no_daemon_is_3() {
     let folder = tempfile::tempdir().unwrap();
     let settings = folder.path().join("p.toml");

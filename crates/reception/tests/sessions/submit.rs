@@ -21,6 +21,7 @@ pub(crate) fn submission(message: impl Into<Vec<u8>>) -> Submission {
         written: None,
         ret: None,
         envid: None,
+        replayed: false,
     }
 }
 
@@ -51,6 +52,24 @@ fn a_bare_text_becomes_a_whole_message() {
         (envelope.source.kind, envelope.source.user.as_deref()),
         (SourceKind::Local, Some("root"))
     );
+}
+
+#[test]
+fn a_replayed_message_stays_as_it_was() {
+    for (content, kept) in [
+        ("Received: by x; y\r\nBcc: b\r\nTo: joe\r\n\r\n.\r\n", None),
+        ("Return-Path: <>\r\nSubject: no date\r\n", None),
+        ("no header\n", Some("\r\nno header\r\n")),
+    ] {
+        let house = House::new();
+        let replayed = Submission { replayed: true, ..submission(content) };
+        let id = submit(&house, replayed).expect("accepted");
+        let trace = format!(
+            "Received: by mx.example.org id {id}\r\n\tfor <b@remote.example>;\r\n\
+             \tSat, 21 Nov 2026 06:53:04 +0000\r\n"
+        );
+        assert_eq!(house.stored(), [trace + kept.unwrap_or(content)]);
+    }
 }
 
 #[test]

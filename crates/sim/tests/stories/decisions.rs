@@ -126,6 +126,7 @@ fn a_bounce_tells_the_sender_who_did_it_and_what_he_says() {
 #[test]
 fn a_decision_over_many_is_taken_up_after_a_crash_and_acts_on_each_once() {
     const COUNT: u32 = 900;
+    let mut between_slices = 0;
     for (seed, pause) in [(1, 3), (2, 9), (3, 25), (4, 60)] {
         let mut system = waiting(Store::Local);
         send_many(&system, 0, COUNT, "d.test");
@@ -145,7 +146,20 @@ fn a_decision_over_many_is_taken_up_after_a_crash_and_acts_on_each_once() {
         }
         let decision = &system.dispatch().decisions()[0].decision;
         assert_eq!(decision.recipients, u64::from(COUNT));
+        between_slices += usize::from(
+            resumed_with(&system)
+                .is_some_and(|recipients| 0 < recipients && recipients < u64::from(COUNT)),
+        );
     }
+    assert!(between_slices > 0, "no crash came when some slices were durable and some were not");
+}
+
+/// How many recipients a decision had acted on, durably, when it was taken up again.
+fn resumed_with(system: &MailSystem) -> Option<u64> {
+    system.relay.journal().events().into_iter().find_map(|event| match event.kind {
+        EventKind::Decision { state: "resumed", recipients, .. } => Some(recipients),
+        _ => None,
+    })
 }
 
 #[test]

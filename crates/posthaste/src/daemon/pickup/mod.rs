@@ -214,6 +214,7 @@ async fn hand_in(daemon: &Daemon, taken: &Taken, file: &files::Content) -> Outco
         written: Some(file.written),
         ret: letter.ret,
         envid: letter.envid,
+        replayed: letter.replayed,
     };
     match daemon.reception.submit(submission).await {
         Ok(_) => Outcome::Accepted,

@@ -5,6 +5,7 @@ use crate::cli::{ActArgs, BounceArgs, QueueVerb, RedirectArgs, RemoveArgs, Which
 use crate::client::{Client, Target};
 use crate::failure::{Exit, Failure};
 use crate::out::Out;
+use crate::verbs::counted;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -61,8 +62,8 @@ pub(super) fn run(
     let missing = decision["missing"].clone();
     let number = decision["decision"].to_string();
     while !args.no_wait && decision["stage"] == "going" && decision["searched"] != true {
-        let (messages, recipients) = (&decision["messages"], &decision["recipients"]);
-        out.remark(&format!("decision {number}: {recipients} recipients of {messages} messages"));
+        let many = many(&decision["messages"], &decision["recipients"]);
+        out.remark(&format!("decision {number}: {many}"));
         let target = Target::new(&format!("/v1/decisions/{number}"));
         decision = client.get(&target.with("wait", &WAIT.to_string()))?;
     }
@@ -82,26 +83,23 @@ pub(super) fn run(
 
 fn tell(decision: &Value, kept: Option<&Kept>, out: &Out) {
     let number = &decision["decision"];
-    let (messages, recipients) = (&decision["messages"], &decision["recipients"]);
+    let messages = &decision["messages"];
+    let many = many(messages, &decision["recipients"]);
     let act = decision["act"].as_str().unwrap_or_default();
     let done = past(act);
     let target = &decision["target"];
     let name = target["value"].as_str().unwrap_or_default();
-    let whole = target["kind"] == "destination" && messages == 0;
+    let whole = target["kind"] == "destination" && *messages == 0;
     match kept.filter(|kept| !kept.is_none()) {
         Some(kept) => {
-            out.line(&format!(
-                "{recipients} recipients of {messages} messages released from an operator's hold (decision {number})"
-            ));
+            out.line(&format!("{many} released from an operator's hold (decision {number})"));
             kept.tell(out);
         }
         None if whole && matches!(act, "hold" | "release") => {
             out.line(&format!("the destination {name} is {done} (decision {number})"));
             return;
         }
-        None => out.line(&format!(
-            "{recipients} recipients of {messages} messages {done} (decision {number})"
-        )),
+        None => out.line(&format!("{many} {done} (decision {number})")),
     }
     match decision["in_flight"].as_u64() {
         Some(flying @ 1..) => {
@@ -115,6 +113,10 @@ fn tell(decision: &Value, kept: Option<&Kept>, out: &Out) {
     if let Some(fault) = decision["fault"].as_str() {
         out.line(&format!("it cannot go on: {fault}"));
     }
+}
+
+fn many(messages: &Value, recipients: &Value) -> String {
+    format!("{} of {}", counted(recipients, "recipient"), counted(messages, "message"))
 }
 
 fn past(act: &str) -> &'static str {
@@ -145,7 +147,8 @@ fn count(client: &Client, mut request: Value, out: &Out) -> Result<ExitCode, Fai
         }));
     } else {
         let act = past(request["act"].as_str().unwrap_or_default());
-        out.line(&format!("{recipients} recipients of {messages} messages would be {act}"));
+        let many = many(&json!(messages), &json!(recipients));
+        out.line(&format!("{many} would be {act}"));
     }
     gone(&missing, out)
 }

@@ -5,6 +5,7 @@ use crate::cli::{ExportArgs, ImportArgs};
 use crate::client::{Client, Target};
 use crate::failure::{Exit, Failure};
 use crate::out::Out;
+use crate::verbs::counted;
 use bytes::Bytes;
 use posthaste_mail::QueueId;
 use serde_json::{Value, json};
@@ -43,7 +44,9 @@ pub(super) fn export(client: &Client, args: &ExportArgs, out: &Out) -> Result<Ex
     if out.is_json() {
         out.object(&json!({ "v": 1, "files": files, "missing": missing }));
     } else {
-        out.line(&format!("{} messages are in {}", files.len(), folder.display()));
+        let many = counted(&json!(files.len()), "message");
+        let are = if files.len() == 1 { "is" } else { "are" };
+        out.line(&format!("{many} {are} in {}", folder.display()));
         if !missing.is_empty() {
             out.remark(&format!("not in the queue: {}", missing.join(" ")));
         }
@@ -111,7 +114,8 @@ pub(super) fn import(client: &Client, args: &ImportArgs, out: &Out) -> Result<()
             let at = path.display().to_string();
             failure.errors.iter_mut().for_each(|error| error.at = Some(at.clone()));
             if !taken.is_empty() {
-                out.remark(&format!("{} files before it were taken", taken.len()));
+                let many = counted(&json!(taken.len()), "file");
+                out.remark(&format!("taken before it: {many}"));
             }
             failure
         })?;
