@@ -138,6 +138,7 @@ impl Serving {
             return self.no_host(work, &in_hand, Fault::NoRoute, None).await;
         }
         if let Some(fault) = decided(&route, &in_hand) {
+            self.inner.scheduler().turn_not_needed(&self.ticket);
             return self.no_host(work, &in_hand, fault, None).await;
         }
         if let Some(verdict) = self.verdict.clone() {

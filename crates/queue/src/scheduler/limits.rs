@@ -3,7 +3,7 @@
 //! Destinations that want more than their route allows stand in its line, and are let go in turn: one for each
 //! connection that is free, and one for each message that the rate allows.
 
-use super::{DestinationId, Scheduler};
+use super::{ConnectTicket, DestinationId, Scheduler};
 use crate::settings::{RouteSettings, Settings};
 use posthaste_evidence::WaitReason;
 use posthaste_mail::Timestamp;
@@ -67,6 +67,13 @@ impl Limits {
         true
     }
 
+    /// The turn taken last was not needed.
+    fn give_back(&mut self) {
+        if let Some(pace) = self.pace {
+            self.next = self.next.minus(pace);
+        }
+    }
+
     /// When somebody in the line may be let go.
     pub(super) fn opens(&self) -> Option<Timestamp> {
         (!self.line.is_empty() && !self.is_full()).then_some(self.next)
@@ -114,6 +121,14 @@ impl Scheduler {
         let Some(limits) = self.limits_mut(id) else { return Ok(()) };
         // Those in the line come first.
         if limits.line.is_empty() && limits.take(now) { Ok(()) } else { Err(limits.next.max(now)) }
+    }
+
+    /// The message pulled last on this connection is not sent to any host: its turn in the rate of the route is the
+    /// next one's. Answered before the message is settled.
+    pub fn turn_not_needed(&mut self, ticket: &ConnectTicket) {
+        if let Some(limits) = self.limits_mut(ticket.destination) {
+            limits.give_back();
+        }
     }
 
     /// A connection of it is opened.

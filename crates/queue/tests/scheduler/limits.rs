@@ -2,8 +2,10 @@
 
 use crate::stories::because;
 use crate::world::{World, host};
-use posthaste_evidence::WaitReason;
-use posthaste_queue::{DestinationId, DestinationStatus, RouteSettings, Settings};
+use posthaste_evidence::{FaultClass, Outcome, WaitReason};
+use posthaste_queue::{
+    DestinationId, DestinationStatus, Next, Pulled, RouteSettings, Settings, Tried,
+};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -109,4 +111,38 @@ fn mail_without_a_route_is_unreachable_and_listed() {
     let view = world.scheduler.destination_view(world.now, site).expect("it has mail");
     assert_eq!(view.status, DestinationStatus::Unreachable);
     assert_eq!(world.scheduler.unreachable(10), ["d.example"]);
+}
+
+#[test]
+fn what_no_host_is_asked_about_takes_no_turn_of_the_rate() {
+    let mut world = world(RouteSettings { messages_per_minute: Some(1), ..Default::default() });
+    let site = world.site("d.example", &[host(1)]);
+    for _ in 0..4 {
+        world.mail(site, 1);
+    }
+    let Some(Next::Connect(ticket)) = world.scheduler.next(world.now) else {
+        panic!("mail is due")
+    };
+    // Two are too large for the route, the third one is sent, the fourth one waits its minute.
+    for needed in [false, false, true] {
+        let mut pulled = world.scheduler.pull(world.now, &ticket, 50);
+        if pulled == Pulled::Later(world.now) {
+            // In turn with other destinations of the route, of which there are none.
+            assert_eq!(world.scheduler.next(world.now), Some(Next::Wake(ticket.id)));
+            pulled = world.scheduler.pull(world.now, &ticket, 50);
+        }
+        let Pulled::Work(work) = pulled else { panic!("it has a turn: {pulled:?}") };
+        if !needed {
+            world.scheduler.turn_not_needed(&ticket);
+        }
+        let (outcome, class) = (Outcome::Failed, FaultClass::Message);
+        let ended: Vec<Tried> = work
+            .recipients
+            .iter()
+            .map(|&(recipient, _)| Tried { recipient, outcome, class })
+            .collect();
+        assert_eq!(world.scheduler.settle(world.now, &ticket, work.message, &ended).len(), 1);
+    }
+    let until = world.now.plus(MINUTE);
+    assert_eq!(world.scheduler.pull(world.now, &ticket, 50), Pulled::Later(until));
 }
