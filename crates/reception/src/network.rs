@@ -32,6 +32,18 @@ impl Network {
         Self { address: IpAddr::V6(Ipv6Addr::LOCALHOST), prefix: 128 },
     ];
 
+    /// Its lowest address.
+    #[must_use]
+    pub const fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// The bits that all its addresses have in common, from 0 to 32 or 128.
+    #[must_use]
+    pub const fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// True when the address belongs to the network.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {

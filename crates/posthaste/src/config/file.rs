@@ -4,6 +4,7 @@
 //! are the agents' own.
 //! Not here: the walk through the TOML (`read`), lowering into the agents' settings (`lower`).
 
+use super::care;
 use super::complain::{Complaint, Complaints};
 use super::domains::{self, Own};
 use super::kinds::{AdminAddress, Domain};
@@ -180,9 +181,12 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
     let retry = Schedule { expire_after, ..send::schedule(top.section("retry"), base, why) };
     let listeners = receive::listeners(top);
     let submission = submission::read(top.section("submission"), &hostname, &data, around);
+    let routes = routes::read(top, &retry, &listeners);
+    care::relays(top, &listeners);
+    care::own_domains(top, &routes);
     Config {
         limits: receive::limits(top.section("limits")),
-        routes: routes::read(top, &retry, &listeners),
+        routes,
         listeners,
         resolver: send::resolver(top.section("resolver")),
         delivery: send::delivery(top.section("delivery")),

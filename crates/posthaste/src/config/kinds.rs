@@ -178,7 +178,8 @@ impl Text for NextHop {
 }
 
 impl Via {
-    const WORDS: [(&'static str, Self); 4] =
+    /// What may stand instead of next hops.
+    pub(super) const WORDS: [(&'static str, Self); 4] =
         [("mx", Self::Mx), ("discard", Self::Discard), ("fail", Self::Fail), ("hold", Self::Hold)];
 }
 

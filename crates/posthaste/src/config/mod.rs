@@ -3,6 +3,7 @@
 //! `file` says which settings there are; `lower` turns them into the agents' own settings. Not here: what an agent
 //! does with them.
 
+mod care;
 mod complain;
 mod domains;
 mod file;

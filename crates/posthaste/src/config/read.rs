@@ -209,6 +209,29 @@ impl<'b, 't> Section<'b, 't> {
         self.book.collector.borrow_mut().warn(span.as_ref(), what);
     }
 
+    /// The strings of a setting that is one or a list of them, each with its place; others are left out.
+    pub(crate) fn strings(&self, key: &str) -> Vec<(String, Range<usize>)> {
+        let text = |value: &Spanned<DeValue<'_>>| match value.get_ref() {
+            DeValue::String(text) => Some((text.to_string(), value.span())),
+            _ => None,
+        };
+        match self.find_key(key).map(|(_, value)| (value, value.get_ref())) {
+            Some((_, DeValue::Array(array))) => array.iter().filter_map(text).collect(),
+            Some((value, _)) => text(value).into_iter().collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Complains at a place that [`Section::strings`] told.
+    pub(crate) fn complain_at(&self, span: &Range<usize>, what: impl Into<String>) {
+        self.book.complain(Some(span), what);
+    }
+
+    /// Warns at a place that [`Section::strings`] told.
+    pub(crate) fn warn_at(&self, span: &Range<usize>, what: impl Into<String>) {
+        self.book.collector.borrow_mut().warn(Some(span), what);
+    }
+
     /// Complains about a key that was a setting once; what stands there is not read.
     pub(crate) fn refuse(&self, key: &'static str, what: &str) {
         if let Some((name, _)) = self.find_key(key) {

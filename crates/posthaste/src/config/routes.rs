@@ -3,6 +3,7 @@
 //!
 //! Not here: which rule matches (`posthaste_route`), how one value is read (`kinds`).
 
+use super::care;
 use super::kinds::{Domain, FailureStatus, Server, Via};
 use super::read::{Preset, Section};
 use super::send::schedule;
@@ -78,6 +79,8 @@ pub(crate) fn read(
         let rule = rule(&section, common);
         check_match(&section, &rules, &rule, listeners);
         check_action(&section, &rule);
+        care::next_hops(&section, &rule);
+        care::sources(&section, &rule);
         rules.push(rule);
         section.finish();
     }

@@ -1,5 +1,6 @@
 //! The configuration as an operator meets it: what is wrong with a file, in full; what a file comes to.
 
+mod care;
 mod routes;
 
 use super::domains::Source;
@@ -341,8 +342,7 @@ fn what_is_allowed_and_probably_a_mistake_is_warned_of() {
         good.warnings.iter().map(|w| format!("{}: {}", w.place_in("p.toml"), w.what)).collect()
     };
     assert!(warnings("").is_empty());
-    let any =
-        "postmaster = \"a@b.example\"\n[[domain]]\nname = \"b.example\"\nrecipients = \"any\"";
+    let any = "postmaster = \"a@b.example\"\n[[domain]]\nname = \"b.example\"\nrecipients = \"any\"\n[[route]]\nto = \"b.example\"";
     for (text, expected) in [
         (
             any,

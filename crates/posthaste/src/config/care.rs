@@ -1,0 +1,153 @@
+//! What is allowed, or nearly, and hardly meant: relay networks that make an open relay, next hops that no address family
+//! of the route reaches, a source that is not of this machine, a keyword written wrong, own mail that no route takes.
+//!
+//! Not here: what a setting may be at all (`receive`, `routes`, `domains`).
+
+use super::complain::nearest;
+use super::kinds::Via;
+use super::read::Section;
+use super::routes::RouteRule;
+use posthaste_reception::{Listener, Network};
+use posthaste_route::domain::to_dns;
+use posthaste_route::{Families, Pattern};
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv6Addr, UdpSocket};
+
+/// A relay network with fewer common bits is wider than what anybody was ever given: /8 was the largest block of IPv4,
+/// and registries give providers of IPv6 /20 at most.
+const WIDEST_V4: u8 = 8;
+const WIDEST_V6: u8 = 20;
+/// Addresses that never come from the Internet: unique local and link-local (RFC 4193, RFC 4291 section 2.5.6).
+const PRIVATE_V6: [(Ipv6Addr, u8); 2] = [
+    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
+    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
+];
+
+/// Relay networks that hold the Internet, or a large part of it.
+pub(super) fn relays(top: &Section<'_, '_>, listeners: &[Listener]) {
+    let reached: Vec<String> = listeners
+        .iter()
+        .filter(|listener| !listener.address.ip().to_canonical().is_loopback())
+        .map(|listener| listener.address.to_string())
+        .collect();
+    for (text, place) in top.strings("relay_networks") {
+        // What is no network was complained about.
+        let Ok(network) = text.parse::<Network>() else { continue };
+        if network.prefix() == 0 {
+            let what = format!(
+                "`relay_networks`: \"{text}\" is everybody: an open relay, which spammers find within hours; write the \
+                 networks of your own clients"
+            );
+            top.complain_at(&place, what);
+        } else if is_wide(&network) {
+            let where_from = match reached.as_slice() {
+                [] => "no listener is reached from outside yet".to_owned(),
+                reached => format!("AN OPEN RELAY for them: it listens on {}", reached.join(", ")),
+            };
+            let widest = if network.address().is_ipv4() { WIDEST_V4 } else { WIDEST_V6 };
+            let what = format!(
+                "`relay_networks`: \"{text}\" is wider than /{widest} and holds strangers, who may send to anywhere; \
+                 {where_from}"
+            );
+            top.warn_at(&place, what);
+        }
+    }
+}
+
+fn is_wide(network: &Network) -> bool {
+    match network.address() {
+        IpAddr::V4(_) => network.prefix() < WIDEST_V4,
+        IpAddr::V6(address) => {
+            let within = |(private, prefix): &(Ipv6Addr, u8)| {
+                let shift = 128 - u32::from(*prefix);
+                network.prefix() >= *prefix
+                    && address.to_bits() >> shift == private.to_bits() >> shift
+            };
+            network.prefix() < WIDEST_V6 && !PRIVATE_V6.iter().any(within)
+        }
+    }
+}
+
+/// Own domains whose mail no route takes to a host that has been named.
+pub(super) fn own_domains(top: &Section<'_, '_>, routes: &[RouteRule]) {
+    for section in top.list("domain") {
+        for (text, place) in section.strings("name") {
+            let Some(name) = to_dns(&text) else { continue };
+            let domain = Pattern::Exact(name.clone());
+            if routes.iter().any(|rule| takes(rule, &domain)) {
+                continue;
+            }
+            let by_mx = routes.iter().flat_map(|rule| &rule.to).any(|to| to.covers(&domain));
+            let falls =
+                if by_mx { "it goes by MX, which is probably this machine" } else { "it is held" };
+            let what = format!(
+                "no [[route]] takes mail to {name}: {falls}; write a [[route]] with to = [\"{name}\"] and \
+                 via = [\"the host of its mailboxes\"]"
+            );
+            section.warn_at(&place, what);
+        }
+    }
+}
+
+/// It sends some mail of the domain to named hosts, does something else with it, or names the domain.
+fn takes(rule: &RouteRule, domain: &Pattern) -> bool {
+    let means = |to: &Pattern| touches(to, domain) && (rule.via != Via::Mx || *to != Pattern::Any);
+    rule.to.iter().any(means)
+}
+
+/// It fits somebody at the domain.
+fn touches(pattern: &Pattern, domain: &Pattern) -> bool {
+    match pattern {
+        Pattern::User(_, at) => touches(at, domain),
+        pattern => pattern.covers(domain),
+    }
+}
+
+/// One bare word that is nearly a keyword, and addresses that the route's families leave out.
+pub(super) fn next_hops(section: &Section<'_, '_>, rule: &RouteRule) {
+    let Via::Hosts(hosts) = &rule.via else { return };
+    if let [host] = hosts.as_slice()
+        && host.port.is_none()
+        && !host.host.contains(['.', ':'])
+        && let Some(word) = nearest(&host.host, Via::WORDS.iter().map(|(word, _)| *word))
+    {
+        let what = format!(
+            "`route.via`: \"{}\" is a next hop, a host of this name; did you mean \"{word}\"?",
+            host.host
+        );
+        section.warn("via", what);
+    }
+    let addresses: Option<Vec<IpAddr>> = hosts.iter().map(|host| host.host.parse().ok()).collect();
+    let Some(addresses) = addresses else { return };
+    let (family, used) = match rule.families {
+        Families::OnlyV4 => ("v4", addresses.iter().any(IpAddr::is_ipv4)),
+        Families::OnlyV6 => ("v6", addresses.iter().any(IpAddr::is_ipv6)),
+        Families::PreferV4 | Families::PreferV6 => return,
+    };
+    if !used {
+        let key = if section.has("families") { "families" } else { "via" };
+        let what = format!(
+            "`route.families` is \"{family}\", and no address in `via` is of this family: nothing is ever sent"
+        );
+        section.warn(key, what);
+    }
+}
+
+/// Source addresses that this machine does not have now.
+pub(super) fn sources(section: &Section<'_, '_>, rule: &RouteRule) {
+    for (text, place) in section.strings("source") {
+        let Ok(ip) = text.parse::<IpAddr>() else { continue };
+        if !rule.source.contains(&ip) || !is_foreign(ip) {
+            continue;
+        }
+        let what = format!(
+            "`route.source`: {ip} is not an address of this machine; nothing can be sent from it"
+        );
+        section.warn_at(&place, what);
+    }
+}
+
+/// The system says that it does not have the address. Nothing is sent.
+fn is_foreign(ip: IpAddr) -> bool {
+    UdpSocket::bind((ip, 0)).is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
+}

@@ -1,0 +1,99 @@
+//! Mistakes that are warned of, and the one that is refused: an open relay.
+
+use super::{around, read};
+
+fn warnings(text: &str) -> Vec<String> {
+    let good = read("p.toml", text, &around()).unwrap_or_else(|e| panic!("{text}\n{e}"));
+    good.warnings.iter().map(|w| format!("{}: {}", w.place_in("p.toml"), w.what)).collect()
+}
+
+#[test]
+fn nobody_relays_for_the_whole_internet_without_being_told() {
+    for all in ["0.0.0.0/0", "::/0"] {
+        let text = format!("relay_networks = [\"127.0.0.0/8\", \"{all}\"]");
+        let said = read("p.toml", &text, &around()).expect_err("an open relay").to_string();
+        let expected =
+            format!("p.toml:1:34: `relay_networks`: \"{all}\" is everybody: an open relay");
+        assert!(said.starts_with(&expected), "{said}");
+    }
+    let outside = "relay_networks = \"64.0.0.0/2\"\n[[listener]]\naddress = \"0.0.0.0:25\"";
+    let said = "p.toml:1:18: `relay_networks`: \"64.0.0.0/2\" is wider than /8 and holds strangers, who may send to \
+                anywhere; AN OPEN RELAY for them: it listens on 0.0.0.0:25";
+    assert_eq!(warnings(outside), [said]);
+    for (network, wide) in [
+        ("128.0.0.0/1", true),
+        ("10.0.0.0/8", false),
+        ("192.168.0.0/16", false),
+        ("2000::/3", true),
+        ("2001:db8::/32", false),
+        ("fc00::/7", false),
+        ("fe80::/10", false),
+        ("f000::/4", true),
+    ] {
+        let said = warnings(&format!("relay_networks = [\"{network}\"]"));
+        assert_eq!(said.len(), usize::from(wide), "{network} {said:?}");
+        assert!(said.iter().all(|s| s.ends_with("no listener is reached from outside yet")));
+    }
+}
+
+#[test]
+fn routes_that_reach_nobody_are_warned_of() {
+    let route = |rest: &str| warnings(&format!("[[route]]\nto = \"*\"\n{rest}"));
+    let families =
+        |wanted: &str, via: &str| route(&format!("via = {via}\nfamilies = \"{wanted}\""));
+    for (wanted, via, wrong) in [
+        ("v6", "[\"192.0.2.1\", \"192.0.2.2:26\"]", true),
+        ("v4", "\"2001:db8::1\"", true),
+        ("v6", "[\"192.0.2.1\", \"2001:db8::1\"]", false),
+        ("v6", "[\"192.0.2.1\", \"a.example\"]", false),
+        ("prefer-v6", "\"192.0.2.1\"", false),
+    ] {
+        let said = families(wanted, via);
+        assert_eq!(said.len(), usize::from(wrong), "{wanted} {via} {said:?}");
+        let place =
+            format!("p.toml:4:12: `route.families` is \"{wanted}\", and no address in `via`");
+        assert!(said.iter().all(|s| s.starts_with(&place)), "{said:?}");
+    }
+    for (via, meant) in [("mxx", Some("mx")), ("discrad", Some("discard")), ("hub", None)] {
+        let said = route(&format!("via = \"{via}\""));
+        let expected = meant.map(|meant| {
+            format!(
+                "p.toml:3:7: `route.via`: \"{via}\" is a next hop, a host of this name; did you mean \"{meant}\"?"
+            )
+        });
+        assert_eq!(said, Vec::from_iter(expected));
+    }
+    let said = route("source = [\"127.0.0.1\", \"192.0.2.77\"]");
+    let foreign = "p.toml:3:24: `route.source`: 192.0.2.77 is not an address of this machine; nothing can be sent \
+                   from it";
+    assert_eq!(said, [foreign]);
+}
+
+#[test]
+fn mail_of_our_own_domains_needs_a_route() {
+    let with = |top: &str, routes: &str| {
+        warnings(&format!(
+            "postmaster = \"a@c.example\"\n{top}\n[[domain]]\nname = [\"b.example\", \"c.example\"]\n\
+             recipients = \"verify\"\n{routes}"
+        ))
+    };
+    let to = |to: &str, via: &str| format!("[[route]]\nto = \"{to}\"\nvia = \"{via}\"\n");
+    let hosts =
+        "write a [[route]] with to = [\"c.example\"] and via = [\"the host of its mailboxes\"]";
+    let by_mx = format!(
+        "p.toml:4:22: no [[route]] takes mail to c.example: it goes by MX, which is probably this machine; {hosts}"
+    );
+    let held = format!("p.toml:4:22: no [[route]] takes mail to c.example: it is held; {hosts}");
+    let b = to("b.example", "192.0.2.1");
+    for (top, routes, expected) in [
+        ("", b.clone(), vec![by_mx.clone()]),
+        ("", b.clone() + &to("*", "mx"), vec![by_mx]),
+        ("unmatched = \"hold\"", b.clone(), vec![held]),
+        ("", b.clone() + &to("*", "hub.example"), vec![]),
+        ("", b.clone() + &to("C.example", "mx"), vec![]),
+        ("", b.clone() + &to("*.example", "mx"), vec![]),
+        ("", b + &to("ann@c.example", "192.0.2.2"), vec![]),
+    ] {
+        assert_eq!(with(top, &routes), expected, "{top} {routes}");
+    }
+}
