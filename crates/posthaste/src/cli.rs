@@ -7,6 +7,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// Under which the help of a verb lists what every verb takes, apart from its own options.
+const EVERYWHERE: &str = "Options of every verb";
+
 /// An SMTP mail transport that explains itself.
 #[derive(Parser, Debug)]
 #[command(name = "posthaste", version, max_term_width = 100, disable_help_subcommand = true)]
@@ -14,7 +17,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
     /// Print JSON and nothing else on standard output
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
     #[command(subcommand)]
     pub(crate) verb: Verb,
@@ -24,11 +27,11 @@ pub(crate) struct Cli {
 #[derive(Args, Debug)]
 pub(crate) struct Global {
     /// The configuration file [env: POSTHASTE_CONFIG]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = EVERYWHERE)]
     pub(crate) config: Option<PathBuf>,
     /// The daemon's control socket [env: POSTHASTE_SOCKET] [default: posthaste-data/control.sock, then
     /// /run/posthaste/control.sock]
-    #[arg(long, global = true, value_name = "PATH")]
+    #[arg(long, global = true, value_name = "PATH", help_heading = EVERYWHERE)]
     pub(crate) socket: Option<PathBuf>,
     /// Let `clock_scale` make retry and expiry clocks faster: for tests
     #[arg(long, global = true, hide = true)]
@@ -376,7 +379,7 @@ pub(crate) enum QueueVerb {
     /// Hold messages until they are released; with --where or --destination also those that come later
     Hold(ActArgs),
     /// Let held messages, and those parked as poison, go on; lifts the hold of the same filter or destination
-    Release(ActArgs),
+    Release(ReleaseArgs),
     /// Remove messages without a notice to the sender
     Remove(RemoveArgs),
     /// Give messages back to their senders with a failure notice
@@ -413,6 +416,16 @@ pub(crate) struct ActArgs {
     /// Do not wait until all is done
     #[arg(long)]
     pub(crate) no_wait: bool,
+}
+
+/// What to release.
+#[derive(Args, Debug)]
+pub(crate) struct ReleaseArgs {
+    #[command(flatten)]
+    pub(crate) act: ActArgs,
+    /// What the hold of this number concerns
+    #[arg(long, value_name = "NUMBER", group = "Which")]
+    pub(crate) hold: Option<u64>,
 }
 
 /// What to remove.
@@ -463,7 +476,7 @@ pub(crate) struct ExportArgs {
     /// The file, for one message; `-` or nothing for standard output
     #[arg(long, value_name = "FILE", conflicts_with = "to_folder")]
     pub(crate) to: Option<PathBuf>,
-    /// The folder: one file for each message, named by its id
+    /// The folder, which is made when it is missing: one file for each message, named by its id
     #[arg(long, value_name = "DIR")]
     pub(crate) to_folder: Option<PathBuf>,
 }
@@ -498,9 +511,6 @@ pub(crate) struct Which {
     /// All
     #[arg(long)]
     pub(crate) all: bool,
-    /// Of a release: what the hold of this number concerns
-    #[arg(long, value_name = "NUMBER")]
-    pub(crate) hold: Option<u64>,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -528,41 +538,4 @@ pub(crate) fn parse() -> Result<Cli, ExitCode> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn filters_may_be_written_without_quotes() {
-        let cli = Cli::try_parse_from(["posthaste", "queue", "status", "=", "retry"]).unwrap();
-        let Verb::Queue(QueueArgs { filter, verb: None, .. }) = cli.verb else { panic!("a queue") };
-        assert_eq!(filter.join(" "), "status = retry");
-        let cli = Cli::try_parse_from(["posthaste", "queue", "messages", "age > 1h"]).unwrap();
-        let Verb::Queue(QueueArgs { verb: Some(QueueVerb::Messages { filter, .. }), .. }) =
-            cli.verb
-        else {
-            panic!("messages")
-        };
-        assert_eq!(filter, ["age > 1h"]);
-    }
-
-    #[test]
-    fn a_retry_says_exactly_which() {
-        let parse = |args: &[&str]| {
-            let start = ["posthaste", "queue", "retry"];
-            Cli::try_parse_from(start.iter().chain(args)).is_ok()
-        };
-        assert!(parse(&["0000000000001"]));
-        assert!(parse(&["0000000000001", "0000000000002"]));
-        assert!(parse(&["--destination", "a.example", "--reason", "why"]));
-        assert!(parse(&["--all", "--dry-run"]));
-        assert!(parse(&["--where", "age > 1h"]));
-        assert!(!parse(&[]));
-        assert!(!parse(&["--all", "0000000000001"]));
-    }
-}
+mod tests;

@@ -199,12 +199,35 @@ fn an_act_is_counted_or_done_and_told_with_its_decision() {
         assert_eq!(ordered().remove(0).act, act, "{arguments:?}");
     }
     let json = fake.run(&["queue", "hold", "--where", "size > 1kB", "--json"]).json();
+    assert!(json.get("warning").is_none(), "{json}");
     assert_eq!((&json["decision"], &json["stage"]), (&7.into(), &"done".into()));
     assert_eq!(fake.run(&["queue", "retry", &id(99)]).code, 4);
     let some = fake.run(&["queue", "hold", &id(1), &id(99)]);
     assert_eq!((some.code, some.stderr), (4, format!("not in the queue: {}\n", id(99))));
     assert_eq!(fake.run(&["queue", "hold", "nonsense"]).code, 2);
     assert_eq!(fake.run(&["queue", "messages", "--limit", "0"]).code, 2);
+}
+
+#[test]
+fn a_hold_by_what_is_not_known_on_arrival_says_that_later_mail_passes() {
+    let fake = three();
+    let told = |arguments: &[&str]| fake.run(&[&["queue"], arguments].concat());
+    let filter = "to like *@e* and age > 1h";
+    let passes = "warning: mail that comes later is looked at when it arrives, and then `age` is 0: this holds what \
+                  is in the queue now, and no later mail by that field\n";
+    for dry in [&["--dry-run"][..], &[]] {
+        let ran = told(&[&["hold", "--where", filter], dry].concat());
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, passes), "{dry:?}");
+        let json = told(&[&["hold", "--where", filter, "--json"], dry].concat()).json();
+        assert_eq!(format!("warning: {}\n", json["warning"].as_str().unwrap()), passes);
+    }
+    let ran = told(&["hold", "--where", "attempts > 3 or not last_error contains full"]);
+    let both = "`attempts` is 0 and `last_error` is not known: this holds what is in the queue now, and no later mail \
+                by those fields";
+    assert!(ran.stderr.contains(both), "{ran:?}");
+    for quiet in [&["hold", "--where", "size > 1kB"], &["retry", "--where", "age > 1h"]] {
+        assert_eq!(told(quiet).stderr, "", "{quiet:?}");
+    }
 }
 
 #[test]
@@ -226,7 +249,9 @@ fn messages_go_out_to_files_and_come_in_again() {
     let ran = fake.run(&["queue", "export", &id(1)]);
     assert!(ran.stdout.starts_with("X-Sender: <ann@sender.example>\r\nX-Receiver: <Eve@E"));
     let folder = fake.folder.path().join("out");
-    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(fake.folder.path().join("file"), "").unwrap();
+    let ran = fake.run(&["queue", "export", &id(1), "--to-folder", "file/out"]);
+    assert!(ran.code == 1 && ran.stderr.starts_with("file/out: "), "{ran:?}");
     let ran = fake.run(&["queue", "export", "--where", "size > 1kB", "--to-folder", "out"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "3 messages are in out\n"));
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 3);

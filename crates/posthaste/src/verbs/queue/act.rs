@@ -1,7 +1,8 @@
 //! `queue retry|hold|release|remove|bounce|redirect`: one command, its decision, and how far that comes.
 
+use super::arrival;
 use super::kept::{Chosen, Kept};
-use crate::cli::{ActArgs, BounceArgs, QueueVerb, RedirectArgs, RemoveArgs, Which};
+use crate::cli::{ActArgs, BounceArgs, QueueVerb, RedirectArgs, ReleaseArgs, RemoveArgs, Which};
 use crate::client::{Client, Target};
 use crate::failure::{Exit, Failure};
 use crate::out::Out;
@@ -18,7 +19,7 @@ pub(super) fn command(verb: &QueueVerb) -> Option<(Value, &ActArgs)> {
     let (act, args, more) = match verb {
         QueueVerb::Retry(args) => ("retry", args, json!({})),
         QueueVerb::Hold(args) => ("hold", args, json!({})),
-        QueueVerb::Release(args) => ("release", args, json!({})),
+        QueueVerb::Release(ReleaseArgs { act, hold }) => ("release", act, json!({ "hold": hold })),
         QueueVerb::Remove(RemoveArgs { act, notice, .. }) => {
             ("remove", act, json!({ "notice": notice }))
         }
@@ -44,7 +45,6 @@ fn which(which: &Which, request: &mut Value) {
     request["where"] = json!(which.filter);
     request["destination"] = json!(which.destination);
     request["all"] = json!(which.all);
-    request["hold"] = json!(which.hold);
 }
 
 pub(super) fn run(
@@ -53,8 +53,15 @@ pub(super) fn run(
     args: &ActArgs,
     out: &Out,
 ) -> Result<ExitCode, Failure> {
+    let warning = match &args.which.filter {
+        Some(filter) if request["act"] == "hold" => arrival::warning(filter),
+        _ => None,
+    };
+    if let Some(warning) = &warning {
+        out.remark(&format!("warning: {warning}"));
+    }
     if args.dry_run {
-        return count(client, request, out);
+        return count(client, request, warning, out);
     }
     let released = request["act"] == "release";
     let chosen = released.then(|| Chosen::before(client, &args.which)).transpose()?;
@@ -70,6 +77,9 @@ pub(super) fn run(
     decision["missing"] = missing;
     let after = |chosen| Kept::after(client, &args.which, chosen, &decision);
     let kept = chosen.as_ref().map(after).transpose()?;
+    if let Some(warning) = warning {
+        decision["warning"] = json!(warning);
+    }
     if out.is_json() {
         if let Some(kept) = &kept {
             decision["kept"] = kept.json();
@@ -130,7 +140,12 @@ fn past(act: &str) -> &'static str {
     }
 }
 
-fn count(client: &Client, mut request: Value, out: &Out) -> Result<ExitCode, Failure> {
+fn count(
+    client: &Client,
+    mut request: Value,
+    warning: Option<String>,
+    out: &Out,
+) -> Result<ExitCode, Failure> {
     let (mut messages, mut recipients) = (0, 0);
     let missing = loop {
         let answer = post(client, &request)?;
@@ -142,9 +157,13 @@ fn count(client: &Client, mut request: Value, out: &Out) -> Result<ExitCode, Fai
         }
     };
     if out.is_json() {
-        out.object(&json!({
+        let mut counted = json!({
             "v": 1, "dry_run": true, "messages": messages, "recipients": recipients, "missing": missing,
-        }));
+        });
+        if let Some(warning) = warning {
+            counted["warning"] = json!(warning);
+        }
+        out.object(&counted);
     } else {
         let act = past(request["act"].as_str().unwrap_or_default());
         let many = many(&json!(messages), &json!(recipients));

@@ -9,9 +9,9 @@ use crate::verbs::counted;
 use bytes::Bytes;
 use posthaste_mail::QueueId;
 use serde_json::{Value, json};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -30,6 +30,9 @@ pub(super) fn export(client: &Client, args: &ExportArgs, out: &Out) -> Result<Ex
     let Some(folder) = &args.to_folder else {
         return Err(Failure::usage("several messages go to a folder: give --to-folder"));
     };
+    // Mail is nobody else's business.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| failed(folder, &error))?;
     let (mut files, mut missing) = (Vec::new(), Vec::new());
     for id in ids {
         let path = folder.join(format!("{id}.eml"));

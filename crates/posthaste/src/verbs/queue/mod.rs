@@ -1,6 +1,7 @@
 //! `queue`: destinations with mail; what is done to messages, and each other word behind it, has a file of its own.
 
 mod act;
+mod arrival;
 mod decisions;
 mod destinations;
 mod files;
