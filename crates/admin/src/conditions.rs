@@ -93,4 +93,6 @@ pub struct Spread {
     pub held: u64,
     /// Recipients that no route matches.
     pub unreachable: u64,
+    /// Destinations of such recipients.
+    pub no_route: u64,
 }

@@ -8,6 +8,9 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+/// The most of a subject that the event log has, octets.
+pub const MAX_SUBJECT: usize = 256;
+
 /// One line of the event log.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Event {
@@ -41,6 +44,10 @@ pub enum EventKind {
         message_id: Option<String>,
         /// The session it came in.
         session: Option<ConnectionId>,
+        /// `Subject:`, decoded and cut to [`MAX_SUBJECT`].
+        subject: Option<String>,
+        /// The authenticated user, or who handed it in on this machine.
+        user: Option<String>,
     },
     /// One recipient's try ended.
     Tried {

@@ -77,6 +77,10 @@ struct Line<'a> {
     recipients: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -109,13 +113,25 @@ struct FaultLine<'a> {
 fn describe<'a>(kind: &'a EventKind, line: &mut Line<'a>) {
     line.event = kind.name();
     match kind {
-        EventKind::Received { from, to, size, client, listener, message_id, session } => {
+        EventKind::Received {
+            from,
+            to,
+            size,
+            client,
+            listener,
+            message_id,
+            session,
+            subject,
+            user,
+        } => {
             line.from = Some(from);
             line.to = Some(To::All(to));
             line.size = Some(*size);
             line.client = client.map(|client| client.to_string());
             line.listener = Some(listener);
             line.message_id = message_id.as_deref();
+            line.subject = subject.as_deref();
+            line.user = user.as_deref();
             line.session = session.map(|session| session.to_string());
         }
         EventKind::Tried { to, host, reply, fault, next, session, .. } => {
@@ -257,11 +273,13 @@ mod tests {
             listener: "relay".into(),
             message_id: None,
             session: None,
+            subject: Some("Grüße".into()),
+            user: Some("uid 7".into()),
         };
         for (kind, tail) in [
             (
                 received,
-                r#""event":"received","from":"","to":["b@y.example"],"size":10,"client":"127.0.0.1","listener":"relay"}"#,
+                r#""event":"received","from":"","to":["b@y.example"],"size":10,"client":"127.0.0.1","listener":"relay","subject":"Grüße","user":"uid 7"}"#,
             ),
             (
                 tried,

@@ -4,6 +4,7 @@
 //! from memory or from the disk. Not here: the text of an event, and where events go (`io::Journal`).
 
 use crate::{Lsn, Settled, Settlement};
+use posthaste_evidence::event::MAX_SUBJECT;
 use posthaste_evidence::{
     Attempt, Connection, ConnectionId, Event, EventKind, Fault, Outcome, RecipientResult,
 };
@@ -33,8 +34,14 @@ pub fn received(envelope: &Envelope, commit: Lsn) -> Event {
         listener: envelope.source.listener.clone(),
         message_id: envelope.summary.message_id.clone(),
         session: envelope.source.session,
+        subject: envelope.summary.subject.as_deref().map(cut_subject),
+        user: envelope.source.user.clone(),
     };
     Event { at: envelope.received, commit: commit.0, message: envelope.id, kind }
+}
+
+fn cut_subject(subject: &str) -> String {
+    subject[..subject.floor_char_boundary(MAX_SUBJECT)].to_owned()
 }
 
 /// The events of a settlement: message by message, in the order in which they first appear in it. `done`

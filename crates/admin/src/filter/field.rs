@@ -79,6 +79,26 @@ pub const MESSAGE: &[Field] = &[
     Field::LastError,
 ];
 
+/// The fields of a message that the event log knows, also after it has left.
+pub const TRACKED: &[Field] = &[
+    Field::Id,
+    Field::From,
+    Field::To,
+    Field::Domain,
+    Field::Destination,
+    Field::Subject,
+    Field::MessageId,
+    Field::Size,
+    Field::Age,
+    Field::Received,
+    Field::Status,
+    Field::SourceIp,
+    Field::SourceUser,
+    Field::Listener,
+    Field::Attempts,
+    Field::LastError,
+];
+
 /// The fields of a destination. `age` is that of its oldest message.
 pub const DESTINATION: &[Field] = &[
     Field::Destination,
@@ -157,6 +177,8 @@ fn statuses() -> Vec<&'static str> {
         "ready",
         "retry",
         "idle",
+        "unreachable",
+        "discarded",
     ]
 }
 

@@ -22,7 +22,7 @@ mod parse;
 mod tests;
 
 pub use eval::{Record, Scalar};
-pub use field::{DESTINATION, Field, Kind, MESSAGE};
+pub use field::{DESTINATION, Field, Kind, MESSAGE, TRACKED};
 pub use parse::{MAX_DEPTH, MAX_LENGTH, parse};
 
 use posthaste_mail::Timestamp;

@@ -101,11 +101,13 @@ impl Parser<'_> {
         };
         let found = self.fields.iter().find(|field| field.name() == name);
         let Some(&field) = found else {
-            let what = match nearest(name, self.fields.iter().map(|f| f.name())) {
-                Some(near) => format!("unknown field `{name}`; did you mean `{near}`?"),
-                None => {
-                    let all: Vec<_> = self.fields.iter().map(|f| f.name()).collect();
-                    format!("unknown field `{name}`; fields are {}", all.join(", "))
+            let all = || self.fields.iter().map(|f| f.name()).collect::<Vec<_>>().join(", ");
+            let what = if Field::ALL.iter().any(|row| row.1 == name) {
+                format!("`{name}` is not known here; fields are {}", all())
+            } else {
+                match nearest(name, self.fields.iter().map(|f| f.name())) {
+                    Some(near) => format!("unknown field `{name}`; did you mean `{near}`?"),
+                    None => format!("unknown field `{name}`; fields are {}", all()),
                 }
             };
             return Err(self.error(&what));

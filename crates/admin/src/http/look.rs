@@ -4,7 +4,7 @@ use super::answer::Refusal;
 use super::params::{Pairs, Params, mailbox, queue_id, reverse_path};
 use super::{Admin, MAX_SCAN, SLICE};
 use crate::desk::RouteQuestion;
-use crate::filter::{DESTINATION, MESSAGE};
+use crate::filter::{DESTINATION, MESSAGE, TRACKED};
 use crate::track::{self, Question, Tracked};
 use crate::view::{DestinationObject, MessageObject, RouteObject, StatusObject, VERSION};
 use axum::Json;
@@ -157,7 +157,7 @@ pub(super) async fn track(State(admin): Here, pairs: Pairs) -> Answer<Tracked> {
     let limit = params.limit()?;
     let question = match params.get("id") {
         Some(id) => Question::Id(queue_id(id)?),
-        None => Question::Fits(params.filter(MESSAGE)?),
+        None => Question::Fits(params.filter(TRACKED)?),
     };
     let _turn = admin.searches.acquire().await.map_err(|e| Refusal::failed(e.to_string()))?;
     let (folder, now) = (admin.settings.events.clone(), admin.desk.now());

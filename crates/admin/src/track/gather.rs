@@ -23,7 +23,9 @@ pub struct TrackedMessage {
     pub size: Option<u64>,
     pub reverse_path: Option<String>,
     pub message_id: Option<String>,
+    pub subject: Option<String>,
     pub source_ip: Option<String>,
+    pub source_user: Option<String>,
     pub listener: Option<String>,
     /// It has left the queue.
     pub done: bool,
@@ -205,7 +207,9 @@ impl TrackedMessage {
             size: None,
             reverse_path: None,
             message_id: None,
+            subject: None,
             source_ip: None,
+            source_user: None,
             listener: None,
             done: false,
             recipients: Vec::new(),
@@ -223,7 +227,8 @@ impl TrackedMessage {
             "received" => self.received_line(event),
             "done" => self.done = true,
             "operator" => self.acted_on(event),
-            status @ ("delivered" | "deferred" | "failed" | "indeterminate" | "expired") => {
+            status @ ("delivered" | "discarded" | "deferred" | "failed" | "indeterminate"
+            | "expired") => {
                 self.tried(status, event);
             }
             _ => {}
@@ -235,7 +240,9 @@ impl TrackedMessage {
         self.size = event["size"].as_u64();
         self.reverse_path = owned(&event["from"]);
         self.message_id = owned(&event["message_id"]);
+        self.subject = owned(&event["subject"]);
         self.source_ip = owned(&event["client"]);
+        self.source_user = owned(&event["user"]);
         self.listener = owned(&event["listener"]);
         for address in event["to"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             self.recipient(address);
@@ -252,7 +259,7 @@ impl TrackedMessage {
         .to_owned();
         recipient.at = owned(&event["at"]);
         recipient.last_error = said(event).filter(|_| status != "delivered");
-        if status != "expired" {
+        if !matches!(status, "expired" | "discarded") {
             recipient.attempts += 1;
             recipient.host = owned(&event["host"]);
             recipient.ip = event["address"].as_str().map(without_port);
@@ -268,12 +275,19 @@ impl TrackedMessage {
             "bounce" => "failed",
             _ => return,
         };
+        let said = matches!(status, "removed" | "failed").then(|| ordered(event));
         let address = event["to"].as_str();
         let concerned = |r: &&mut TrackedRecipient| {
             let is_here = matches!(r.status.as_str(), "queued" | "held");
             is_here && address.is_none_or(|address| r.address == address)
         };
-        self.recipients.iter_mut().filter(concerned).for_each(|r| status.clone_into(&mut r.status));
+        for recipient in self.recipients.iter_mut().filter(concerned) {
+            status.clone_into(&mut recipient.status);
+            if said.is_some() {
+                recipient.last_error.clone_from(&said);
+                recipient.at = owned(&event["at"]);
+            }
+        }
     }
 
     fn recipient(&mut self, address: &str) -> &mut TrackedRecipient {
@@ -296,7 +310,9 @@ impl Record for TrackedMessage {
             Field::Id => vec![Scalar::Text((&*self.id).into())],
             Field::From => one(&self.reverse_path),
             Field::MessageId => one(&self.message_id),
+            Field::Subject => one(&self.subject),
             Field::SourceIp => one(&self.source_ip),
+            Field::SourceUser => one(&self.source_user),
             Field::Listener => one(&self.listener),
             Field::Size => self.size.map(Scalar::Size).into_iter().collect(),
             Field::Received => self.received.map(|at| Scalar::Time(at.0)).into_iter().collect(),
@@ -318,7 +334,7 @@ impl TrackedRecipient {
             Field::Destination => self.host.as_deref().map(|host| Scalar::Text(host.into())),
             Field::Attempts => Some(Scalar::Number(self.attempts)),
             Field::LastError => self.last_error.as_deref().map(|text| Scalar::Text(text.into())),
-            // The event log does not know the rest.
+            // The rest is not in [`TRACKED`](crate::filter::TRACKED), or the message's.
             _ => None,
         }
     }
@@ -334,6 +350,18 @@ pub fn said(event: &Value) -> Option<String> {
         return Some(texts.fold(code.to_string(), |all, text| format!("{all} {text}")));
     }
     text::logged_fault(&event["fault"])
+}
+
+/// By whom an operator's act ended it, and why.
+fn ordered(event: &Value) -> String {
+    let act = match event["act"].as_str().unwrap_or_default() {
+        "bounce" => "bounced",
+        "redirect" => "redirected",
+        _ => "removed",
+    };
+    let by = event["by"].as_str().unwrap_or("an operator");
+    let reason = event["reason"].as_str().map(|reason| format!(": {reason}"));
+    format!("{act} by {by}{}", reason.unwrap_or_default())
 }
 
 fn owned(value: &Value) -> Option<String> {

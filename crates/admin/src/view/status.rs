@@ -86,7 +86,7 @@ pub struct TrafficView {
     pub failed: u64,
 }
 
-/// Destinations by status, and recipients that no route matches.
+/// Destinations by status, and recipients (and their destinations) that no route matches.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[expect(missing_docs, reason = "each says what it is by its name; see `desk::Spread`")]
 pub struct SpreadView {
@@ -95,6 +95,7 @@ pub struct SpreadView {
     pub retry: u64,
     pub held: u64,
     pub unreachable: u64,
+    pub no_route: u64,
 }
 
 /// How the store is.
@@ -187,8 +188,8 @@ impl TrafficView {
 
 impl SpreadView {
     const fn of(spread: Spread) -> Self {
-        let Spread { active, ready, retry, held, unreachable } = spread;
-        Self { active, ready, retry, held, unreachable }
+        let Spread { active, ready, retry, held, unreachable, no_route } = spread;
+        Self { active, ready, retry, held, unreachable, no_route }
     }
 }
 

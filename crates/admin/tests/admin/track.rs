@@ -1,7 +1,7 @@
 //! The event log searched: messages that are queued and messages that are gone.
 
 use crate::sample::NOW;
-use posthaste_admin::filter::{MESSAGE, parse};
+use posthaste_admin::filter::{TRACKED, parse};
 use posthaste_admin::track::{FILE_NAME, Question, Tracked, build_indexes, search};
 use posthaste_mail::QueueId;
 use std::path::Path;
@@ -64,11 +64,38 @@ fn filters_see_the_whole_story_newest_first() {
         ("attempts = 2", &["0000000000001"]),
         ("from = \"\"", &["0000000000002"]),
     ] {
-        let question = Question::Fits(Some(parse(filter, MESSAGE).unwrap()));
+        let question = Question::Fits(Some(parse(filter, TRACKED).unwrap()));
         let found = ask(folder.path(), &question, 100);
         let ids: Vec<_> = found.messages.iter().map(|m| m.id.as_str()).collect();
         assert_eq!(ids, expected, "{filter}");
         assert!(found.complete);
+    }
+}
+
+#[test]
+fn mail_that_ended_otherwise_than_by_a_try_is_told_too() {
+    const LOG: &str = r#"
+{"v":1,"at":"2026-11-21T06:00:00.000Z","commit":1,"id":"0000000000001","event":"received","from":"a@x","to":["b@gone","c@y"],"size":1,"listener":"relay","subject":"Grüße aus Köln","user":"ann"}
+{"v":1,"at":"2026-11-21T06:00:01.000Z","commit":2,"id":"0000000000001","event":"discarded","to":"b@gone","fault":{"kind":"route_discards","stage":"route","status":"2.0.0","permanent":true,"name":"hole"}}
+{"v":1,"at":"2026-11-21T06:00:02.000Z","commit":3,"id":"0000000000001","event":"operator","to":"c@y","act":"bounce","by":"uid 0","reason":"not wanted","decision":1}
+{"v":1,"at":"2026-11-21T06:00:02.000Z","commit":3,"id":"0000000000001","event":"done"}
+"#;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(FILE_NAME), LOG).unwrap();
+    for filter in ["status = discarded", "subject contains köln", "source_user = ann"] {
+        let question = Question::Fits(Some(parse(filter, TRACKED).unwrap()));
+        let found = ask(folder.path(), &question, 9);
+        let [message] = &found.messages[..] else { panic!("{filter}: {found:?}") };
+        let [discarded, bounced] = &message.recipients[..] else { panic!("two") };
+        assert_eq!((discarded.status.as_str(), discarded.attempts), ("discarded", 0));
+        assert_eq!(bounced.status, "failed");
+        assert_eq!(bounced.last_error.as_deref(), Some("bounced by uid 0: not wanted"));
+        assert_eq!(bounced.at.as_deref(), Some("2026-11-21T06:00:02.000Z"));
+    }
+    // What the log does not know is no mail without it.
+    for filter in ["wait_reason = held", "priority = high", "cause = x"] {
+        let error = parse(filter, TRACKED).unwrap_err().what;
+        assert!(error.contains("is not known here; fields are id, from"), "{error}");
     }
 }
 
@@ -122,7 +149,7 @@ fn what_a_decision_did_is_told_of_each_message_and_its_own_lines_are_passed_over
                 "domain = b.example".to_owned(),
                 format!("status = {bob}"),
             ];
-            let fits = filters.iter().map(|f| Question::Fits(Some(parse(f, MESSAGE).unwrap())));
+            let fits = filters.iter().map(|f| Question::Fits(Some(parse(f, TRACKED).unwrap())));
             for question in fits.chain([Question::Id(QueueId::from_u64(1))]) {
                 let found = ask(folder.path(), &question, 100);
                 assert!(found.complete, "{question:?}");

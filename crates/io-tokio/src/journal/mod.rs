@@ -3,7 +3,8 @@
 //!
 //! ```json
 //! {"v":1,"at":"2026-11-21T06:53:04.123Z","commit":7,"id":"0DZY3Q0000001","event":"received",
-//!  "from":"a@x.example","to":["b@y.example"],"size":1024,"client":"192.0.2.7","listener":"relay","message_id":"<1@x>"}
+//!  "from":"a@x.example","to":["b@y.example"],"size":1024,"client":"192.0.2.7","listener":"relay","message_id":"<1@x>",
+//!  "subject":"Tuesday","user":"ann"}
 //! {"v":1,"at":"...","commit":9,"id":"...","event":"deferred","to":"b@y.example","host":"mx.y.example",
 //!  "address":"192.0.2.1:25","reply":{"code":450,"enhanced":"4.2.0","text":"..."},
 //!  "fault":{"kind":"reply","stage":"rcpt","status":"4.2.0","permanent":false,"detail":"450 4.2.0 ..."},"next":"..."}
@@ -267,9 +268,10 @@ impl Journal for FileJournal {
 /// About how many octets an event takes in memory.
 fn weight(event: &Event) -> usize {
     let texts = match &event.kind {
-        EventKind::Received { from, to, listener, message_id, .. } => {
+        EventKind::Received { from, to, listener, message_id, subject, user, .. } => {
             let recipients: usize = to.iter().map(|to| to.len() + size_of::<String>()).sum();
-            from.len() + recipients + listener.len() + message_id.as_ref().map_or(0, String::len)
+            let others = [message_id, subject, user].into_iter().flatten();
+            from.len() + recipients + listener.len() + others.map(String::len).sum::<usize>()
         }
         EventKind::Tried { to, host, reply, .. } => {
             let replied = reply.as_ref().map_or(0, |r| r.lines.iter().map(|l| l.len() + 24).sum());

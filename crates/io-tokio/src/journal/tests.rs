@@ -15,6 +15,8 @@ pub(super) fn received(commit: u64, message: u64) -> Event {
         listener: "relay".into(),
         message_id: Some("<1@x>".into()),
         session: None,
+        subject: None,
+        user: None,
     };
     Event { at: Timestamp::EPOCH, commit, message: QueueId::from_u64(message), kind }
 }

@@ -211,7 +211,7 @@ impl Daemon {
             pickup_bad: self.state.pickup.bad.load(Ordering::Relaxed),
             messages: self.dispatch.load().0 as u64,
             conditions: self.conditions(),
-            minute: self.life.minute().traffic(),
+            minute: self.life.minute().traffic(&counted),
             ..Numbers::default()
         };
         let mut after: Option<(String, String)> = None;
@@ -404,7 +404,8 @@ fn add(numbers: &mut Numbers, view: &DestinationView) {
         DestinationStatus::Ready => spread.ready += 1,
         DestinationStatus::Retry => spread.retry += 1,
         DestinationStatus::Held => spread.held += 1,
-        DestinationStatus::Idle | DestinationStatus::Unreachable => {}
+        DestinationStatus::Unreachable => spread.no_route += 1,
+        DestinationStatus::Idle => {}
     }
     if view.route.is_empty() {
         spread.unreachable += u64::from(view.recipients);

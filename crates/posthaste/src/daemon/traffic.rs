@@ -17,25 +17,30 @@ impl Minute {
         if self.0.len() >= LOOKS {
             self.0.pop_front();
         }
-        self.0.push_back(Traffic {
-            accepted: now.accepted,
-            delivered: now.delivered,
-            deferred: now.deferred + now.indeterminate,
-            failed: now.failed + now.expired,
-        });
+        self.0.push_back(all(now));
     }
 
-    /// What came in the last minute, or since the start when that is later.
-    pub(super) fn traffic(&self) -> Traffic {
-        let (Some(first), Some(last)) = (self.0.front(), self.0.back()) else {
-            return Traffic::default();
-        };
+    /// What came in the last minute, or since the start when that is later: until a minute of looks is there, nothing
+    /// is taken off.
+    pub(super) fn traffic(&self, now: &Numbers) -> Traffic {
+        let before = self.0.front().filter(|_| self.0.len() >= LOOKS);
+        let (before, all) = (before.copied().unwrap_or_default(), all(now));
         Traffic {
-            accepted: last.accepted - first.accepted,
-            delivered: last.delivered - first.delivered,
-            deferred: last.deferred - first.deferred,
-            failed: last.failed - first.failed,
+            accepted: all.accepted.saturating_sub(before.accepted),
+            delivered: all.delivered.saturating_sub(before.delivered),
+            deferred: all.deferred.saturating_sub(before.deferred),
+            failed: all.failed.saturating_sub(before.failed),
         }
+    }
+}
+
+/// Since the start.
+const fn all(now: &Numbers) -> Traffic {
+    Traffic {
+        accepted: now.accepted,
+        delivered: now.delivered,
+        deferred: now.deferred + now.indeterminate,
+        failed: now.failed + now.expired,
     }
 }
 
@@ -46,13 +51,23 @@ mod tests {
     #[test]
     fn what_is_older_than_a_minute_does_not_count() {
         let mut minute = Minute::default();
-        assert_eq!(minute.traffic(), Traffic::default());
+        let mut now = Numbers::default();
+        assert_eq!(minute.traffic(&now), Traffic::default());
         for second in 0..200 {
             let expired = second / 100;
-            let now = Numbers { accepted: second * 2, failed: 5, expired, ..Numbers::default() };
+            now = Numbers { accepted: second * 2, failed: 5, expired, ..Numbers::default() };
             minute.look(&now);
         }
-        let traffic = minute.traffic();
+        let traffic = minute.traffic(&now);
         assert_eq!((traffic.accepted, traffic.failed, traffic.delivered), (120, 0, 0));
+    }
+    #[test]
+    fn what_came_in_the_first_seconds_counts() {
+        let mut minute = Minute::default();
+        let now = |accepted| Numbers { accepted, ..Numbers::default() };
+        assert_eq!(minute.traffic(&now(300)).accepted, 300, "before the first look");
+        minute.look(&now(1131));
+        minute.look(&now(20_000));
+        assert_eq!(minute.traffic(&now(20_001)).accepted, 20_001);
     }
 }

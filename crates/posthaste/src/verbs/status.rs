@@ -45,12 +45,13 @@ fn lines(status: &Value) -> Vec<String> {
             }
         ),
         format!(
-            "places     {}: {} active, {} ready, {} retry, {} held; {} down",
+            "places     {}: {} active, {} ready, {} retry, {} held, {} unreachable; {} down",
             counted(&status["destinations"], "destination"),
             by("active"),
             by("ready"),
             by("retry"),
             by("held"),
+            by("no_route"),
             of("destinations_down")
         ),
         worst_line(&status["worst"]),

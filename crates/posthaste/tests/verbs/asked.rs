@@ -130,10 +130,7 @@ fn destinations_are_shown_in_full_summed_up_and_watched() {
     assert!(ran.stdout.starts_with("MESSAGES  DEFERRED  HELD  DESTINATIONS  OLDEST"), "{ran:?}");
     assert!(ran.stdout.contains("no connection: refused\n"), "{ran:?}");
     let ran = fake.run(&["queue", "watch", "--times", "1"]);
-    assert!(
-        ran.code == 0 && ran.stdout.starts_with("\u{1b}[H\u{1b}[Jposthaste queue, "),
-        "{ran:?}"
-    );
+    assert!(ran.code == 0 && ran.stdout.starts_with("posthaste queue, "), "{ran:?}");
     assert!(ran.stdout.contains("\na.example    retry   2"), "{ran:?}");
 }
 

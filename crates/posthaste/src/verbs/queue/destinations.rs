@@ -10,6 +10,7 @@ use crate::verbs::{last_error, now, text};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::io::IsTerminal;
 use std::time::Duration;
 
 /// The age classes of the table: its heading, and those of the interface that it sums up.
@@ -43,8 +44,10 @@ pub(super) fn watch(
     let mut left = times;
     loop {
         if !out.is_json() {
-            // To the upper left corner, and clear what is below: ECMA-48.
-            out.text("\u{1b}[H\u{1b}[J");
+            // To the upper left corner, and clear what is below: ECMA-48. Elsewhere each look follows the last.
+            if std::io::stdout().is_terminal() {
+                out.text("\u{1b}[H\u{1b}[J");
+            }
             let at = now().round(jiff::Unit::Second).unwrap_or_else(|_| now());
             out.line(&format!("posthaste queue, {at}, every {} s; ctrl-C ends", EVERY.as_secs()));
         }
