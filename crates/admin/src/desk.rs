@@ -178,6 +178,8 @@ pub struct Numbers {
     pub pickup_waiting: u64,
     /// Files there that cannot be sent.
     pub pickup_bad: u64,
+    /// Files there that cannot be taken up, read or moved, and stay as they are.
+    pub pickup_stuck: u64,
     /// What holds us back.
     pub conditions: Conditions,
     /// The last minute.

@@ -40,6 +40,7 @@ pub struct StatusObject {
     pub store: StoreView,
     pub pickup_waiting: u64,
     pub pickup_bad: u64,
+    pub pickup_stuck: u64,
     /// Mail is accepted.
     pub accepting: bool,
     /// Why not.
@@ -144,6 +145,7 @@ impl StatusObject {
             store: StoreView::of(&numbers.store),
             pickup_waiting: numbers.pickup_waiting,
             pickup_bad: numbers.pickup_bad,
+            pickup_stuck: numbers.pickup_stuck,
             accepting: ready.refusing.is_none() && !ready.stopping,
             refusing: ready.refusing,
             maintenance: numbers.conditions.maintenance.as_ref().map(MaintenanceView::of),

@@ -209,6 +209,7 @@ impl Daemon {
             store: self.spool.health(),
             pickup_waiting: self.state.pickup.messages.load(Ordering::Relaxed),
             pickup_bad: self.state.pickup.bad.load(Ordering::Relaxed),
+            pickup_stuck: self.state.pickup.stuck.load(Ordering::Relaxed),
             messages: self.dispatch.load().0 as u64,
             conditions: self.conditions(),
             minute: self.life.minute().traffic(&counted),

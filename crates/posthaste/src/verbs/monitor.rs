@@ -142,6 +142,7 @@ impl Findings {
             (&status["store"]["quarantined"], "damaged records in the spool"),
             (&status["by_status"]["unreachable"], "recipients without a route"),
             (&status["pickup_bad"], "pickup files that cannot be sent"),
+            (&status["pickup_stuck"], "pickup files that cannot be taken up"),
             (&status["events_dropped"], "events lost from the event log"),
             (&status["sessions_dropped"], "sessions lost from the session log"),
         ] {

@@ -152,6 +152,7 @@ fn to_do(status: &Value) -> Vec<String> {
         (&status["store"]["quarantined"], "damaged record", "of the spool: see the log"),
         (&status["by_status"]["unreachable"], "recipient", "without a route: `posthaste queue`"),
         (&status["pickup_bad"], "pickup file", "cannot be sent (*.bad): the log says why"),
+        (&status["pickup_stuck"], "pickup file", "cannot be taken up: the log says why"),
         (&status["events_dropped"], "event", "lost: the event log's disk is slow or full"),
         (&status["sessions_dropped"], "session", "not logged: the log's disk is slow or full"),
         (

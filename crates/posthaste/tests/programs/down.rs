@@ -58,7 +58,7 @@ fn mail_waits_in_the_pickup_folder_while_the_daemon_is_down() {
     assert_eq!(cron.header("From"), Some("root@sender.test (Cron Daemon)"));
     let hand = scene.arrived(4, "By hand");
     assert_eq!(hand.header("Return-Path"), Some("<ann@sender.test>"));
-    assert!(until(PATIENCE, || scene.left(".eml").is_empty() && scene.left(".taken").is_empty()));
+    assert!(until(PATIENCE, || scene.left(".eml").is_empty() && scene.in_hand().is_empty()));
     assert_eq!(scene.left(".bad").len(), 1);
     assert!(posthaste.log().contains("no recipient in the header"), "{}", posthaste.log());
     assert!(until(PATIENCE, || posthaste.json(&["status"])["pickup_bad"] == 1));
@@ -76,10 +76,50 @@ fn mail_waits_as_well_while_the_daemon_takes_none() {
     succeeds(&mut scene.sendmail(&["bob@remote.test"]), "Subject: Later\n\nhello\n");
     assert_eq!(scene.left(".eml").len(), 1);
     sleep(Duration::from_secs(3));
-    assert_eq!(scene.left(".eml").len() + scene.left(".taken").len(), 1, "{}", posthaste.log());
+    assert_eq!(scene.left(".eml").len() + scene.in_hand().len(), 1, "{}", posthaste.log());
     let off = posthaste.verb(&["maintenance", "off"]);
     assert!(off.status.success(), "{off:?}");
     assert_eq!(scene.arrived(1, "Later").body(), "hello\n");
+}
+
+/// Each of these once stopped the folder for everybody, or took another's mail.
+#[test]
+fn whatever_lies_in_the_pickup_folder_the_others_go_on() {
+    let scene = Scene::set();
+    let mut posthaste = scene.posthaste();
+    posthaste.terminate();
+    let pickup = |name: &str| scene.path(&format!("pickup/{name}"));
+    let letter = |subject: &str| {
+        format!("From: a@sender.test\nTo: bob@remote.test\nSubject: {subject}\n\nx\n")
+    };
+    let id = "6H01RG65G0000";
+    fs::create_dir(pickup(&format!("q.eml.{id}.taken"))).expect("ours");
+    fs::write(pickup("q.eml"), letter("q")).expect("ours");
+    fs::create_dir(pickup("000.eml")).expect("ours");
+    fs::write(pickup("backup.eml"), letter("victim")).expect("ours");
+    fs::write(pickup(&format!("backup.eml.{id}.taken")), letter("attacker")).expect("ours");
+    for number in 0..10_100 {
+        fs::write(pickup(&format!("j{number}.new")), "").expect("ours");
+    }
+    fs::write(pickup("real.eml"), letter("real")).expect("ours");
+    for name in ["bad.eml", "bad.eml.bad"] {
+        fs::write(pickup(name), "Subject: to nobody\n\n").expect("ours");
+    }
+    posthaste.start_again();
+
+    let arrived = scene.postfix.wait_for(3, PATIENCE);
+    let mut subjects: Vec<_> = arrived.iter().filter_map(|m| m.header("Subject")).collect();
+    subjects.sort_unstable();
+    assert_eq!(subjects, ["q", "real", "victim"], "{}", posthaste.log());
+    assert!(until(PATIENCE, || {
+        let status = posthaste.json(&["status"]);
+        status["pickup_bad"] == 2 && status["pickup_stuck"] == 1
+    }));
+    let log = posthaste.log();
+    assert_eq!(log.matches("000.eml").count(), 1, "told once: {log}");
+    let monitor = posthaste.verb(&["status", "--monitor"]);
+    let said = String::from_utf8_lossy(&monitor.stdout).into_owned();
+    assert!(said.contains("1 pickup files that cannot be taken up"), "{said}");
 }
 
 #[test]
@@ -142,18 +182,18 @@ fn kills_while_200_files_are_taken_up_lose_none() {
     sleep(Duration::from_secs(1)); // all of them are settled: the work begins at once
     let mut met = 0;
     for round in 0..KILLS {
-        let before = if scene.left(".taken").is_empty() { Duration::ZERO } else { LOOKED_AFTER };
+        let before = if scene.in_hand().is_empty() { Duration::ZERO } else { LOOKED_AFTER };
         posthaste.start_again();
         sleep(before + Duration::from_millis(20 + 60 * (round % 5)));
         posthaste.kill9();
-        let taken = scene.left(".taken").len();
+        let taken = scene.in_hand().len();
         met += usize::from(taken > 0);
         println!("kill {round}: {} wait, {taken} taken", scene.left(".eml").len());
     }
     posthaste.start_again();
     let done = until(3 * PATIENCE, || {
         scene.left(".eml").is_empty()
-            && scene.left(".taken").is_empty()
+            && scene.in_hand().is_empty()
             && posthaste.json(&["status"])["messages"] == 0
     });
     let arrived = until(PATIENCE, || scene.postfix.count() >= FILES);

@@ -54,6 +54,12 @@ impl Scene {
         paths.filter(|path| path.to_string_lossy().ends_with(ending)).collect()
     }
 
+    /// Files of the pickup folder that the daemon has taken.
+    pub(crate) fn in_hand(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path("pickup/.in-hand")).into_iter().flatten();
+        entries.map(|entry| entry.expect("readable").path()).collect()
+    }
+
     /// Our `sendmail`, told where its settings are.
     pub(crate) fn sendmail(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.path("sendmail"));

@@ -1,9 +1,10 @@
-//! Takes up mail from the pickup folder: each file is renamed to `NAME.eml.ID.taken` with the id its message will have,
+//! Takes up mail from the pickup folder: each file is moved into a private folder under the id its message will have,
 //! accepted, and removed only when it is durable. What cannot be sent becomes `NAME.eml.bad`.
 //!
-//! After a crash the id tells whether a taken file had been accepted: it is then removed, else taken up again. So a file
-//! is never lost, and doubled only if its acceptance is known neither to the spool nor to the event log. When the store
-//! refuses, files wait. Not here: what a file says (`crate::pickup`), the folder's files (`files`).
+//! After a crash the id tells whether a taken file had been accepted: it is then removed, else given back. So a file is
+//! never lost, and doubled only if its acceptance is known neither to the spool nor to the event log. When the store
+//! refuses, files wait. Whatever is wrong with one file, the others go on. Not here: what a file says
+//! (`crate::pickup`), the folder's files (`files`).
 
 mod files;
 
@@ -15,16 +16,18 @@ use posthaste_admin::track::{self, Question};
 use posthaste_mail::{QueueId, ReversePath};
 use posthaste_reception::{Submission, SubmitError};
 use posthaste_spool::Refused;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 /// How often the folder is looked at.
 const EVERY: Duration = Duration::from_secs(1);
-/// The rest after the store has refused a message.
+/// The rest of a message that the store has refused, and of all when it refuses many.
 const REST: Duration = Duration::from_secs(10);
 /// After a crash, until what it took from the event log is written again (the log is synced once a second).
 const LOG_REWRITTEN: Duration = Duration::from_secs(3);
@@ -32,6 +35,8 @@ const LOG_REWRITTEN: Duration = Duration::from_secs(3);
 const END: Duration = Duration::from_secs(2);
 /// Files taken at once; each is then read and accepted by itself.
 const BATCH: usize = 32;
+/// Refusals in one round that show that the store takes none, and not that something is wrong with some messages.
+const MAX_REFUSED: usize = 8;
 
 /// What waits in the folder, for `status`.
 #[derive(Debug, Default)]
@@ -40,6 +45,8 @@ pub(super) struct Waiting {
     pub(super) messages: AtomicU64,
     /// Files that cannot be sent.
     pub(super) bad: AtomicU64,
+    /// Files that cannot be taken up, read or moved: they stay where they are, and somebody must look after them.
+    pub(super) stuck: AtomicU64,
 }
 
 /// The work on the folder; ended before the store is closed.
@@ -67,14 +74,35 @@ pub(super) fn start(daemon: &Daemon, folder: &Path) -> PickingUp {
     PickingUp { stop, task }
 }
 
+/// What one round leaves for the next.
+#[derive(Default)]
+struct Turn {
+    /// What an earlier process left has been waited for.
+    begun: bool,
+    /// The last name that was looked at, when not all were.
+    after: Option<String>,
+    /// Messages that were refused, and how long they rest.
+    resting: BTreeSet<String>,
+    rest_until: Option<Instant>,
+}
+
+/// What became of a taken file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Done {
+    /// It is accepted or set aside.
+    Gone,
+    /// It waits.
+    Refused,
+    /// The store is late; whether it has it is asked after a rest.
+    Unknown,
+}
+
 /// Takes up mail until `stop` is told, and then ends between two files.
 async fn run(daemon: Daemon, folder: PathBuf, mut stop: watch::Receiver<bool>) {
     let folder = Arc::new(Folder::new(folder));
-    let mut first = true;
+    let mut turn = Turn::default();
     while !*stop.borrow() {
-        let round = round(&daemon, &folder, &stop, first).await;
-        first = false;
-        let pause = match round {
+        let pause = match round(&daemon, &folder, &stop, &mut turn).await {
             Ok(true) => EVERY,
             Ok(false) => REST,
             Err(error) => {
@@ -92,49 +120,113 @@ async fn round(
     daemon: &Daemon,
     folder: &Arc<Folder>,
     stop: &watch::Receiver<bool>,
-    first: bool,
+    turn: &mut Turn,
 ) -> Result<bool> {
-    let here = blocking(folder, Folder::list).await??;
-    if first && !here.taken.is_empty() {
+    let after = turn.after.take();
+    let mut here = blocking(folder, move |folder| folder.list(after.as_deref())).await??;
+    let state = &daemon.state.pickup;
+    state.messages.store(here.messages, Ordering::Relaxed);
+    state.bad.store(here.bad, Ordering::Relaxed);
+    if !std::mem::replace(&mut turn.begun, true) && !here.taken.is_empty() {
         tokio::time::sleep(LOG_REWRITTEN).await;
     }
-    for taken in here.taken {
-        resume(daemon, folder, taken).await?;
-    }
-    let mut waiting = here.waiting;
-    daemon.state.pickup.messages.store(waiting.len() as u64, Ordering::Relaxed);
-    daemon.state.pickup.bad.store(here.bad, Ordering::Relaxed);
-    while !waiting.is_empty() && !*stop.borrow() {
-        let rest = waiting.split_off(waiting.len().min(BATCH));
+    let unsettled = resume_all(daemon, folder, here.taken).await;
+    let mut stuck = here.strange + unsettled;
+    let all = here.waiting.len() as u64 == here.messages;
+    turn.wake();
+    here.waiting.retain(|name| !turn.resting.contains(name));
+    let (mut waiting, mut refused) = (here.waiting.into_iter(), 0);
+    while refused < MAX_REFUSED && !*stop.borrow() {
         let names: Vec<(String, QueueId)> =
-            waiting.into_iter().map(|name| (name, daemon.reception.mint())).collect();
-        let taken = blocking(folder, move |folder| folder.take(names)).await??;
-        let mut refused = false;
-        for taken in taken {
-            refused |= !accept(daemon, folder, taken, refused).await?;
+            waiting.by_ref().take(BATCH).map(|name| (name, daemon.reception.mint())).collect();
+        if names.is_empty() {
+            break;
         }
-        if refused {
-            return Ok(false);
-        }
-        waiting = rest;
+        turn.after = names.last().map(|(name, _)| name.clone());
+        let took = blocking(folder, move |folder| folder.take(names)).await??;
+        stuck += took.left + accept_all(daemon, folder, took.taken, turn, &mut refused).await;
     }
-    Ok(true)
+    if all && refused < MAX_REFUSED {
+        turn.after = None;
+    }
+    state.stuck.store(stuck, Ordering::Relaxed);
+    Ok(refused < MAX_REFUSED && unsettled == 0)
+}
+
+impl Turn {
+    /// Those that have rested long enough are tried again.
+    fn wake(&mut self) {
+        if self.rest_until.is_some_and(|until| until <= Instant::now()) {
+            self.resting.clear();
+            self.rest_until = None;
+        }
+    }
+
+    fn rest(&mut self, name: String) {
+        self.resting.insert(name);
+        self.rest_until.get_or_insert_with(|| Instant::now() + REST);
+    }
+}
+
+/// How many could not be settled.
+async fn resume_all(daemon: &Daemon, folder: &Arc<Folder>, all: Vec<Taken>) -> u64 {
+    let mut left = 0;
+    for taken in all {
+        let name = taken.name.clone();
+        if let Err(error) = resume(daemon, folder, taken).await {
+            folder.tell(&name, &format!("{error:#}"));
+            left += 1;
+        }
+    }
+    left
 }
 
 /// A file that an earlier process, or a store that was late, left between taking and removing.
-async fn resume(
-    daemon: &Daemon,
-    folder: &Arc<Folder>,
-    (name, id): (String, QueueId),
-) -> Result<()> {
-    let accepted = is_accepted(daemon, id).await?;
-    tracing::info!(file = name, %id, accepted, "taken before the last end");
-    let taken = Taken::of(name, id);
+async fn resume(daemon: &Daemon, folder: &Arc<Folder>, taken: Taken) -> Result<()> {
+    let accepted = is_accepted(daemon, taken.id).await?;
+    tracing::info!(file = taken.name, id = %taken.id, accepted, "taken before the last end");
     blocking(folder, move |folder| match accepted {
         true => folder.remove(&taken),
         false => folder.give_back(&taken),
     })
     .await?
+}
+
+/// Accepts each by itself, and gives the rest back when too many are refused. How many are stuck.
+async fn accept_all(
+    daemon: &Daemon,
+    folder: &Arc<Folder>,
+    all: Vec<Taken>,
+    turn: &mut Turn,
+    refused: &mut usize,
+) -> u64 {
+    let mut stuck = 0;
+    for taken in all {
+        let name = taken.name.clone();
+        let done = if *refused < MAX_REFUSED {
+            // The next round begins behind it, so that it does not stand before the others.
+            turn.after = Some(name.clone());
+            accept(daemon, folder, taken, *refused == 0).await
+        } else {
+            blocking(folder, move |folder| folder.give_back(&taken))
+                .await
+                .flatten()
+                .map(|()| Done::Gone)
+        };
+        match done {
+            Ok(Done::Gone) => {}
+            Ok(Done::Refused) => {
+                *refused += 1;
+                turn.rest(name);
+            }
+            Ok(Done::Unknown) => *refused = MAX_REFUSED,
+            Err(error) => {
+                folder.tell(&name, &format!("{error:#}"));
+                stuck += 1;
+            }
+        }
+    }
+    stuck
 }
 
 async fn is_accepted(daemon: &Daemon, id: QueueId) -> Result<bool> {
@@ -147,20 +239,20 @@ async fn is_accepted(daemon: &Daemon, id: QueueId) -> Result<bool> {
     Ok(!found.messages.is_empty())
 }
 
-/// False when the store refuses now: the file waits again. `refused`: it has just refused another.
-async fn accept(
-    daemon: &Daemon,
-    folder: &Arc<Folder>,
-    taken: Taken,
-    refused: bool,
-) -> Result<bool> {
-    if refused {
-        blocking(folder, move |folder| folder.give_back(&taken)).await??;
-        return Ok(false);
-    }
+/// Hands a taken file in. `tell`: a refusal is logged.
+///
+/// # Errors
+/// It cannot be read, removed or moved: it waits in the folder, or the next round looks after it.
+async fn accept(daemon: &Daemon, folder: &Arc<Folder>, taken: Taken, tell: bool) -> Result<Done> {
     let limit = daemon.settings().reception.limits.message_size;
     let file = taken.clone();
-    let read = blocking(folder, move |folder| folder.read(&file, limit)).await??;
+    let read = match blocking(folder, move |folder| folder.read(&file, limit)).await? {
+        Ok(read) => read,
+        Err(error) => {
+            blocking(folder, move |folder| folder.give_back(&taken)).await??;
+            return Err(error);
+        }
+    };
     let outcome = match read {
         Ok(file) => hand_in(daemon, &taken, &file).await,
         Err(unfit) => Outcome::Bad(unfit.to_string()),
@@ -181,14 +273,16 @@ async fn accept(
             blocking(folder, move |folder| folder.set_aside(&taken)).await??;
         }
         Outcome::Later(why) => {
-            tracing::warn!(file = name, why, "mail waits in the pickup folder");
+            if tell {
+                tracing::warn!(file = name, why, "mail waits in the pickup folder");
+            }
             blocking(folder, move |folder| folder.give_back(&taken)).await??;
-            return Ok(false);
+            return Ok(Done::Refused);
         }
         // The next round asks the spool what became of it.
-        Outcome::Unknown => return Ok(false),
+        Outcome::Unknown => return Ok(Done::Unknown),
     }
-    Ok(true)
+    Ok(Done::Gone)
 }
 
 enum Outcome {
