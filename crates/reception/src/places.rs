@@ -32,6 +32,9 @@ pub(crate) struct Places {
 struct Taken {
     next: u64,
     sessions: BTreeMap<u64, Entry>,
+    /// Those of programs on this machine, by user; they are counted apart.
+    users: BTreeMap<Option<u32>, usize>,
+    programs: usize,
     clients: BTreeMap<IpAddr, usize>,
     networks: BTreeMap<IpAddr, usize>,
     doors: Vec<Arc<AtomicWaker>>,
@@ -46,9 +49,15 @@ struct Entry {
 pub(crate) struct Place {
     places: Arc<Places>,
     number: u64,
-    client: IpAddr,
-    network: IpAddr,
+    guest: Guest,
     waker: Arc<AtomicWaker>,
+}
+
+/// Whose sessions are counted together.
+#[derive(Clone, Copy)]
+enum Guest {
+    Remote { client: IpAddr, network: IpAddr },
+    User(Option<u32>),
 }
 
 /// Why a session is to end.
@@ -69,9 +78,12 @@ pub(crate) enum NoPlace {
     Client,
     /// The client's network has too many.
     Network,
+    /// The user of a program on this machine has too many.
+    User,
 }
 
 impl Places {
+    /// For a client of the network.
     pub(crate) fn take(
         self: &Arc<Self>,
         peer: SocketAddr,
@@ -81,7 +93,7 @@ impl Places {
     ) -> Result<Place, NoPlace> {
         let (client, network) = (client_of(peer.ip()), network_of(peer.ip()));
         let mut taken = self.taken.lock();
-        if taken.sessions.len() >= all {
+        if taken.sessions.len() - taken.programs >= all {
             return Err(NoPlace::Full);
         }
         let has = |counts: &BTreeMap<IpAddr, usize>, key| counts.get(key).copied().unwrap_or(0);
@@ -93,11 +105,30 @@ impl Places {
         }
         *taken.clients.entry(client).or_default() += 1;
         *taken.networks.entry(network).or_default() += 1;
-        taken.next += 1;
-        let number = taken.next;
-        let waker = Arc::new(AtomicWaker::new());
-        taken.sessions.insert(number, Entry { waker: Arc::clone(&waker), task: None });
-        Ok(Place { places: Arc::clone(self), number, client, network, waker })
+        let (number, waker) = taken.enter();
+        let guest = Guest::Remote { client, network };
+        Ok(Place { places: Arc::clone(self), number, guest, waker })
+    }
+
+    /// For a program of this user on this machine, within a share that clients of the network have no part in, nor it
+    /// in theirs.
+    pub(crate) fn take_local(
+        self: &Arc<Self>,
+        user: Option<u32>,
+        share: usize,
+        per_user: usize,
+    ) -> Result<Place, NoPlace> {
+        let mut taken = self.taken.lock();
+        if taken.programs >= share {
+            return Err(NoPlace::Full);
+        }
+        if taken.users.get(&user).copied().unwrap_or(0) >= per_user {
+            return Err(NoPlace::User);
+        }
+        *taken.users.entry(user).or_default() += 1;
+        taken.programs += 1;
+        let (number, waker) = taken.enter();
+        Ok(Place { places: Arc::clone(self), number, guest: Guest::User(user), waker })
     }
 
     /// Remembers the task of a place, unless it has ended already.
@@ -159,6 +190,15 @@ impl Places {
     }
 }
 
+impl Taken {
+    fn enter(&mut self) -> (u64, Arc<AtomicWaker>) {
+        self.next += 1;
+        let waker = Arc::new(AtomicWaker::new());
+        self.sessions.insert(self.next, Entry { waker: Arc::clone(&waker), task: None });
+        (self.next, waker)
+    }
+}
+
 impl Place {
     pub(crate) const fn number(&self) -> u64 {
         self.number
@@ -184,15 +224,23 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.taken.lock();
         let entry = taken.sessions.remove(&self.number);
-        one_less(&mut taken.clients, &self.client);
-        one_less(&mut taken.networks, &self.network);
+        match self.guest {
+            Guest::Remote { client, network } => {
+                one_less(&mut taken.clients, &client);
+                one_less(&mut taken.networks, &network);
+            }
+            Guest::User(user) => {
+                one_less(&mut taken.users, &user);
+                taken.programs -= 1;
+            }
+        }
         drop(taken);
         drop(entry);
         self.places.last_left.wake();
     }
 }
 
-fn one_less(counts: &mut BTreeMap<IpAddr, usize>, key: &IpAddr) {
+fn one_less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
     if let Some(count) = counts.get_mut(key) {
         *count -= 1;
         if *count == 0 {
@@ -254,6 +302,26 @@ mod tests {
             drop(first);
             assert!(take(third).is_ok());
         }
+    }
+
+    #[test]
+    fn programs_on_this_machine_and_clients_do_not_shut_each_other_out() {
+        let places = Arc::new(Places::default());
+        let program = |user| places.take_local(Some(user), 4, 2);
+        let _first = program(33).expect("free");
+        let second = program(33).expect("free");
+        assert_eq!(program(33).err(), Some(NoPlace::User));
+        let _others = [program(34).expect("free"), program(35).expect("free")];
+        assert_eq!(program(36).err(), Some(NoPlace::Full));
+        let client = || places.take(from("192.0.2.1"), 2, 9, 9);
+        let _clients = [client().expect("free"), client().expect("free")];
+        assert_eq!(client().err(), Some(NoPlace::Full));
+        assert_eq!(places.count(), 6);
+        drop(second);
+        let again = program(33).expect("free");
+        assert_eq!(client().err(), Some(NoPlace::Full));
+        drop((again, places.take_local(None, 9, 9)));
+        assert_eq!(places.taken.lock().users.len(), 3);
     }
 
     #[test]

@@ -176,6 +176,10 @@ pub(crate) fn too_many_of_network() -> Reply {
     reply(421, (4, 7, 0), "Too many sessions from your network, try again later")
 }
 
+pub(crate) fn too_many_of_user() -> Reply {
+    reply(421, (4, 7, 0), "Too many sessions of your user, try again later")
+}
+
 pub(crate) fn too_many_connections() -> Reply {
     reply(421, (4, 7, 0), "Too many connections a minute from your address, try again later")
 }

@@ -1,7 +1,7 @@
 //! A door: accepts connections and gives each a session, or a refusal.
 
 use crate::House;
-use crate::places::NoPlace;
+use crate::places::{NoPlace, Place};
 use crate::policy::{self, Door, Policy, Trust};
 use crate::pressure::Pressure;
 use crate::rates::Deed;
@@ -14,6 +14,11 @@ use std::io::IoSlice;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+
+/// Programs on this machine may have one session for so many of the network's, beside those.
+const LOCAL_SHARE: usize = 8;
+/// One user may have this part of them.
+const USER_SHARE: usize = 4;
 
 /// Why a door accepts no more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,16 +84,7 @@ async fn begin(house: &Arc<House>, stream: Box<dyn Stream>, which: Which<'_>) ->
         turn_away(stream, &policy::too_many_connections(), recorder).await;
         return true;
     }
-    let limits = &policy.settings.limits;
-    let (per_client, per_network) = match trust {
-        Trust::Relay | Trust::Local => (limits.sessions_per_relay_client, usize::MAX),
-        Trust::Stranger => (limits.sessions_per_client, limits.sessions_per_network),
-    };
-    let sessions = match house.pressure.get() {
-        Pressure::None => limits.sessions,
-        Pressure::Slow(_) | Pressure::Refuse(_) => limits.sessions.div_ceil(2),
-    };
-    match house.places.take(stream.peer(), sessions, per_client, per_network) {
+    match place(house, &policy, trust, &*stream) {
         Ok(place) => {
             house.counters.sessions.one();
             let number = place.number();
@@ -111,8 +107,36 @@ async fn begin(house: &Arc<House>, stream: Box<dyn Stream>, which: Which<'_>) ->
             let recorder = record(house, &policy, &door, &*stream);
             turn_away(stream, &policy::too_many_of_network(), recorder).await;
         }
+        Err(NoPlace::User) => {
+            house.counters.refused_client_sessions.one();
+            let recorder = record(house, &policy, &door, &*stream);
+            turn_away(stream, &policy::too_many_of_user(), recorder).await;
+        }
     }
     true
+}
+
+/// Programs on this machine have a share of their own, so that no user of it shuts out the others or the network.
+fn place(
+    house: &Arc<House>,
+    policy: &Policy,
+    trust: Trust,
+    stream: &dyn Stream,
+) -> Result<Place, NoPlace> {
+    let limits = &policy.settings.limits;
+    let sessions = match house.pressure.get() {
+        Pressure::None => limits.sessions,
+        Pressure::Slow(_) | Pressure::Refuse(_) => limits.sessions.div_ceil(2),
+    };
+    let (per_client, per_network) = match trust {
+        Trust::Local => {
+            let share = sessions.div_ceil(LOCAL_SHARE);
+            return house.places.take_local(stream.user(), share, share.div_ceil(USER_SHARE));
+        }
+        Trust::Relay => (limits.sessions_per_relay_client, usize::MAX),
+        Trust::Stranger => (limits.sessions_per_client, limits.sessions_per_network),
+    };
+    house.places.take(stream.peer(), sessions, per_client, per_network)
 }
 
 /// Sessions that are refused before their greeting are told too.

@@ -58,7 +58,7 @@ pub enum ListenerKind {
 /// Limits. Every one of them has a reply of its own, or closes the session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Sessions at the same time; over it `421 4.3.2`.
+    /// Sessions at the same time; over it `421 4.3.2`. Programs on this machine have an eighth of it beside these.
     pub sessions: usize,
     /// Sessions of one stranger's address (IPv6: of its /64) at the same time; over it `421 4.7.0`.
     pub sessions_per_client: usize,

@@ -24,6 +24,30 @@ fn sessions_are_limited_in_all_and_per_client() {
 }
 
 #[test]
+fn a_user_of_this_machine_shuts_out_neither_others_nor_the_network() {
+    let house = House::with(|s| {
+        s.limits.sessions = 64;
+        s.limits.sessions_per_relay_client = 64;
+    });
+    let _idle = [house.local_client(), house.local_client()];
+    let third = house.local_program(33);
+    assert_eq!(
+        house.heard(&third),
+        "421 4.7.0 Too many sessions of your user, try again later\r\n"
+    );
+    assert!(third.is_closed());
+    let others: Vec<_> = (34..40).map(|user| house.local_program(user)).collect();
+    assert!(others.iter().all(|other| house.heard(other).starts_with("220 ")));
+    let ninth = house.local_program(40);
+    assert!(house.heard(&ninth).starts_with("421 4.3.2 "));
+    let _clients: Vec<_> = (0..64).map(|_| house.client(FRIEND)).collect();
+    let one_more = house.port.connect(FRIEND);
+    assert!(house.heard(&one_more).starts_with("421 "));
+    assert_eq!(codes(&house.say(&others[0], "QUIT\r\n")), ["221"]);
+    assert!(house.heard(&house.local_program(41)).starts_with("220 "));
+}
+
+#[test]
 fn recipients_commands_and_errors_are_limited() {
     let house = House::with(|s| {
         s.limits.recipients = 2;

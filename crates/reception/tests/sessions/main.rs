@@ -68,13 +68,19 @@ impl House {
 
     /// A program of user 33 on this machine that has read the greeting.
     fn local_client(&self) -> Client {
+        let client = self.local_program(33);
+        assert!(self.heard(&client).starts_with("220 mx.example.org ESMTP"));
+        client
+    }
+
+    /// A program of this user on this machine.
+    fn local_program(&self, user: u32) -> Client {
         let (reception, port) = (self.reception.clone(), Port::default());
-        let client = port.connect_locally(33);
+        let client = port.connect_locally(user);
         let door = async move {
             reception.serve_local(Box::new(port)).await;
         };
         drop(self.world.world().spawn.spawn("local door", Box::pin(door)));
-        assert!(self.heard(&client).starts_with("220 mx.example.org ESMTP"));
         client
     }
 
