@@ -442,7 +442,7 @@ mod tests {
         let long = format!("{}.eml", "é".repeat(125));
         for name in ["a.b.eml", ".eml", &long] {
             let taken = take(&folder, name, "x", 7);
-            assert_eq!(folder.list(None).expect("ours").taken, [taken.clone()]);
+            assert_eq!(folder.list(None).expect("ours").taken, std::slice::from_ref(&taken));
             assert_eq!(folder.read(&taken, 100).expect("read").expect("fit").octets, b"x");
             folder.give_back(&taken).expect("ours");
             let back = folder.list(None).expect("ours").waiting;
