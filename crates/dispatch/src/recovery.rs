@@ -52,6 +52,7 @@ impl Dispatch {
         inner.rewrite_events(&mut found).await?;
         inner.restore_ledger(&mut found).await?;
         inner.restore_messages(&mut found).await?;
+        inner.act_on_landed().await;
         if !inner.paused.load(Ordering::SeqCst) {
             inner.scheduler().start(inner.world.wall());
         }

@@ -55,6 +55,16 @@ impl Inner {
         going.map(|(number, _)| *number).collect()
     }
 
+    /// At the start, before deliveries begin: what was in flight when the turn of a decision came, and was there when
+    /// the process ended, has landed. No new attempt may come before the act.
+    pub(crate) async fn act_on_landed(&self) {
+        for number in self.going() {
+            while let Some(view) = self.decision_view(number)
+                && self.look_again(number, &view.decision).await
+            {}
+        }
+    }
+
     /// One slice of a decision; false when nothing could be done now.
     async fn advance(&self, number: u64) -> bool {
         let Some(view) = self.decision_view(number) else { return false };

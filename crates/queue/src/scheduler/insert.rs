@@ -6,7 +6,7 @@ use crate::feedback::Window;
 use crate::host::HostOutage;
 use crate::life::DestinationState;
 use crate::message::{Message, Recipient};
-use posthaste_mail::{QueueId, Timestamp};
+use posthaste_mail::Timestamp;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -69,28 +69,6 @@ impl Scheduler {
             self.refresh(now, destination);
         }
         Ok(())
-    }
-
-    /// Recipients of a message go elsewhere, after a reload of the routes: number and new destination. States
-    /// stay as they are. Those in flight stay where they are. Answers how many moved.
-    ///
-    /// # Errors
-    /// [`InsertError::UnknownDestination`]; nobody is moved then.
-    pub fn reroute(
-        &mut self,
-        now: Timestamp,
-        id: QueueId,
-        recipients: &[(u32, DestinationId)],
-    ) -> Result<usize, InsertError> {
-        if recipients.iter().any(|(_, to)| !self.destinations.contains_key(to)) {
-            return Err(InsertError::UnknownDestination);
-        }
-        let Some(message) = self.messages.get(&id) else { return Ok(0) };
-        let mut involved = message.destinations();
-        involved.extend(recipients.iter().map(|(_, to)| *to));
-        involved.sort_unstable();
-        involved.dedup();
-        Ok(self.change_at(now, id, &involved, |message| message.reroute(recipients)).unwrap_or(0))
     }
 
     /// A destination was down when the process ended.

@@ -99,6 +99,8 @@ impl Scheduler {
             acted
         });
         self.outbox.extend(acted.into_iter().flatten());
+        // They were due: nothing of their states has to be stored.
+        drop(self.move_landed(now, id, numbers));
     }
 
     fn unlink(&mut self, id: QueueId, destination: DestinationId) {

@@ -19,6 +19,7 @@ mod hosts;
 mod insert;
 mod limits;
 mod links;
+mod moved;
 mod pull;
 mod renew;
 mod settle;
@@ -77,6 +78,8 @@ pub struct Scheduler {
     rates: crate::ages::Rates,
     /// Acts that waited for the end of an attempt, to be handed out.
     outbox: VecDeque<Changed>,
+    /// Where recipients in flight belong since a reload: name and route; they go there when their attempt ends.
+    moved: BTreeMap<(QueueId, u32), (Box<str>, Box<str>)>,
     next_destination: u32,
     next_ticket: u64,
     next_turn: u64,
@@ -122,6 +125,7 @@ impl Scheduler {
             ramp: None,
             rates: crate::ages::Rates::default(),
             outbox: VecDeque::new(),
+            moved: BTreeMap::new(),
             next_destination: 0,
             next_ticket: 0,
             next_turn: 0,

@@ -29,7 +29,8 @@ impl Scheduler {
         connection.fruitful = true;
         self.learn(now, ticket, destination, &results);
         self.set_hungry(ticket.id);
-        let changed = self.apply(now, destination, message, &results);
+        let mut changed = self.apply(now, destination, message, &results);
+        self.move_settled(now, message, &mut changed);
         let left: Vec<u32> =
             numbers.into_iter().filter(|n| results.iter().all(|r| r.recipient != *n)).collect();
         if left.is_empty() {

@@ -285,3 +285,43 @@ fn a_decision_can_be_called_off_and_a_wrong_command_does_nothing() {
         None => assert!(system.live().is_empty(), "it was over before"),
     }
 }
+
+#[test]
+fn what_was_in_flight_at_a_crash_is_acted_on_before_it_is_tried_again() {
+    for store in [Store::Memory, Store::Local] {
+        for act in [Act::Hold, Act::Remove, Act::Bounce, Act::Redirect] {
+            let domains = ["d.test", "e.test", "f.test"].map(|name| (name.into(), 1)).to_vec();
+            let mut system = up(Plan { domains, store: store.clone(), ..Plan::default() });
+            let hosts = [HOST, "mx0.f.test"];
+            for host in hosts {
+                peer(&system, host).set(Script::default().always(Step::Mail, Action::Silence));
+            }
+            send_many(&system, 0, 5, "d.test");
+            send_many(&system, 5, 5, "f.test");
+            system.pass(5 * SECOND);
+            let to = (act == Act::Redirect).then(|| NewPlace::Address("x@e.test".into()));
+            // The commit of the first leaves time for an attempt before the turn of the second.
+            for domain in ["d.test", "f.test"] {
+                let which = filter(domain);
+                let to = to.clone();
+                let command = posthaste_spool::decision::Command { to, ..command(act, which) };
+                give(&system, command).expect("it is taken");
+            }
+            system.pass(5 * SECOND);
+            let decisions = system.dispatch().decisions();
+            assert!(decisions.iter().all(|view| !view.decision.in_flight.is_empty()), "{act:?}");
+            system.crash(Crash::kill());
+            hosts.iter().for_each(|host| peer(&system, host).set(Script::default()));
+            system.restart();
+            system.pass(MINUTE);
+            for host in hosts {
+                assert!(taken(&system, host).is_empty(), "{act:?} {store:?} {host}");
+            }
+            for view in system.dispatch().decisions() {
+                assert_eq!((view.decision.stage, view.decision.recipients), (Stage::Done, 5));
+            }
+            let redirected = if act == Act::Redirect { 10 } else { 0 };
+            assert_eq!(taken(&system, "mx0.e.test").len(), redirected);
+        }
+    }
+}

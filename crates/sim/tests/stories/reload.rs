@@ -4,6 +4,7 @@ use crate::words::*;
 use posthaste_evidence::Outcome::{Deferred, Delivered};
 use posthaste_io_sim::Link;
 use posthaste_peers::mail::{Action, Script, Step};
+use posthaste_queue::Waiting;
 use posthaste_route::{Pattern, Route, Table};
 use posthaste_sim::{MailSystem, Plan};
 
@@ -121,4 +122,29 @@ fn mail_that_the_new_rules_send_elsewhere_goes_there_at_once() {
     let took = until_quiet(&system, MINUTE);
     assert!(took > SECOND && took < 10 * SECOND, "at a bounded rate: {took:?}");
     assert_eq!(peer(&system, "mx0.sender.test").arrived(), 50);
+}
+
+#[test]
+fn mail_in_flight_goes_the_new_way_when_its_attempt_has_ended() {
+    // Whatever becomes of the attempt: a refusal for now, a connection that breaks, or no answer at all.
+    for action in [Action::Reply("451 4.3.0 later".into()), Action::Close, Action::Silence] {
+        let mut plan = Plan::domain("d.test", 1);
+        let system = up(plan.clone());
+        let slow = Script::default().always(Step::Mail, Action::Delay(3 * SECOND));
+        peer(&system, "mx0.d.test").set(slow.always(Step::Rcpt, action.clone()));
+        for number in 0..5 {
+            send(&system, number, &["r@d.test"]);
+        }
+        let id = system.live()[0].envelope.id;
+        let flying = |s: &MailSystem| s.dispatch().waiting(id, 0) == Some(Waiting::InFlight);
+        assert!(system.run_until(MINUTE, SECOND / 100, flying), "{action:?}");
+        let relay = posthaste_route::SmartHost { host: "mx0.sender.test".into(), port: 25 };
+        let route = Route::by_hosts("relay", vec![Pattern::Any], vec![relay]);
+        plan.routes = Table::new(vec![route]);
+        assert_eq!(system.reload(&plan), 5);
+        let limit = if action == Action::Silence { 6 * MINUTE } else { 10 * SECOND };
+        let took = until_quiet(&system, limit);
+        assert!(took < limit, "{action:?}: {took:?}");
+        assert_eq!(peer(&system, "mx0.sender.test").arrived(), 5, "{action:?}");
+    }
 }
