@@ -73,6 +73,10 @@ impl Spool for Unread {
         self.store.spill(id)
     }
 
+    fn discard(&self, body: SpilledBody) {
+        self.store.discard(body);
+    }
+
     fn started(&self, started: Started) {
         self.store.started(started);
     }

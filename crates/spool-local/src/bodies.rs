@@ -75,8 +75,15 @@ impl<D: Disk> Log<D> {
         file.and_then(|file| file.len()).is_ok_and(|length| length == body.size)
     }
 
-    /// Removes a content that no durable record names. One that stays is found at the next start.
+    /// See [`Shared::remove_body`].
     pub(crate) fn unlink_body(&self, id: QueueId) {
-        let _ = self.shared.disk.lock().remove(&body_name(id));
+        self.shared.remove_body(id);
+    }
+}
+
+impl<D: Disk> Shared<D> {
+    /// Removes a content that no durable record names. One that stays is found at the next start.
+    pub(crate) fn remove_body(&self, id: QueueId) {
+        let _ = self.disk.lock().remove(&body_name(id));
     }
 }

@@ -110,6 +110,10 @@ impl<D: Disk + 'static> Spool for LocalSpool<D> {
         Box::pin(ready(file.map(|file| Box::new(LocalSpill { file, files }) as Box<dyn Spill>)))
     }
 
+    fn discard(&self, body: SpilledBody) {
+        self.shared.remove_body(body.id);
+    }
+
     fn started(&self, started: Started) {
         let request = Request::Started(started);
         self.inbox.push(Job::Commit { request, reply: Reply::Nobody, _room: None });

@@ -285,6 +285,10 @@ impl Spool for MemorySpool {
         }))
     }
 
+    fn discard(&self, body: SpilledBody) {
+        self.state().spilled.remove(&body.id);
+    }
+
     fn started(&self, started: Started) {
         if let Some(message) = self.state().messages.get_mut(&started.message) {
             message.in_hand.recipients.extend(started.recipients);

@@ -25,6 +25,10 @@ pub trait Spool: Send + Sync {
     /// Starts a file for a body that is too large for a commit, or for the memory there is.
     fn spill(&self, id: QueueId) -> Task<'_, Result<Box<dyn Spill>, Refused>>;
 
+    /// Removes a content that was written by [`Spool::spill`] and that no message will name after all. Never of one
+    /// that was given to [`Spool::accept`] or [`Spool::settle`].
+    fn discard(&self, body: SpilledBody);
+
     /// Notes that a transaction begins. Rides along with the next commit; nobody waits for it.
     fn started(&self, started: Started);
 

@@ -26,7 +26,10 @@ impl Inner {
     ) -> Result<Sliced, SettleFault> {
         let mut ready = Vec::with_capacity(chosen.len());
         for one in &chosen {
-            ready.push(self.ready(one).await);
+            let in_flight = flying(&self.scheduler(), self.world.wall(), one).len();
+            // Nothing is copied for those who all have to be looked at again.
+            let ready_now = in_flight < one.recipients.len();
+            ready.push(if ready_now { self.ready(one).await } else { None });
         }
         let (mut sliced, mut all, mut acts, mut notices) =
             (Sliced::default(), Vec::new(), Vec::new(), Vec::new());
@@ -50,7 +53,12 @@ impl Inner {
                 (changed, in_flight)
             };
             sliced.count(one, &changed, &in_flight);
-            if let (Some(ready), false) = (ready, changed.is_empty()) {
+            if changed.is_empty() {
+                // They took off while it was copied.
+                if let Some(Ready { content: Content::Spilled(body), .. }) = ready {
+                    self.spool.discard(body);
+                }
+            } else if let Some(ready) = ready {
                 acts.extend(changed.iter().map(|changed| job.acted(changed, Some(ready.id))));
                 let mail = self.new_message(job, &one.envelope, &changed, ready);
                 notices.push(Notice { about: one.envelope.id, mail });

@@ -106,6 +106,10 @@ impl Spool for SlowStore {
         self.inner.spill(id)
     }
 
+    fn discard(&self, body: SpilledBody) {
+        self.inner.discard(body);
+    }
+
     fn started(&self, started: Started) {
         self.inner.started(started);
     }

@@ -325,3 +325,30 @@ fn what_was_in_flight_at_a_crash_is_acted_on_before_it_is_tried_again() {
         }
     }
 }
+
+#[test]
+fn a_redirection_that_waits_for_an_attempt_copies_a_large_content_once() {
+    let domains = vec![("d.test".into(), 1), ("e.test".into(), 1)];
+    let system = up(Plan { domains, store: Store::Local, ..Plan::default() });
+    let refuse = Action::Reply("451 4.3.0 later".into());
+    let slow = Script::default().always(Step::Mail, Action::Delay(20 * SECOND));
+    peer(&system, HOST).set(slow.always(Step::Rcpt, refuse));
+    let letter = posthaste_sim::Letter::new(1, "a@sender.test", &strings(&["r@d.test"]), 400_000);
+    hand_in(&system, letter);
+    system.pass(3 * SECOND);
+    let to = Some(NewPlace::Address("x@e.test".into()));
+    let redirect = posthaste_spool::decision::Command { to, ..command(Act::Redirect, Which::All) };
+    give(&system, redirect).expect("it is taken");
+    let bodies = || {
+        let files = posthaste_io::Disk::list(&system.relay.disk()).expect("a folder");
+        files.iter().filter(|(name, _)| name.starts_with("body-")).count()
+    };
+    for _ in 0..10 {
+        system.pass(SECOND);
+        assert_eq!(bodies(), 1, "nothing is copied while it is in flight");
+    }
+    until_quiet(&system, MINUTE);
+    assert_eq!(taken(&system, "mx0.e.test"), ["x@e.test"]);
+    system.pass(SECOND);
+    assert_eq!(bodies(), 0);
+}
