@@ -17,7 +17,7 @@ use posthaste_queue::RecipientState;
 use posthaste_queue::scheduler::{DestinationView, Waiting};
 use posthaste_spool::decision::{Command, DecisionView, HoldView, OrderFault};
 use posthaste_spool::{Health, History, SpilledBody, Stored};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +88,9 @@ pub trait Desk: Send + Sync {
 
     /// How such mail would be sent now. Asks DNS; sends nothing.
     fn route(&self, question: RouteQuestion) -> Task<'_, RouteAnswer>;
+
+    /// The names by which mail comes in: the listeners', and our own doors'.
+    fn listeners(&self) -> Vec<String>;
 
     /// The largest message that may be handed in, octets.
     fn message_size(&self) -> usize;
@@ -287,8 +290,12 @@ pub struct Replayed {
 pub struct RouteAnswer {
     /// The first route that matches; `None` when none does.
     pub route: Option<String>,
-    /// How it sends: `mx`, or its next hops, with `lmtp:` in front where LMTP is spoken to them.
+    /// How it sends: `mx`, or its next hops, with `lmtp:` in front where LMTP is spoken to them; else what it does, as the settings name it.
     pub via: String,
+    /// What becomes of such mail.
+    pub does: RouteDoes,
+    /// What holds for it besides.
+    pub limits: RouteLimits,
     /// The destination it belongs to.
     pub destination: Option<String>,
     /// Where a connection would be tried, in order.
@@ -298,13 +305,46 @@ pub struct RouteAnswer {
     /// What was seen while asking: DNS answers and choices.
     pub observations: Vec<Observation>,
     /// How the destination stands now: why not now.
-    pub standing: Option<DestinationView>,
+    pub standing: Option<Destination>,
     /// The most connections the destination may have now, if it is known.
     pub concurrency: Option<u32>,
     /// How long delivery is tried.
     pub expire_after: Duration,
     /// What would become of the recipient when it is given to us.
     pub acceptance: Acceptance,
+}
+
+/// What becomes of mail by its route.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum RouteDoes {
+    /// It is sent.
+    #[default]
+    Sends,
+    /// It is removed, and nobody is told.
+    Discards,
+    /// It fails, and its sender is told.
+    Fails,
+    /// It waits until the rules change.
+    Holds,
+    /// No route matches: it waits until one does.
+    Waits,
+}
+
+/// What a route has of its own.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RouteLimits {
+    /// Connections over all its destinations.
+    pub connections: Option<u32>,
+    /// Messages begun a minute.
+    pub messages_per_minute: Option<u32>,
+    /// The largest message, octets.
+    pub message_size: Option<u64>,
+    /// Our addresses to connect from; empty: the system chooses.
+    pub sources: Vec<IpAddr>,
+    /// What we say in EHLO; `None`: our host name.
+    pub ehlo: Option<String>,
+    /// DNS servers; empty: the common ones.
+    pub resolvers: Vec<SocketAddr>,
 }
 
 /// What would become of a recipient.

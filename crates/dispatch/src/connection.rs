@@ -137,7 +137,10 @@ impl Serving {
         if destination.route == NO_ROUTE || route.name == NO_ROUTE {
             return self.no_host(work, &in_hand, Fault::NoRoute, None).await;
         }
-        if let Some(fault) = decided(&route, &in_hand) {
+        // Notices quote what they are about, and nobody would be told of one that failed.
+        let is_notice = in_hand.envelope.source.kind == posthaste_mail::SourceKind::Notice;
+        let size = if is_notice { 0 } else { in_hand.envelope.facts.size };
+        if let Some(fault) = decided(&route, size) {
             self.inner.scheduler().turn_not_needed(&self.ticket);
             return self.no_host(work, &in_hand, fault, None).await;
         }
@@ -306,6 +309,10 @@ impl Serving {
             let now = self.inner.world.wall();
             let inner = &self.inner;
             inner.scheduler().connection_blocked(now, &self.ticket, &unreached.blocked);
+            let (destination, route) =
+                (&unreached.connection.destination, &unreached.connection.route);
+            let key = destination::ledger_key(destination, route);
+            lock(&inner.outages).waits_behind(key, &unreached.blocked);
             self.spent = true;
             return Then::Stop;
         }
@@ -444,7 +451,8 @@ impl Serving {
 }
 
 /// What the rules say of a message without any host being asked.
-fn decided(route: &Route, in_hand: &InHand) -> Option<Fault> {
+#[must_use]
+pub fn decided(route: &Route, size: u64) -> Option<Fault> {
     let name = || route.name.clone();
     match &route.action {
         Action::Discard => return Some(Fault::RouteDiscards { route: name() }),
@@ -453,12 +461,7 @@ fn decided(route: &Route, in_hand: &InHand) -> Option<Fault> {
         }
         Action::Mx { .. } | Action::SmartHosts { .. } | Action::Hold => {}
     }
-    // Notices quote what they are about, and nobody would be told of one that failed.
-    if in_hand.envelope.source.kind == posthaste_mail::SourceKind::Notice {
-        return None;
-    }
-    let over = |limit: &u64| in_hand.envelope.facts.size > *limit;
-    let limit = route.message_size.filter(over)?;
+    let limit = route.message_size.filter(|limit| size > *limit)?;
     Some(Fault::OverRouteSize { route: name(), limit })
 }
 

@@ -20,6 +20,8 @@ pub struct Explained {
     pub route: Option<Route>,
     /// The destination as the queue has it; `None` when there is no mail for it and it is not down.
     pub queue: Option<DestinationView>,
+    /// The most connections that the destination may have now.
+    pub window: Option<u32>,
 }
 
 impl Dispatch {
@@ -82,9 +84,11 @@ impl Dispatch {
         let now = inner.world.wall();
         let mut scheduler = inner.scheduler();
         let id = scheduler.destination(now, &to.name, &to.route);
-        let queue = scheduler.destination_view(now, id);
+        let (queue, window) = (scheduler.destination_view(now, id), scheduler.window(id));
+        let is_there = |v: &DestinationView| v.recipients + v.connections > 0 || v.down.is_some();
+        let queue = queue.filter(is_there);
         let route = routes.find(facts).map(|(_, route)| route.clone());
-        Explained { destination: to.name, route, queue }
+        Explained { destination: to.name, route, queue, window }
     }
 
     /// Destinations with mail that no route matches, those with the oldest first.

@@ -75,7 +75,7 @@ impl Inner {
 
     fn last_of_destination(&self, key: &LedgerKey, recipient: u32) -> Option<LastTried> {
         let outages = lock(&self.outages);
-        outages.failures(key).last().and_then(|connection| of_connection(connection, recipient))
+        outages.last_failure(key).and_then(|connection| of_connection(connection, recipient))
     }
 }
 

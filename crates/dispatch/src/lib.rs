@@ -24,6 +24,7 @@ mod settle;
 mod settling;
 mod watcher;
 
+pub use connection::decided;
 pub use counters::{Counters, Numbers};
 pub use desk::{Explained, MessageStatus};
 pub use last::LastTried;

@@ -2,7 +2,9 @@
 
 use crate::destination::ledger_key;
 use posthaste_evidence::observation::Choice;
-use posthaste_evidence::{AnswerKind, Connection, Effect, Fault, Observation, Seen, Subject};
+use posthaste_evidence::{
+    AnswerKind, ConnectFault, Connection, Effect, Fault, Observation, Seen, Subject,
+};
 use posthaste_queue::DestinationState;
 use posthaste_spool::model::KEPT_ATTEMPTS;
 use posthaste_spool::{LedgerEntry, LedgerKey, LedgerValue};
@@ -19,6 +21,8 @@ pub(crate) struct Outages {
     /// Oldest first, at most [`KEPT_ATTEMPTS`] each. A destination has them also when it is not down itself,
     /// but all its hosts are.
     failures: BTreeMap<LedgerKey, Vec<Connection>>,
+    /// Destinations that were not tried themselves since these hosts of theirs, which others share, are down.
+    behind: BTreeMap<LedgerKey, Vec<SocketAddr>>,
 }
 
 impl Outages {
@@ -31,6 +35,21 @@ impl Outages {
         if self.failures.len() > MAX_REMEMBERED {
             self.failures.pop_first();
         }
+    }
+
+    /// It waits for hosts that rest.
+    pub(crate) fn waits_behind(&mut self, key: LedgerKey, hosts: &[SocketAddr]) {
+        self.behind.insert(key, hosts.to_vec());
+        if self.behind.len() > MAX_REMEMBERED {
+            self.behind.pop_first();
+        }
+    }
+
+    /// What failed last at a destination, or at a host that it shares and waits for, whichever is later.
+    pub(crate) fn last_failure(&self, key: &LedgerKey) -> Option<&Connection> {
+        let hosts = self.behind.get(key).map_or(&[][..], Vec::as_slice);
+        let theirs = hosts.iter().filter_map(|h| self.failures(&LedgerKey::NextHop(*h)).last());
+        self.failures(key).last().into_iter().chain(theirs).max_by_key(|failure| failure.at)
     }
 
     /// It is down, or down still: the entry for the ledger.
@@ -56,6 +75,7 @@ impl Outages {
     /// It works again: the entry for the ledger, if it had one.
     pub(crate) fn recovered(&mut self, key: LedgerKey) -> Option<LedgerEntry> {
         self.failures.remove(&key);
+        self.behind.remove(&key);
         self.down.remove(&key).map(|_| posthaste_spool::store::forget(key))
     }
 
@@ -96,6 +116,9 @@ fn fault(destination: &str, observation: &Observation) -> Option<Fault> {
         (Seen::Chose(Choice::PrivateAddress), _) => {
             Some(Fault::OnlyPrivateAddresses { name: destination.to_owned() })
         }
+        (Seen::Chose(Choice::FamilyUnused), _) => {
+            Some(Fault::Connect(ConnectFault::NetworkUnreachable))
+        }
         (Seen::TimedOut { .. }, Subject::Question { name, kind, .. }) => {
             let answer = AnswerKind::Timeout;
             Some(Fault::DnsFailed { name: name.clone(), kind: *kind, answer })
@@ -118,7 +141,7 @@ fn fault(destination: &str, observation: &Observation) -> Option<Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use posthaste_evidence::{ConnectFault, ConnectionId, Stage};
+    use posthaste_evidence::{ConnectionId, Stage};
     use posthaste_mail::Timestamp;
     use std::time::Duration;
 
@@ -179,5 +202,20 @@ mod tests {
         let mut outages = Outages::default();
         outages.restore(host, LedgerValue::Down { state, failures: vec![failed(7)] });
         assert_eq!(outages.failures(&ledger_key("example.org", "mx")), [failed(7)]);
+    }
+    #[test]
+    fn who_waits_for_a_host_that_others_share_has_its_fault() {
+        let host: SocketAddr = "192.0.2.1:25".parse().expect("an endpoint");
+        let mut outages = Outages::default();
+        let waits = ledger_key("other.example", "mx");
+        outages.waits_behind(waits.clone(), &[host]);
+        assert_eq!(outages.last_failure(&waits), None, "busy is no failure");
+        outages.remember(&LedgerKey::NextHop(host), failed(7));
+        assert_eq!(outages.last_failure(&waits), Some(&failed(7)));
+        let own = Connection { at: Timestamp::from_secs(9), ..failed(8) };
+        outages.remember(&waits, own.clone());
+        assert_eq!(outages.last_failure(&waits), Some(&own), "the later one");
+        outages.recovered(waits.clone());
+        assert_eq!(outages.last_failure(&waits), None);
     }
 }

@@ -205,6 +205,8 @@ pub enum Choice {
     FoldedLongLines,
     /// Observations were left out here, to keep the stored record small.
     LeftOut,
+    /// The host has addresses only of a family that the route does not use.
+    FamilyUnused,
 }
 
 /// One seen fact.

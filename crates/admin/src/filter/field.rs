@@ -77,6 +77,7 @@ pub const MESSAGE: &[Field] = &[
     Field::Listener,
     Field::Attempts,
     Field::LastError,
+    Field::Route,
 ];
 
 /// The fields of a message that the event log knows, also after it has left.
@@ -140,7 +141,7 @@ impl Field {
         (Self::Listener, "listener", Kind::Text, "where it came in"),
         (Self::Attempts, "attempts", Kind::Number, "attempts made for a recipient"),
         (Self::LastError, "last_error", Kind::Text, "what was last said or seen"),
-        (Self::Route, "route", Kind::Text, "the route of a destination"),
+        (Self::Route, "route", Kind::Text, "the route of a recipient or a destination"),
         (Self::Messages, "messages", Kind::Number, "messages at a destination"),
         (Self::Recipients, "recipients", Kind::Number, "recipients at a destination"),
         (Self::Connections, "connections", Kind::Number, "open connections of a destination"),

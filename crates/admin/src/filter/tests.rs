@@ -126,7 +126,8 @@ fn a_destination_has_other_fields() {
 #[test]
 fn every_field_of_the_interface_is_there() {
     let documented = "id from to domain destination subject message_id size age received expires status \
-                      cause owner wait_reason held priority source_ip source_user listener attempts last_error";
+                      cause owner wait_reason held priority source_ip source_user listener attempts last_error \
+                      route";
     let names: Vec<_> = MESSAGE.iter().map(|f| f.name()).collect();
     assert_eq!(names, documented.split(' ').collect::<Vec<_>>());
 }

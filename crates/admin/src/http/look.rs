@@ -148,6 +148,15 @@ pub(super) async fn route(State(admin): Here, pairs: Pairs) -> Answer<RouteObjec
         user: params.get("user").map(str::to_owned),
         size: params.size("size")?.unwrap_or(0),
     };
+    if let Some(name) = &question.listener {
+        let names = admin.desk.listeners();
+        if !names.contains(name) {
+            return Err(Refusal::bad_request(format!(
+                "no listener has the name `{name}`; there are: {}",
+                names.join(", ")
+            )));
+        }
+    }
     let answer = admin.desk.route(question).await;
     Ok(Json(RouteObject::of(address, &answer)))
 }

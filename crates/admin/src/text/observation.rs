@@ -153,6 +153,7 @@ const fn choice_outcome(choice: Choice) -> &'static str {
         Choice::FromCache => "from-cache",
         Choice::FoldedLongLines => "folded-long-lines",
         Choice::LeftOut => "left-out",
+        Choice::FamilyUnused => "family-unused",
     }
 }
 
@@ -173,6 +174,7 @@ const fn choice_text(choice: Choice) -> &'static str {
         Choice::FromCache => "the cache answered",
         Choice::FoldedLongLines => "lines over 998 octets were folded",
         Choice::LeftOut => "observations were left out here, to keep the record small",
+        Choice::FamilyUnused => "it has addresses only of a family that the route does not use",
     }
 }
 

@@ -77,7 +77,7 @@ impl DestinationObject {
         Self { last_error, last_retry, ..Self::of_view(&destination.view) }
     }
 
-    pub(super) fn of_view(view: &DestinationView) -> Self {
+    fn of_view(view: &DestinationView) -> Self {
         let rate = |count: f64| (count / 60.0 * 1000.0).round() / 1000.0;
         let (came, left) = (f64::from(view.last_minute.0), f64::from(view.last_minute.1));
         Self {

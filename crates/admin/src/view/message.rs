@@ -54,6 +54,8 @@ pub struct RecipientObject {
     pub address: String,
     pub orcpt: Option<String>,
     pub destination: Option<String>,
+    /// The route that it goes by; `null` where none matches.
+    pub route: Option<String>,
     pub status: &'static str,
     pub outcome: Option<&'static str>,
     pub wait_reason: Option<&'static str>,
@@ -142,6 +144,10 @@ impl RecipientObject {
             address: recipient.mailbox.to_string(),
             orcpt: recipient.orcpt.clone(),
             destination: standing.destination.as_ref().map(|(name, _)| name.clone()),
+            route: {
+                let route = standing.destination.as_ref().map(|(_, route)| route.clone());
+                route.filter(|route| !route.is_empty())
+            },
             status: status(standing),
             outcome: outcome(standing),
             wait_reason,
@@ -246,6 +252,7 @@ impl RecipientObject {
             Field::To => Some(text_value(&self.address)),
             Field::Domain => Some(text_value(&self.domain)),
             Field::Destination => self.destination.as_deref().map(text_value),
+            Field::Route => self.route.as_deref().map(text_value),
             Field::Status => Some(text_value(self.status)),
             Field::WaitReason => self.wait_reason.map(text_value),
             Field::Attempts => Some(Scalar::Number(self.attempts.into())),

@@ -1,10 +1,10 @@
 //! **route**: how mail to an address would be sent now, and why not now.
 
 use super::{DestinationObject, ObservationView, VERSION};
-use crate::desk::RouteAnswer;
+use crate::desk::{RouteAnswer, RouteDoes, RouteLimits};
 use crate::text;
 use serde::Serialize;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// How mail would be sent.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -15,8 +15,12 @@ pub struct RouteObject {
     pub address: String,
     /// The route's name; `null` when none matches.
     pub route: Option<String>,
-    /// `mx`, or the fixed next hops.
+    /// `mx`, or the fixed next hops; `discard`, `fail`, `hold`; `none` when no route matches.
     pub via: String,
+    /// What becomes of such mail: `send`, `discard`, `fail`, or `hold`.
+    pub action: &'static str,
+    /// What the route has of its own.
+    pub limits: LimitsView,
     /// The destination it belongs to.
     pub destination: Option<String>,
     /// Where a connection would be tried, in order.
@@ -35,6 +39,23 @@ pub struct RouteObject {
     pub observations: Vec<ObservationView>,
     /// What would become of the recipient when it is given to us.
     pub recipient: AcceptanceView,
+}
+
+/// What a route has of its own; `null` and empty where the common settings hold.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct LimitsView {
+    /// Connections over all its destinations.
+    pub connections: Option<u32>,
+    /// Messages begun a minute.
+    pub messages_per_minute: Option<u32>,
+    /// The largest message, octets.
+    pub message_size: Option<u64>,
+    /// Our addresses to connect from.
+    pub source: Vec<IpAddr>,
+    /// What we say in EHLO.
+    pub ehlo: Option<String>,
+    /// DNS servers.
+    pub resolvers: Vec<SocketAddr>,
 }
 
 /// What would become of a recipient.
@@ -79,11 +100,18 @@ impl RouteObject {
             address: address.to_owned(),
             route: answer.route.clone(),
             via: answer.via.clone(),
+            action: match answer.does {
+                RouteDoes::Sends => "send",
+                RouteDoes::Discards => "discard",
+                RouteDoes::Fails => "fail",
+                RouteDoes::Holds | RouteDoes::Waits => "hold",
+            },
+            limits: LimitsView::of(&answer.limits),
             destination: answer.destination.clone(),
             hops: hops.collect(),
             reason: answer.fault.as_ref().map(text::fault),
             enhanced: answer.fault.as_ref().map(|fault| fault.status().to_string()),
-            standing: answer.standing.as_ref().map(DestinationObject::of_view),
+            standing: answer.standing.as_ref().map(DestinationObject::of),
             concurrency: answer.concurrency,
             expire_after: answer.expire_after.as_secs(),
             observations: ObservationView::all(&answer.observations, "o", &[], None),
@@ -93,6 +121,19 @@ impl RouteObject {
                 reply: answer.acceptance.reply.clone(),
                 takes_everybody: answer.acceptance.takes_everybody,
             },
+        }
+    }
+}
+
+impl LimitsView {
+    fn of(limits: &RouteLimits) -> Self {
+        Self {
+            connections: limits.connections,
+            messages_per_minute: limits.messages_per_minute,
+            message_size: limits.message_size,
+            source: limits.sources.clone(),
+            ehlo: limits.ehlo.clone(),
+            resolvers: limits.resolvers.clone(),
         }
     }
 }

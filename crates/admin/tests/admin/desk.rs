@@ -70,6 +70,10 @@ impl Desk for FakeDesk {
         NOW
     }
 
+    fn listeners(&self) -> Vec<String> {
+        ["relay", "local"].map(str::to_owned).to_vec()
+    }
+
     fn readiness(&self) -> Readiness {
         let (recovered, refusing) = (!self.not_ready, self.refusing);
         Readiness { listening: true, recovered, stopping: false, refusing }

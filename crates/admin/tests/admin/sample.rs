@@ -177,6 +177,12 @@ pub(crate) fn route_answer() -> RouteAnswer {
         observations: history(1).connections[0].observations[..1].to_vec(),
         standing: None,
         concurrency: Some(5),
+        does: posthaste_admin::desk::RouteDoes::Sends,
+        limits: posthaste_admin::desk::RouteLimits {
+            messages_per_minute: Some(60),
+            sources: vec!["192.0.2.9".parse().unwrap()],
+            ..Default::default()
+        },
         expire_after: Duration::from_secs(432_000),
     }
 }

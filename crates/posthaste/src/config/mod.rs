@@ -27,6 +27,7 @@ pub(crate) use file::{Config, Level, Log as LogSettings, LogFormat};
 pub(crate) use kinds::AdminAddress;
 pub(crate) use lower::{Lowered, Machine};
 pub(crate) use pressure::Pressure;
+pub(crate) use routes::OWN_DOORS;
 
 use file::{Good, MAX_FILE, Surroundings};
 use posthaste_mail::address::check_domain_name;

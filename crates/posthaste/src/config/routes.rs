@@ -24,7 +24,7 @@ const MAX_TEXT: usize = 512;
 const MINUTE: Duration = Duration::from_secs(60);
 const MAX_EXPIRY: Duration = Duration::from_secs(30 * 86_400);
 /// Doors that have no `[[listener]]`: the verb `send`, the pickup folder, our own notices.
-const OWN_DOORS: [&str; 3] = ["local", "pickup", "notice"];
+pub(crate) const OWN_DOORS: [&str; 3] = ["local", "pickup", "notice"];
 /// Why a failure is what it is, unless the file says otherwise: delivery not authorized.
 const NOT_AUTHORIZED: EnhancedStatus = EnhancedStatus::new(5, 7, 1);
 /// One rule.

@@ -2,13 +2,13 @@
 //!
 //! Not here: how anything is shown (`posthaste_admin`), decisions about mail (`dispatch`).
 
-use super::recipients::acceptance;
 use super::{Daemon, reload};
+use crate::config::OWN_DOORS;
 use bytes::Bytes;
 use posthaste_admin::desk::{
     Desk, DeskFault, Destination, LastError, Maintenance, MaintenanceFault, MaintenanceWish,
-    Message, Numbers, Readiness, ReloadFault, Reloaded, Replayed, RouteAnswer, RouteHop,
-    RouteQuestion, Standing, Submission, SubmitFault,
+    Message, Numbers, Readiness, ReloadFault, Reloaded, Replayed, RouteAnswer, RouteQuestion,
+    Standing, Submission, SubmitFault,
 };
 use posthaste_admin::keeper::Keeper;
 use posthaste_dispatch::{Dispatch, LastTried};
@@ -17,7 +17,6 @@ use posthaste_io::Task;
 use posthaste_mail::{QueueId, Recipient, Timestamp};
 use posthaste_queue::{DestinationStatus, DestinationView};
 use posthaste_reception::SubmitError;
-use posthaste_route::{Action, Facts, Ourselves, Protocol, endpoints};
 use posthaste_spool::decision::{Command, DecisionView, HoldView, OrderFault};
 use posthaste_spool::{History, Live, Refused, SpilledBody, Stored};
 use std::collections::BTreeMap;
@@ -53,9 +52,7 @@ impl Desk for Daemon {
     ) -> Task<'_, Vec<Destination>> {
         let after = after.as_ref().map(|(name, route)| (name.as_str(), route.as_str()));
         let views = self.dispatch.destinations(after, limit);
-        let last = |view: &DestinationView| self.dispatch.last_fault(&view.name, &view.route);
-        let with = |view| Destination { last_error: last(&view).and_then(last_error), view };
-        let all = views.into_iter().map(with).collect();
+        let all = views.into_iter().map(|view| self.with_last_error(view)).collect();
         Box::pin(std::future::ready(all))
     }
 
@@ -164,6 +161,12 @@ impl Desk for Daemon {
         Box::pin(async move { self.explain(&question).await })
     }
 
+    fn listeners(&self) -> Vec<String> {
+        let settings = self.settings();
+        let names = settings.reception.listeners.iter().map(|listener| listener.name.as_str());
+        names.chain(OWN_DOORS).map(str::to_owned).collect()
+    }
+
     fn message_size(&self) -> usize {
         usize::try_from(self.settings().reception.limits.message_size).unwrap_or(usize::MAX)
     }
@@ -242,9 +245,7 @@ impl Daemon {
 
     /// The destination where most recipients wait, with what was last wrong there.
     fn worst(&self, view: Option<DestinationView>) -> Option<Destination> {
-        let view = view?;
-        let last = self.dispatch.last_fault(&view.name, &view.route);
-        Some(Destination { last_error: last.and_then(last_error), view })
+        view.map(|view| self.with_last_error(view))
     }
 
     /// The acceptance of the oldest live message, whether it waits, is held or is in flight: ids are in order of time.
@@ -271,61 +272,6 @@ impl Daemon {
             }
         }
         history.attempts.sort_by_key(|attempt| attempt.at);
-    }
-
-    async fn explain(&self, question: &RouteQuestion) -> RouteAnswer {
-        let facts = Facts {
-            recipient: &question.to,
-            sender: question.from.mailbox(),
-            listener: question.listener.as_deref().unwrap_or(""),
-            user: question.user.as_deref(),
-            size: question.size,
-        };
-        let acceptance = acceptance(self.reception.examine(question.to.clone()).await);
-        let explained = self.dispatch.explain_route(&facts);
-        let Some(route) = explained.route else {
-            let fault = Some(Fault::NoRoute);
-            return RouteAnswer { fault, acceptance, ..RouteAnswer::default() };
-        };
-        let settings = self.settings();
-        let ourselves = Ourselves::new(
-            [settings.delivery.hostname.as_str()],
-            settings.delivery.own_addresses.iter().copied(),
-        );
-        let found = posthaste_delivery::lookup::find_hops(
-            &self.world,
-            self.dispatch.resolvers().of(&route),
-            facts.host(),
-            &route,
-            &ourselves,
-        )
-        .await;
-        let by_mx = matches!(route.action, Action::Mx { .. });
-        let (hops, fault) = match found.hops {
-            Ok(hops) => (hops, None),
-            Err(fault) => (Vec::new(), Some(fault)),
-        };
-        let hop = |endpoint: posthaste_route::Endpoint| {
-            let hop = &hops[endpoint.hop];
-            let preference = by_mx.then_some(hop.preference);
-            RouteHop { host: hop.host.clone(), preference, address: endpoint.address }
-        };
-        RouteAnswer {
-            acceptance,
-            via: match route.protocol() {
-                _ if by_mx => "mx".into(),
-                Protocol::Smtp => explained.destination.clone(),
-                Protocol::Lmtp => format!("lmtp:{}", explained.destination),
-            },
-            hops: endpoints(&hops).into_iter().map(hop).collect(),
-            fault,
-            observations: found.observations,
-            expire_after: settings.queue.expire_after(&route.name),
-            route: Some(route.name),
-            destination: Some(explained.destination),
-            standing: explained.queue,
-            concurrency: None,
-        }
     }
 }
 
@@ -421,7 +367,7 @@ fn is_worse(view: &DestinationView, than: Option<&DestinationView>) -> bool {
     waits && view.recipients > than.map_or(0, |other| other.recipients)
 }
 
-fn last_error(last: LastTried) -> Option<LastError> {
+pub(super) fn last_error(last: LastTried) -> Option<LastError> {
     let fault = last.result.fault?;
     Some(LastError { at: last.at, fault, host: last.host, peer: last.peer })
 }

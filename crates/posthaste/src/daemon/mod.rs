@@ -6,6 +6,7 @@
 mod alarm;
 mod desk;
 mod doors;
+mod explain;
 mod indexes;
 mod inherited;
 mod keeper;

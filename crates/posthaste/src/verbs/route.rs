@@ -6,7 +6,7 @@ use crate::client::{Client, Target};
 use crate::failure::Failure;
 use crate::out::Out;
 use crate::table::{Table, relative};
-use posthaste_admin::units::print_rough;
+use posthaste_admin::units::{print_rough, print_size};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -28,17 +28,36 @@ pub(super) fn run(client: &Client, asked: &RouteArgs, out: &Out) -> Result<(), F
 
 fn show(route: &Value, out: &Out) {
     let expire = Duration::from_secs(route["expire_after"].as_u64().unwrap_or(0));
-    out.line(&format!("route        {}, via {}", text(&route["route"]), text(&route["via"])));
-    out.line(&format!("destination  {}", text(&route["destination"])));
-    out.line(&format!("tried for    {}", print_rough(expire)));
-    if let Some(most) = route["concurrency"].as_u64() {
-        out.line(&format!("at most      {most} connections now"));
+    let expire = print_rough(expire);
+    let said = || format!("{} {}", text(&route["enhanced"]), text(&route["reason"]));
+    match (route["route"].as_str(), route["via"].as_str()) {
+        (None, _) => out.line("route        none matches"),
+        (Some(name), via) => {
+            out.line(&format!("route        {name}, via {}", via.unwrap_or_default()));
+        }
     }
-    if let Some(reason) = route["reason"].as_str() {
-        out.line(&format!("not sent     {} {reason}", text(&route["enhanced"])));
+    match route["action"].as_str() {
+        Some("discard") => out.line("does         discards it, and tells nobody"),
+        Some("fail") => out.line(&format!("does         fails it: {}", said())),
+        Some("hold") => {
+            let until =
+                if route["route"].is_null() { "a route matches" } else { "the rules change" };
+            out.line(&format!("does         holds it until {until}, {expire} at most"));
+        }
+        _ => {
+            out.line(&format!("destination  {}", text(&route["destination"])));
+            out.line(&format!("tried for    {expire}"));
+            out.line(&format!("limits       {}", limits(route)));
+            if !route["reason"].is_null() {
+                out.line(&format!("not sent     {}", said()));
+            }
+        }
     }
     out.line(&format!("recipient    {}", recipient(&route["recipient"])));
     standing(&route["standing"], out);
+    if route["action"].as_str().is_some_and(|action| action != "send") {
+        return;
+    }
     let mut hops = Table::new(&["HOP", "PREFERENCE", "ADDRESS", "PORT"]);
     for hop in route["hops"].as_array().into_iter().flatten() {
         let cells = ["host", "preference", "ip", "port"].map(|name| text(&hop[name]));
@@ -53,6 +72,34 @@ fn show(route: &Value, out: &Out) {
     }
     out.line("");
     seen.print(out, "nothing was asked");
+}
+
+/// What the route has of its own, and how many connections there may be now.
+fn limits(route: &Value) -> String {
+    let limits = &route["limits"];
+    let now = route["concurrency"].as_u64();
+    let mut parts = vec![format!("{} connections now", now.map_or("-".into(), |n| n.to_string()))];
+    let mut add = |part: String| parts.push(part);
+    if let Some(most) = limits["connections"].as_u64() {
+        add(format!("{most} over all of the route"));
+    }
+    if let Some(most) = limits["messages_per_minute"].as_u64() {
+        add(format!("{most} messages a minute"));
+    }
+    if let Some(most) = limits["message_size"].as_u64() {
+        add(format!("messages up to {}", print_size(most)));
+    }
+    for (name, words) in [("source", "from"), ("resolvers", "resolvers")] {
+        let all = limits[name].as_array().into_iter().flatten().map(text);
+        let all: Vec<String> = all.collect();
+        if !all.is_empty() {
+            add(format!("{words} {}", all.join(" ")));
+        }
+    }
+    if let Some(ehlo) = limits["ehlo"].as_str() {
+        add(format!("EHLO {ehlo}"));
+    }
+    parts.join(", ")
 }
 
 /// Whether it would be accepted, and why.

@@ -97,6 +97,12 @@ impl Scheduler {
         })
     }
 
+    /// The most connections a destination may have now; others may leave it fewer.
+    #[must_use]
+    pub fn window(&self, id: DestinationId) -> Option<u32> {
+        Some(self.destinations.get(&id)?.window.size(&self.settings.limits))
+    }
+
     /// One message.
     #[must_use]
     pub fn message(&self, now: Timestamp, id: QueueId) -> Option<MessageView> {

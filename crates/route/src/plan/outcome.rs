@@ -73,6 +73,7 @@ pub(super) fn of_hosts(plan: &Plan, hosts: &[Candidate], hasty: bool) -> Next {
                     note.effect = Effect::Blocking;
                 }
             }
+            noted.extend(unused_family(plan, &hosts, &fault));
             Next::Done(Planned { hops: Err(fault), noted })
         }
         Err(questions) => Next::Need(questions),
@@ -193,6 +194,17 @@ fn why_none(plan: &Plan, hosts: &[Candidate], noted: &[Noted]) -> Result<Fault, 
         return Ok(Fault::Connect(ConnectFault::NetworkUnreachable));
     }
     confirmed_missing(plan, hosts, name)
+}
+
+/// The first host that has an address, when none is of a family that the route uses.
+fn unused_family(plan: &Plan, hosts: &[Candidate], fault: &Fault) -> Option<Noted> {
+    let of_family = *fault == Fault::Connect(ConnectFault::NetworkUnreachable);
+    let found = hosts.iter().find_map(|h| Some((h, *addresses(plan, h).first()?)));
+    let (host, ip) = found.filter(|_| of_family)?;
+    let address = Some(SocketAddr::new(ip, host.port));
+    let subject = Subject::Host { name: host.host.clone(), address };
+    let (choice, effect) = (Choice::FamilyUnused, Effect::Blocking);
+    Some(Noted { stage: Stage::Connect, subject, choice, effect })
 }
 
 /// The first address question of a host that DNS did not answer.

@@ -1,10 +1,10 @@
 //! Finding the host: RFC 5321 section 5.1, RFC 7505, and what DNS trouble means.
 
 use crate::words::*;
-use posthaste_evidence::{AnswerKind, Fault, Outcome, RecordType};
+use posthaste_evidence::{AnswerKind, ConnectFault, Fault, Outcome, RecordType};
 use posthaste_io_sim::Link;
 use posthaste_peers::dns::Behaviour;
-use posthaste_route::{Pattern, Route, Table};
+use posthaste_route::{Families, Pattern, Route, Table};
 use posthaste_sim::{MailSystem, Plan};
 use std::time::Duration;
 
@@ -148,6 +148,20 @@ fn private_addresses_are_not_connected_to_unless_the_route_allows() {
     send(&system, 1, &["r@d.test"]);
     assert!(until_quiet(&system, MINUTE) < AT_ONCE);
     assert_eq!(taken(&system, "inner.test"), ["r@d.test"]);
+}
+
+#[test]
+fn hosts_without_an_address_of_the_routes_family_are_named_as_the_reason() {
+    let families = Families::OnlyV6;
+    let route = Route { families, ..Route::by_mx("six", vec![Pattern::Any]) };
+    let system = up(Plan { routes: Table::new(vec![route]), ..Plan::domain("d.test", 1) });
+    send(&system, 1, &["r@d.test"]);
+    system.pass(MINUTE);
+    assert_eq!(peer(&system, "mx0.d.test").connections(), 0);
+    let last = system.dispatch().last_fault("d.test", "six").expect("it is known");
+    let expected = Fault::Connect(ConnectFault::NetworkUnreachable);
+    assert_eq!(last.result.fault, Some(expected));
+    assert!(last.host.is_some_and(|host| host == "mx0.d.test"));
 }
 
 #[test]

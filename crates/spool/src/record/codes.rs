@@ -50,7 +50,7 @@ codes!(
 codes!(
     Choice: ImplicitMx = 1, NullMx = 2, DroppedOurselves = 3, PrivateAddress = 4, HostRestsNow = 5,
     FamilyRestsNow = 6, FellBackToHelo = 7, SentEightBitAsIs = 8, OverPeersSize = 9,
-    NoSmtpUtf8 = 10, FromCache = 11, FoldedLongLines = 12, LeftOut = 13,
+    NoSmtpUtf8 = 10, FromCache = 11, FoldedLongLines = 12, LeftOut = 13, FamilyUnused = 14,
 );
 
 /// Response codes and error numbers without a name of their own begin here.

@@ -106,10 +106,15 @@ fn tell(decision: &Value, kept: Option<&Kept>, out: &Out) {
             kept.tell(out);
         }
         None if whole && matches!(act, "hold" | "release") => {
-            out.line(&format!("the destination {name} is {done} (decision {number})"));
+            out.line(&format!(
+                "the destination {name} is {done}, by every route (decision {number})"
+            ));
             return;
         }
         None => out.line(&format!("{many} {done} (decision {number})")),
+    }
+    if target["kind"] == "destination" && act != "release" {
+        out.line(&every_route(Some(name)));
     }
     match decision["in_flight"].as_u64() {
         Some(flying @ 1..) => {
@@ -127,6 +132,12 @@ fn tell(decision: &Value, kept: Option<&Kept>, out: &Out) {
 
 fn many(messages: &Value, recipients: &Value) -> String {
     format!("{} of {}", counted(recipients, "recipient"), counted(messages, "message"))
+}
+
+/// A name alone means all destinations of that name.
+fn every_route(name: Option<&str>) -> String {
+    let name = name.unwrap_or_default();
+    format!("that is all for {name}, by every route; for one route: --where \"route = NAME\"")
 }
 
 fn past(act: &str) -> &'static str {
@@ -168,6 +179,9 @@ fn count(
         let act = past(request["act"].as_str().unwrap_or_default());
         let many = many(&json!(messages), &json!(recipients));
         out.line(&format!("{many} would be {act}"));
+        if !request["destination"].is_null() {
+            out.line(&every_route(request["destination"].as_str()));
+        }
     }
     gone(&missing, out)
 }

@@ -9,7 +9,7 @@ use crate::table::{Table, age, relative};
 use crate::verbs::{last_error, now, text};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::time::Duration;
 
@@ -26,6 +26,8 @@ const COLUMNS: [(&str, &[&str]); 6] = [
 const WIDTH: usize = 118;
 /// The widest name of a destination in it.
 const NAME: usize = 30;
+/// The widest name of a route in it.
+const ROUTE: usize = 16;
 /// Between two looks of `queue watch`.
 const EVERY: Duration = Duration::from_secs(2);
 
@@ -90,13 +92,18 @@ fn number(value: &Value) -> u64 {
 
 fn by_age(list: &[&Value], out: &Out) {
     let now = now();
-    let heading = ["DESTINATION", "STATUS", "ALL"].into_iter();
-    let heading = heading.chain(COLUMNS.map(|(heading, _)| heading));
+    // Where two rows have one name, the route tells them apart.
+    let names: BTreeSet<&str> = list.iter().filter_map(|d| d["name"].as_str()).collect();
+    let by_route = names.len() < list.len();
+    let heading = ["DESTINATION"].into_iter().chain(by_route.then_some("ROUTE"));
+    let heading = heading.chain(["STATUS", "ALL"]).chain(COLUMNS.map(|(heading, _)| heading));
     let heading: Vec<&str> = heading.chain(["OLDEST", "NEXT", "LAST ERROR"]).collect();
     let mut table = Table::new(&heading);
     if list.len() > 1 {
         let all: u64 = list.iter().map(|d| number(&d["messages"])).sum();
-        let mut row = vec![format!("ALL {}", list.len()), String::new(), all.to_string()];
+        let mut row = vec![format!("ALL {}", list.len())];
+        row.extend(by_route.then(String::new));
+        row.extend([String::new(), all.to_string()]);
         row.extend(COLUMNS.map(|(_, classes)| {
             dash(list.iter().map(|destination| aged(destination, classes)).sum())
         }));
@@ -104,11 +111,9 @@ fn by_age(list: &[&Value], out: &Out) {
         table.row(row);
     }
     for destination in list {
-        let mut row = vec![
-            cut(&text(&destination["name"]), NAME),
-            text(&destination["status"]),
-            text(&destination["messages"]),
-        ];
+        let mut row = vec![cut(&text(&destination["name"]), NAME)];
+        row.extend(by_route.then(|| cut(&text(&destination["route"]), ROUTE)));
+        row.extend([text(&destination["status"]), text(&destination["messages"])]);
         row.extend(COLUMNS.map(|(_, classes)| dash(aged(destination, classes))));
         row.push(age(destination["oldest"].as_str(), now));
         row.push(relative(destination["next_attempt"].as_str(), now));
