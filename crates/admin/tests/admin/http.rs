@@ -280,13 +280,16 @@ fn reload_and_stop_reach_the_desk() {
 fn a_route_is_explained() {
     let running = Running::start(FakeDesk::default());
     let route = running
-        .get("/v1/route?address=eve%40e.example&from=a%40b.example&listener=in&user=ann&size=12MB")
+        .get("/v1/route?address=eve%40e.example&from=a%40b.example&listener=relay&user=ann&size=12MB")
         .json();
     assert_eq!(route["hops"][0]["ip"], "192.0.2.1");
     assert_eq!(route["observations"][0]["stage"], "dns-mx");
     assert_eq!(running.get("/v1/route").status, 400);
     assert_eq!(running.get("/v1/route?address=x").status, 400);
     assert_eq!(running.get("/v1/route?address=a%40b.example&size=big").status, 400);
+    let unknown = running.get("/v1/route?address=a%40b.example&listener=nolist").json();
+    let said = "no listener has the name `nolist`; there are: relay, local";
+    assert_eq!(unknown["error"]["message"], said);
 }
 
 #[test]

@@ -154,3 +154,39 @@ fn of_mail_that_a_decision_held_track_tells_who_held_it_and_which_decision() {
     let found = posthaste(folder, &[&found[..], &["--json", "--config", "p.toml"]].concat()).json();
     assert_eq!(found["messages"].as_array().unwrap().len(), 2, "{found}");
 }
+
+#[test]
+fn route_says_what_a_route_does_and_which_limits_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let [port, next] = free_ports();
+    let rules = format!(
+        "[[route]]\nto = \"gone.test\"\nvia = \"discard\"\n\
+         [[route]]\nto = \"closed.test\"\nvia = \"fail\"\ntext = \"moved away\"\n\
+         [[route]]\nto = \"kept.test\"\nvia = \"hold\"\n\
+         [[route]]\nto = \"small.test\"\nvia = \"127.0.0.1:{next}\"\nmessage_size = \"1kB\"\n\
+         connections = 3\nmessages_per_minute = 60\nehlo = \"us.example\"\n"
+    );
+    settings(folder, &[port], &rules);
+    let text = std::fs::read_to_string(folder.join("p.toml")).unwrap();
+    std::fs::write(folder.join("p.toml"), format!("unmatched = \"hold\"\n{text}")).unwrap();
+    let _daemon = start(folder);
+    for (address, more, line) in [
+        ("a@gone.test", "1", "does         discards it, and tells nobody"),
+        ("a@closed.test", "1", "does         fails it: 5.7.1 "),
+        ("a@closed.test", "1", "moved away"),
+        ("a@kept.test", "1", "does         holds it until the rules change, 5d at most"),
+        ("a@else.test", "1", "does         holds it until a route matches, 5d at most"),
+        ("a@small.test", "1", "60 messages a minute, messages up to 1"),
+        ("a@small.test", "1", "3 over all of the route"),
+        ("a@small.test", "1", "EHLO us.example"),
+        ("a@small.test", "2000", "not sent     5.3.4 "),
+    ] {
+        let ran = posthaste(folder, &["route", address, "--size", more, "--config", "p.toml"]);
+        assert!(ran.code == 0 && ran.stdout.contains(line), "{address} {line}: {ran:?}");
+        assert!(more != "1" || !ran.stdout.contains("not sent"), "{ran:?}");
+    }
+    let asked = ["route", "a@gone.test", "--listener", "nolist", "--config", "p.toml"];
+    let ran = posthaste(folder, &asked);
+    assert!(ran.code == 2 && ran.stderr.contains("local, pickup, notice"), "{ran:?}");
+}
