@@ -247,5 +247,6 @@ fn encode_end<D: Disk>(shared: &Shared<D>, batch: &mut Batch, part: &Settled, wo
 fn encode_ledger(batch: &mut Batch, entry: &LedgerEntry) {
     let forgotten = entry.value.is_none();
     let piece = if forgotten { 0 } else { batch.piece(|w| entry.write(w)) };
-    batch.entry(Head::Ledger { key: entry.key.clone(), forgotten }, [piece, 0]);
+    let head = Head::Ledger { key: entry.key.clone(), forgotten, moved: false };
+    batch.entry(head, [piece, 0]);
 }

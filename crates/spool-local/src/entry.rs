@@ -20,7 +20,7 @@ pub(crate) enum Head {
     /// Piece: a connection.
     Connection(ConnectionId),
     /// Piece: the ledger entry, unless forgotten.
-    Ledger { key: LedgerKey, forgotten: bool },
+    Ledger { key: LedgerKey, forgotten: bool, moved: bool },
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -89,7 +89,10 @@ impl Head {
             Self::Mail(Mail { moved, .. })
             | Self::Update(Update { moved, .. })
             | Self::End(End { moved, .. }) => !*moved,
-            Self::Started(_) | Self::Connection(_) | Self::Ledger { .. } => false,
+            Self::Ledger { key, forgotten, moved } => {
+                matches!(key, LedgerKey::Decision(_)) && !*forgotten && !*moved
+            }
+            Self::Started(_) | Self::Connection(_) => false,
         }
     }
 
@@ -124,9 +127,10 @@ impl Head {
             }
             Self::Started(started) => started.write(w),
             Self::Connection(id) => w.number(ID, id.0),
-            Self::Ledger { key, forgotten } => {
+            Self::Ledger { key, forgotten, moved } => {
                 w.nested(KEY, |w| key.write(w));
                 w.flag(FORGOTTEN, *forgotten);
+                w.flag(MOVED, *moved);
             }
         }
     }
@@ -196,7 +200,7 @@ impl Parts {
             CONNECTION => Head::Connection(ConnectionId(self.id)),
             LEDGER => {
                 let key = self.key.ok_or(Damaged("a ledger entry without key"))?;
-                Head::Ledger { key, forgotten: self.forgotten }
+                Head::Ledger { key, forgotten: self.forgotten, moved }
             }
             _ => return Ok(None),
         }))
@@ -283,7 +287,7 @@ mod tests {
             Head::End(End { id, envelope, copies: vec![9, 12], moved: true }),
             Head::Started(started),
             Head::Connection(ConnectionId(5)),
-            Head::Ledger { key, forgotten: true },
+            Head::Ledger { key, forgotten: true, moved: true },
         ] {
             let mut w = Writer::default();
             head.encode(&mut w);

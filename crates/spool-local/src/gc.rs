@@ -424,10 +424,14 @@ impl<D: Disk> Copy<'_, D> {
             Some(place) if place == self.at.piece() => {
                 let piece = self.shared.piece(place)?;
                 let piece = batch.piece_of(&[piece]);
-                batch.entry(Head::Ledger { key: key.clone(), forgotten: false }, [piece, 0]);
+                batch.entry(
+                    Head::Ledger { key: key.clone(), forgotten: false, moved: true },
+                    [piece, 0],
+                );
             }
             None if slot.segment == self.at.segment && slot.threatened() => {
-                batch.entry(Head::Ledger { key: key.clone(), forgotten: true }, [0, 0]);
+                batch
+                    .entry(Head::Ledger { key: key.clone(), forgotten: true, moved: true }, [0, 0]);
             }
             _ => {}
         }

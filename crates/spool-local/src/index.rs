@@ -166,7 +166,7 @@ impl<F> Index<F> {
                     self.connections.pop_first();
                 }
             }
-            Head::Ledger { key, forgotten } => self.apply_ledger(key, forgotten, at),
+            Head::Ledger { key, forgotten, moved: _ } => self.apply_ledger(key, forgotten, at),
         }
     }
 

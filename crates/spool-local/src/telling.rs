@@ -11,7 +11,7 @@ use posthaste_io::Disk;
 use posthaste_mail::{Envelope, QueueId};
 use posthaste_spool::events::{self, Lookup};
 use posthaste_spool::record::wire::Fields;
-use posthaste_spool::{Lsn, Record, Settled};
+use posthaste_spool::{LedgerEntry, Lsn, Record, Settled};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -101,7 +101,12 @@ impl<D: Disk> Telling<'_, D> {
                     piece.and_then(|p| Settled::read_within(Fields::new(&p), end.id).ok());
                 told.extend(settled.iter().flat_map(|s| events::of_message(s, commit, self)));
             }
-            Head::Started(_) | Head::Ledger { .. } => {}
+            Head::Ledger { .. } => {
+                let piece = self.shared.piece(at.piece()).ok();
+                let entry = piece.and_then(|p| LedgerEntry::decode(&p).ok());
+                told.extend(entry.and_then(|entry| events::of_ledger(&entry, commit)));
+            }
+            Head::Started(_) => {}
         }
     }
 

@@ -35,6 +35,8 @@ pub struct Decision {
     pub stage: Stage,
     /// Why it does not go on, in words for the operator.
     pub fault: Option<String>,
+    /// When it came to its stage.
+    pub since: Timestamp,
 }
 
 /// Which messages a decision is about.

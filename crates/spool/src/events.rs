@@ -3,7 +3,7 @@
 //! Replies are cut as the record format cuts them, so that an event does not depend on whether it was made
 //! from memory or from the disk. Not here: the text of an event, and where events go (`io::Journal`).
 
-use crate::{Lsn, Settled, Settlement};
+use crate::{LedgerEntry, LedgerValue, Lsn, Settled, Settlement, Stage};
 use posthaste_evidence::event::MAX_SUBJECT;
 use posthaste_evidence::{
     Attempt, Connection, ConnectionId, Event, EventKind, Fault, Outcome, RecipientResult,
@@ -44,8 +44,8 @@ fn cut_subject(subject: &str) -> String {
     subject[..subject.floor_char_boundary(MAX_SUBJECT)].to_owned()
 }
 
-/// The events of a settlement: message by message, in the order in which they first appear in it. `done`
-/// answers whether a message left the store with it.
+/// The events of a settlement: message by message, in the order in which they first appear in it, then those of
+/// decisions. `done` answers whether a message left the store with it.
 #[must_use]
 pub fn settled(
     settlement: &Settlement,
@@ -55,7 +55,29 @@ pub fn settled(
 ) -> Vec<Event> {
     let lookup = WithConnections { given: &settlement.connections, rest: lookup };
     let parts = Settled::by_message(settlement, done);
-    parts.iter().flat_map(|part| of_message(part, commit, &lookup)).collect()
+    let of_messages = parts.iter().flat_map(|part| of_message(part, commit, &lookup));
+    of_messages.chain(settlement.ledger.iter().filter_map(|e| of_ledger(e, commit))).collect()
+}
+
+/// The event of a decision that has begun or is over; how far it has come between is none, and neither is what is
+/// down.
+#[must_use]
+pub fn of_ledger(entry: &LedgerEntry, commit: Lsn) -> Option<Event> {
+    let Some(LedgerValue::Decision(decision)) = &entry.value else { return None };
+    let state = match decision.stage {
+        Stage::Going if decision.cursor == QueueId::MIN => "begun",
+        Stage::Going => return None,
+        over => over.name(),
+    };
+    let kind = EventKind::Decision {
+        state,
+        act: decision.act.name(),
+        target: decision.target.to_string(),
+        order: Arc::new(decision.order.clone()),
+        messages: decision.messages,
+        recipients: decision.recipients,
+    };
+    Some(Event { at: decision.since, commit: commit.0, message: QueueId::MIN, kind })
 }
 
 /// The events of what one settlement did to one message.

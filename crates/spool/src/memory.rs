@@ -199,6 +199,7 @@ impl State {
         let made: Vec<_> =
             parts.iter().flat_map(|part| events::of_message(part, commit, self)).collect();
         self.events.extend(made);
+        self.events.extend(settlement.ledger.iter().filter_map(|e| events::of_ledger(e, commit)));
         for part in &parts {
             self.settle_message(part);
         }

@@ -151,6 +151,7 @@ impl Desk for FakeDesk {
             in_flight: Vec::new(),
             stage: Stage::Done,
             fault: None,
+            since: NOW,
         };
         let view = DecisionView { number: 7, decision };
         *self.decided.lock().unwrap() = Some(view.clone());

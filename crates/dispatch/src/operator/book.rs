@@ -110,8 +110,7 @@ impl Dispatch {
                 return None;
             }
             decision.stage = Stage::Cancelled;
-            let cancelled = decision.clone();
-            inner.tell_decision("cancelled", &cancelled);
+            decision.since = inner.world.wall();
             let entries = book.entries(number);
             inner.spool.settle(inner.settlement(entries))
         };
@@ -144,10 +143,11 @@ impl Inner {
         }
     }
 
-    /// A line of its own in the event log.
-    pub(super) fn tell_decision(&self, state: &'static str, decision: &Decision) {
+    /// That a decision is taken up again has a line of its own in the event log. All else that becomes of it is told
+    /// of its entry in the ledger, also after a crash.
+    fn tell_resumed(&self, decision: &Decision) {
         let kind = EventKind::Decision {
-            state,
+            state: "resumed",
             act: decision.act.name(),
             target: decision.target.to_string(),
             order: Arc::new(decision.order.clone()),
@@ -165,7 +165,7 @@ impl Inner {
             match (key, value) {
                 (LedgerKey::Decision(number), LedgerValue::Decision(decision)) => {
                     if decision.stage == Stage::Going {
-                        self.tell_decision("resumed", &decision);
+                        self.tell_resumed(&decision);
                     }
                     lock(&self.operator.book).restore(number, *decision);
                 }

@@ -27,18 +27,22 @@ impl Dispatch {
         let (target, lifts) = inner.target(&command.which)?;
         let mut decision = inner.decision(command, target);
         let number = decision.order.decision.expect("it was given just now");
-        let lifted = decision.act == Act::Release && inner.lift(&decision, lifts).await?;
+        // Holds that are lifted go with the commit that has the decision: never one without the other.
+        let (ledger, lifted) = match decision.act {
+            Act::Release => inner.lift(&decision, lifts),
+            _ => (Vec::new(), false),
+        };
         let mut missing = Vec::new();
         match &decision.target {
             Target::Destination(_) if decision.act == Act::Hold || lifted => {
                 // One flag for all that waits there and will: no message is touched.
                 decision.stage = Stage::Done;
-                inner.hold_destination(decision).await?;
+                inner.hold_destination(decision, ledger).await?;
             }
             Target::Messages(ids) if ids.len() <= SLICE => {
                 missing = inner.act_at_once(decision).await?;
             }
-            _ => inner.begin(decision).await?,
+            _ => inner.begin(decision, ledger).await?,
         }
         inner.kick();
         let view = inner.decision_view(number).ok_or(OrderFault::Store)?;
@@ -142,19 +146,22 @@ impl Inner {
             in_flight: Vec::new(),
             stage: Stage::Going,
             fault: None,
+            since: now,
         }
     }
 
     /// Writes it down; the runner does it. A filter that holds is a rule for later mail from here on.
-    async fn begin(&self, mut decision: Decision) -> Result<(), OrderFault> {
+    async fn begin(
+        &self,
+        mut decision: Decision,
+        mut ledger: Vec<LedgerEntry>,
+    ) -> Result<(), OrderFault> {
         let number = decision.order.decision.expect("it has a number");
-        let mut ledger = Vec::new();
         if decision.act == Act::Hold && matches!(decision.target, Target::Filter(_)) {
             ledger.push(self.add_hold(&decision));
         }
         // Later mail is the rule's: it is there before the last id is taken.
         decision.last = self.spool.mint(decision.at);
-        self.tell_decision("begun", &decision);
         let pending = {
             let mut book = lock(&self.operator.book);
             book.decisions.insert(number, decision);
@@ -193,10 +200,13 @@ impl Inner {
         Ok(missing)
     }
 
-    async fn hold_destination(&self, decision: Decision) -> Result<(), OrderFault> {
+    async fn hold_destination(
+        &self,
+        decision: Decision,
+        mut ledger: Vec<LedgerEntry>,
+    ) -> Result<(), OrderFault> {
         let Target::Destination(name) = &decision.target else { return Ok(()) };
         let number = decision.order.decision.expect("it has a number");
-        let mut ledger = Vec::new();
         if decision.act == Act::Hold {
             let known = lock(&self.operator.book).holds_of(&decision.target);
             if known.is_empty() {
@@ -204,7 +214,6 @@ impl Inner {
             }
             self.scheduler().hold_destination(decision.at, name, true);
         }
-        self.tell_decision("done", &decision);
         let pending = {
             let mut book = lock(&self.operator.book);
             book.decisions.insert(number, decision);
@@ -215,9 +224,9 @@ impl Inner {
         Ok(())
     }
 
-    /// Lifts the holds that a release concerns: the one named, or those with the same target. True when a destination
-    /// goes on by it.
-    async fn lift(&self, decision: &Decision, named: Option<u64>) -> Result<bool, OrderFault> {
+    /// Lifts the holds that a release concerns: the one named, or those with the same target. Answers the ledger entries
+    /// to be written with it, and whether a destination goes on by it.
+    fn lift(&self, decision: &Decision, named: Option<u64>) -> (Vec<LedgerEntry>, bool) {
         let numbers = match named {
             Some(number) => vec![number],
             None => lock(&self.operator.book).holds_of(&decision.target),
@@ -232,13 +241,10 @@ impl Inner {
             }
             ledger.push(posthaste_spool::store::forget(LedgerKey::Hold(number)));
         }
-        if ledger.is_empty() {
-            return Ok(false);
+        if !ledger.is_empty() {
+            self.renew_rules();
         }
-        self.renew_rules();
-        let settled = self.spool.settle(self.settlement(ledger)).await;
-        settled.map_err(|_| OrderFault::Store)?;
-        Ok(goes_on)
+        (ledger, goes_on)
     }
 
     fn add_hold(&self, decision: &Decision) -> LedgerEntry {

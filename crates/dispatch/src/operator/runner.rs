@@ -211,8 +211,7 @@ impl Inner {
                 return;
             }
             decision.stage = Stage::Done;
-            let done = decision.clone();
-            self.tell_decision("done", &done);
+            decision.since = self.world.wall();
             let entries = book.entries(number);
             self.spool.settle(self.settlement(entries))
         };
@@ -229,8 +228,7 @@ impl Inner {
             let Some(decision) = book.decisions.get_mut(&number) else { return false };
             decision.stage = Stage::Stopped;
             decision.fault = Some(wrong);
-            let stopped = decision.clone();
-            self.tell_decision("stopped", &stopped);
+            decision.since = self.world.wall();
             let entries = book.entries(number);
             self.spool.settle(self.settlement(entries))
         };

@@ -9,7 +9,9 @@ use crate::{Inner, lock};
 use posthaste_evidence::{Act, Fault, Order};
 use posthaste_mail::{Envelope, QueueId, Timestamp};
 use posthaste_queue::{Changed, Life, Scheduler, Waiting};
-use posthaste_spool::{Acted, Decision, Live, NewPlace, Notice, SettleFault, Settlement, Target};
+use posthaste_spool::{
+    Acted, Decision, Live, NewPlace, Notice, SettleFault, Settlement, Stage, Target,
+};
 use std::sync::Arc;
 
 /// Messages changed with one commit.
@@ -244,7 +246,9 @@ impl Inner {
                 }
                 decision.cursor = cursor.unwrap_or(decision.cursor).max(decision.cursor);
             }
-            let ledger = book.entries(number);
+            // Of one that was called off meanwhile the end has been written, and is told once.
+            let going = book.decisions.get(&number).is_some_and(|d| d.stage == Stage::Going);
+            let ledger = if going { book.entries(number) } else { Vec::new() };
             let changes = changed.iter().map(change).collect();
             self.spool.settle(Settlement { changes, acts, notices, ..self.settlement(ledger) })
         };

@@ -352,3 +352,58 @@ fn a_redirection_that_waits_for_an_attempt_copies_a_large_content_once() {
     system.pass(SECOND);
     assert_eq!(bodies(), 0);
 }
+
+#[test]
+fn what_becomes_of_a_decision_is_told_once_whenever_a_crash_comes() {
+    for seed in 0..12 {
+        let mut system =
+            MailSystem::new(seed, Plan { store: Store::Local, ..Plan::domain("d.test", 1) });
+        assert!(system.run_until(SECOND, SECOND / 100, MailSystem::is_ready));
+        order(&system, Act::Hold, Which::Destination("d.test".into()));
+        send(&system, 1, &["r@d.test"]);
+        order(&system, Act::Hold, filter("d.test"));
+        system.pass(SECOND / 10);
+        let name = Which::Messages(vec![only(&system)]);
+        order(&system, Act::Remove, name);
+        for _ in 0..3 {
+            system.crash(Crash::kill());
+            system.restart();
+            system.pass(SECOND / 10);
+        }
+        system.pass(5 * SECOND);
+        let mut states = Vec::new();
+        for event in system.relay.journal().events() {
+            if let EventKind::Decision { state, order, .. } = event.kind {
+                states.push((order.decision.unwrap_or_default(), state));
+            }
+        }
+        states.sort_unstable();
+        assert_eq!(states, [(1, "done"), (2, "begun"), (2, "done"), (3, "done")], "seed {seed}");
+    }
+}
+
+#[test]
+fn a_release_is_whole_or_not_at_all_whenever_a_crash_comes() {
+    let mut halves = [0, 0];
+    for pause in 0..24 {
+        for which in [filter("d.test"), Which::Destination("d.test".into())] {
+            let mut system = up(Plan { store: Store::Local, ..Plan::domain("d.test", 1) });
+            order(&system, Act::Hold, which.clone());
+            send(&system, 1, &["r@d.test"]);
+            system.pass(SECOND);
+            let dispatch = system.dispatch();
+            let release = command(Act::Release, which.clone());
+            system.relay.spawn("operator", async move { drop(dispatch.order(release).await) });
+            system.pass(Duration::from_micros(250 * pause));
+            system.crash(Crash::kill());
+            system.restart();
+            system.pass(MINUTE);
+            let holds = system.dispatch().holds().len();
+            let decided = system.dispatch().decisions().len() == 2;
+            assert_eq!(holds, usize::from(!decided), "{which:?} after {pause} steps");
+            assert_eq!(taken(&system, HOST).len(), usize::from(decided), "{which:?} {pause}");
+            halves[usize::from(decided)] += 1;
+        }
+    }
+    assert!(halves.iter().all(|count| *count > 0), "{halves:?}");
+}

@@ -3,7 +3,10 @@
 use super::{Diary, Entry, Fixture, by_message, change, settle, settlement};
 use crate::events::{self, Lookup};
 use crate::testing::{self, NOON};
-use crate::{Acted, Lsn, Notice, Settlement, Spool};
+use crate::{
+    Acted, Decision, LedgerEntry, LedgerKey, LedgerValue, Lsn, Notice, Settlement, Spool, Stage,
+    Target,
+};
 use posthaste_evidence::{Act, ConnectionId, Event, Order};
 use posthaste_mail::QueueId;
 use posthaste_queue::life::Life;
@@ -73,7 +76,30 @@ fn held(message: QueueId) -> Acted {
     Acted { message, recipient: 0, act: Act::Hold, order: order.into(), into: None }
 }
 
-/// Accepts, defers, holds, fails with a notice, delivers; answers the events as the dispatcher makes them.
+/// A decision that has begun, goes on, is over.
+fn decided(stage: Stage, cursor: u64) -> LedgerEntry {
+    let order = Order { by: "uid 0".into(), reason: Some("because".into()), decision: Some(3) };
+    let decision = Decision {
+        act: Act::Hold,
+        target: Target::All,
+        to: None,
+        text: None,
+        order,
+        at: NOON,
+        last: QueueId::from_u64(7),
+        cursor: QueueId::from_u64(cursor),
+        messages: cursor,
+        recipients: cursor,
+        in_flight: Vec::new(),
+        stage,
+        fault: None,
+        since: NOON.plus(std::time::Duration::from_secs(cursor)),
+    };
+    let value = Some(LedgerValue::Decision(Box::new(decision)));
+    LedgerEntry { key: LedgerKey::Decision(3), value }
+}
+
+/// Accepts, defers, holds, begins and ends a decision, fails with a notice, delivers; answers the events as the dispatcher makes them.
 async fn eventful(spool: &dyn Spool) -> Vec<Event> {
     let mut told = Vec::new();
     let [first, second] =
@@ -101,6 +127,9 @@ async fn eventful(spool: &dyn Spool) -> Vec<Event> {
             acts: vec![held(one)],
             ..settlement(spool)
         },
+        Settlement { ledger: vec![decided(Stage::Going, 0)], ..settlement(spool) },
+        Settlement { ledger: vec![decided(Stage::Going, 7)], ..settlement(spool) },
+        Settlement { ledger: vec![decided(Stage::Done, 7)], ..settlement(spool) },
         Settlement {
             changes: vec![change(one, 0, Life::Expired)],
             notices: vec![Notice { about: one, mail: notice.clone() }],
@@ -109,7 +138,7 @@ async fn eventful(spool: &dyn Spool) -> Vec<Event> {
     ];
     for (step, s) in settlements.into_iter().enumerate() {
         let commit = settle(spool, s.clone()).await;
-        let done = |id| (step == 1 && id == two) || (step == 3 && id == one);
+        let done = |id| (step == 1 && id == two) || (step == 6 && id == one);
         told.extend(events::settled(&s, commit, &Sample, done));
         for notice in &s.notices {
             told.push(events::received(&notice.mail.envelope, commit));
@@ -121,6 +150,8 @@ async fn eventful(spool: &dyn Spool) -> Vec<Event> {
 pub(super) async fn events_can_be_made_again(f: &mut dyn Fixture) {
     let spool = f.spool();
     let told = by_message(eventful(&*spool).await);
+    let decisions = told.iter().filter(|e| e.kind.name() == "decision");
+    assert_eq!(decisions.count(), 2, "its beginning and its end");
     for since in [0, told[0].commit, told[told.len() - 1].commit] {
         let again = spool.events_since(since).await.expect("readable");
         assert!(again.is_sorted_by_key(|event| event.commit));

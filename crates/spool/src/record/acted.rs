@@ -133,6 +133,7 @@ const ACTED_RECIPIENTS: u32 = 32;
 const IN_FLIGHT: u32 = 33;
 const STAGE: u32 = 34;
 const FAULT: u32 = 35;
+const SINCE: u32 = 36;
 
 pub(super) fn write_hold(w: &mut Writer, hold: &Hold) {
     w.nested(TARGET, |w| hold.target.write(w));
@@ -167,6 +168,7 @@ pub(super) fn write_decision(w: &mut Writer, decision: &Decision) {
     }
     w.number(STAGE, decision.stage.code());
     w.maybe_text(FAULT, decision.fault.as_deref());
+    put_time(w, SINCE, decision.since, decision.at);
 }
 
 /// The fields of a hold or a decision, gathered one by one.
@@ -186,6 +188,8 @@ pub(super) struct Parts {
     in_flight: Vec<(QueueId, u32)>,
     stage: Option<Stage>,
     fault: Option<String>,
+    /// Microseconds after `at`.
+    since: i64,
 }
 
 impl Parts {
@@ -193,6 +197,7 @@ impl Parts {
         match tag {
             TARGET => self.target = Some(Target::read(value.fields()?)?),
             ORDERED => self.order = Order::read(value.fields()?)?,
+            SINCE => self.since = value.signed()?,
             AT => self.at = get_time(value, Timestamp::EPOCH)?,
             CAUGHT => self.caught = value.number()?,
             DECIDED => self.act = Some(Act::from_code(value.number()?)?),
@@ -245,6 +250,7 @@ impl Parts {
             in_flight: self.in_flight,
             stage: need(self.stage, "a decision without its stage")?,
             fault: self.fault,
+            since: Timestamp::from_micros(at.as_micros().wrapping_add(self.since)),
         }))))
     }
 }

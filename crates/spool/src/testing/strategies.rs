@@ -183,21 +183,25 @@ fn decision() -> impl Strategy<Value = LedgerValue> {
     let stages = vec![Stage::Going, Stage::Done, Stage::Cancelled, Stage::Stopped];
     let words = (option::of(places), option::of(".{0,40}"), option::of(".{0,40}"));
     let progress = (any::<[u64; 4]>(), vec((id(), any::<u32>()), 0..5), select(stages));
-    (act(), target(), order(), time(), words, progress)
-        .prop_map(|(act, target, order, at, words, (numbers, in_flight, stage))| Decision {
-            act,
-            target,
-            to: words.0,
-            text: words.1,
-            order,
-            at,
-            last: QueueId::from_u64(numbers[0]),
-            cursor: QueueId::from_u64(numbers[1]),
-            messages: numbers[2],
-            recipients: numbers[3],
-            in_flight,
-            stage,
-            fault: words.2,
+    let times = (time(), time());
+    (act(), target(), order(), times, words, progress)
+        .prop_map(|(act, target, order, (at, since), words, (numbers, in_flight, stage))| {
+            Decision {
+                act,
+                target,
+                to: words.0,
+                text: words.1,
+                order,
+                at,
+                last: QueueId::from_u64(numbers[0]),
+                cursor: QueueId::from_u64(numbers[1]),
+                messages: numbers[2],
+                recipients: numbers[3],
+                in_flight,
+                stage,
+                fault: words.2,
+                since,
+            }
         })
         .prop_map(|decision| LedgerValue::Decision(Box::new(decision)))
 }
