@@ -94,7 +94,7 @@ fn tell<D: Disk + 'static>(spool: &LocalSpool<D>) -> String {
             EventKind::Notice { id } => format!("notice {id}"),
             EventKind::NoNotice => "no notice".into(),
             EventKind::Operator { to, act, .. } => format!("{act} {to:?}"),
-            EventKind::Decision { .. } => unreachable!("no store makes it"),
+            EventKind::Decision { .. } => unreachable!("the first format had none"),
             EventKind::Poison => "poison".into(),
             EventKind::Done => "done".into(),
         };
