@@ -6,7 +6,7 @@ use crate::settings::FRESH_FOR;
 use crate::settle::change;
 use crate::{Inner, destination, lock};
 use futures_util::future::select;
-use posthaste_evidence::Fault;
+use posthaste_evidence::{Attempt, Fault, Outcome, RecipientResult};
 use posthaste_mail::{QueueId, Timestamp};
 use posthaste_queue::life::{CRASHES_TO_POISON, TransitionKind};
 use posthaste_queue::{Changed, Forgotten};
@@ -26,6 +26,10 @@ pub(crate) async fn keep_time(inner: Arc<Inner>) {
     while inner.is_running() {
         inner.ticks.fetch_add(1, Ordering::SeqCst);
         inner.kick();
+        let refused = std::mem::take(&mut *lock(&inner.refused));
+        for of_message in refused.values() {
+            inner.expire(of_message).await;
+        }
         while let Some(changed) = inner.take_expired() {
             for of_message in changed.chunk_by(|a, b| a.message == b.message) {
                 inner.expire(of_message).await;
@@ -100,6 +104,7 @@ impl Inner {
             let fault = match change.transition.kind {
                 TransitionKind::Expired => Fault::Expired,
                 TransitionKind::Bounced => Fault::Operator,
+                TransitionKind::Refused => Fault::UnknownRecipient,
                 _ => continue,
             };
             if fault == Fault::Expired {
@@ -131,7 +136,7 @@ impl Inner {
             tenure: self.tenure,
             at: now,
             connections: Vec::new(),
-            attempts: Vec::new(),
+            attempts: refusal(now, changed).into_iter().collect(),
             changes: changed.iter().map(change).collect(),
             notices,
             ledger: Vec::new(),
@@ -148,4 +153,26 @@ impl Inner {
         let content = Content::Inline(posthaste_mail::Body::default());
         Some(InHand { envelope: Arc::new(live.envelope), content })
     }
+}
+
+/// What the logs tell of recipients that were refused when their message was accepted: a try that was none.
+fn refusal(now: Timestamp, changed: &[Changed]) -> Option<Attempt> {
+    let refused = changed.iter().filter(|c| c.transition.kind == TransitionKind::Refused);
+    let results: Vec<_> = refused
+        .map(|c| RecipientResult {
+            recipient: c.recipient,
+            outcome: Outcome::Failed,
+            reply: None,
+            fault: Some(Fault::UnknownRecipient),
+        })
+        .collect();
+    let message = changed.first()?.message;
+    (!results.is_empty()).then_some(Attempt {
+        message,
+        at: now,
+        took: Duration::ZERO,
+        connection: None,
+        results,
+        observations: Vec::new(),
+    })
 }

@@ -39,8 +39,8 @@ use crate::settling::Settling;
 use posthaste_delivery::Courier;
 use posthaste_evidence::ConnectionId;
 use posthaste_io::World;
-use posthaste_mail::Timestamp;
-use posthaste_queue::{Next, Scheduler, TicketId};
+use posthaste_mail::{QueueId, Timestamp};
+use posthaste_queue::{Changed, Next, Scheduler, TicketId};
 use posthaste_route::Table;
 use posthaste_spool::{Settlement, Spool, Tenure};
 use std::collections::BTreeMap;
@@ -89,6 +89,8 @@ pub(crate) struct Inner {
     lines: Mutex<BTreeMap<TicketId, Arc<Notify>>>,
     /// What the event log needs to know of settlements under way.
     pub(crate) settling: Mutex<Settling>,
+    /// Recipients that were refused when their message was accepted, until the clock task ends them.
+    pub(crate) refused: Mutex<BTreeMap<QueueId, Vec<Changed>>>,
     /// When the clock task will look next; microseconds.
     armed: AtomicI64,
     alarm: Notify,
@@ -133,6 +135,7 @@ impl Dispatch {
             outages: Mutex::default(),
             lines: Mutex::default(),
             settling: Mutex::default(),
+            refused: Mutex::default(),
             armed: AtomicI64::new(i64::MAX),
             alarm: Notify::new(),
             next_connection: AtomicU64::new(tenure.epoch << 32),

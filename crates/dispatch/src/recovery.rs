@@ -220,7 +220,10 @@ impl Inner {
             recipients: &recipients,
         };
         match scheduler.insert(now, &item) {
-            Ok(()) => note(),
+            Ok(()) => {
+                self.note_refused(live.envelope.id, &live.states);
+                note();
+            }
             // It was accepted after the start, and its watcher was quicker.
             Err(InsertError::Duplicate) => {}
             Err(InsertError::UnknownDestination) => {

@@ -4,7 +4,8 @@
 
 use crate::destination;
 use crate::{Inner, lock};
-use posthaste_queue::{InsertError, Item};
+use posthaste_mail::QueueId;
+use posthaste_queue::{Changed, InsertError, Item, RecipientState, life};
 use posthaste_spool::{Lsn, NewMail, Settlement, Watcher, events};
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -84,7 +85,10 @@ impl Inner {
                 recipients: &recipients,
             };
             match scheduler.insert(now, &item) {
-                Ok(()) => held.into_iter().for_each(|caught| self.note_caught(caught)),
+                Ok(()) => {
+                    self.note_refused(envelope.id, states);
+                    held.into_iter().for_each(|caught| self.note_caught(caught));
+                }
                 // Recovery has read it from the store already.
                 Err(InsertError::Duplicate) => {}
                 Err(InsertError::UnknownDestination) => {
@@ -92,5 +96,23 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// The clock task is to end those that were refused when this message was accepted. Called under the scheduler's
+    /// lock, so that no attempt for the others counts as the message's last.
+    pub(crate) fn note_refused(&self, message: QueueId, states: &[RecipientState]) {
+        let ends = (0u32..).zip(states);
+        let ends = ends.filter_map(|(recipient, state)| Some((recipient, life::refuse(*state)?)));
+        let changed: Vec<Changed> = ends
+            .map(|(recipient, transition)| Changed { message, recipient, transition })
+            .collect();
+        if changed.is_empty() {
+            return;
+        }
+        // Recovery reads what was accepted since the start as well.
+        if lock(&self.refused).insert(message, changed).is_none() {
+            lock(&self.settling).begin_silent(message);
+        }
+        self.alarm().notify_one();
     }
 }

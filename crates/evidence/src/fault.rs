@@ -135,6 +135,8 @@ pub enum Fault {
         /// Its limit, octets.
         limit: u64,
     },
+    /// It is in a domain of ours, and nobody there has this address; found out when its message was accepted already.
+    UnknownRecipient,
 }
 
 /// What a fault counts against.
@@ -177,7 +179,8 @@ impl Fault {
             | Self::Operator
             | Self::RouteDiscards { .. }
             | Self::RouteFails { .. }
-            | Self::OverRouteSize { .. } => FaultClass::Message,
+            | Self::OverRouteSize { .. }
+            | Self::UnknownRecipient => FaultClass::Message,
             Self::NoRoute | Self::StoreFault | Self::AttemptTooLong | Self::Interrupted => {
                 FaultClass::Local
             }
@@ -200,7 +203,8 @@ impl Fault {
             | Self::Operator
             | Self::RouteDiscards { .. }
             | Self::RouteFails { .. }
-            | Self::OverRouteSize { .. } => true,
+            | Self::OverRouteSize { .. }
+            | Self::UnknownRecipient => true,
             _ => false,
         }
     }
@@ -228,6 +232,7 @@ impl Fault {
             Self::RouteDiscards { .. } => (5, 7, 0),
             Self::RouteFails { status, .. } => return *status,
             Self::OverRouteSize { .. } => (5, 3, 4),
+            Self::UnknownRecipient => (5, 1, 1),
         };
         EnhancedStatus::new(class, subject, detail)
     }

@@ -217,6 +217,7 @@ fn fault_words(fault: &Fault) -> (&'static str, Option<String>, Option<&str>) {
         Fault::Interrupted => ("interrupted", None, None),
         Fault::Expired => ("expired", None, None),
         Fault::Operator => ("operator", None, None),
+        Fault::UnknownRecipient => ("unknown_recipient", None, None),
         Fault::RouteDiscards { route } => ("route_discards", None, Some(route)),
         Fault::RouteFails { route, text, .. } => ("route_fails", Some(text.clone()), Some(route)),
         Fault::OverRouteSize { route, limit } => {

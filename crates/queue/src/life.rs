@@ -23,13 +23,15 @@ pub enum Life {
     Expired,
     /// End: the operator removed it.
     Removed,
+    /// Its message was accepted whole, and it is nobody: it is never tried, and fails as soon as it is looked at.
+    Refused,
 }
 
 impl Life {
     /// True until one of the ends is reached.
     #[must_use]
     pub const fn is_live(self) -> bool {
-        matches!(self, Self::Queued | Self::Held | Self::Poison)
+        matches!(self, Self::Queued | Self::Held | Self::Poison | Self::Refused)
     }
 }
 
@@ -102,6 +104,8 @@ pub enum TransitionKind {
     Bounced,
     /// Parked: in hand during two crashes.
     Poison,
+    /// End: it was refused when its message was accepted.
+    Refused,
 }
 
 /// What an attempt that ended now makes of a recipient. A remote [`Outcome::Indeterminate`] is retried like a
@@ -155,6 +159,13 @@ pub fn expired(now: Timestamp, state: &RecipientState, expires: Timestamp) -> bo
 #[must_use]
 pub const fn expire(state: RecipientState) -> Transition {
     ended(state, Life::Expired, TransitionKind::Expired)
+}
+
+/// The end of a recipient that was refused when its message was accepted. `None` when it was not.
+#[must_use]
+pub fn refuse(state: RecipientState) -> Option<Transition> {
+    let tried = RecipientState { attempts: state.attempts.saturating_add(1), ..state };
+    (state.life == Life::Refused).then_some(ended(tried, Life::Failed, TransitionKind::Refused))
 }
 
 /// The operator holds it. `None` when it is not queued.
@@ -291,12 +302,16 @@ mod tests {
             (Life::Failed, false, false, false, false, false),
             (Life::Expired, false, false, false, false, false),
             (Life::Removed, false, false, false, false, false),
+            (Life::Refused, false, false, false, true, true),
         ] {
             let state = state(life);
             assert_eq!(hold(state).is_some(), held, "{life:?}");
             assert_eq!(release(NOW, state).is_some(), released, "{life:?}");
             assert_eq!(retry_now(NOW, state).is_some(), retried, "{life:?}");
             assert_eq!(remove(state).is_some(), removed, "{life:?}");
+            let refused = refuse(state).map(|t| (t.state.life, t.kind, t.state.attempts));
+            let expected = (Life::Failed, TransitionKind::Refused, 1);
+            assert_eq!(refused, (life == Life::Refused).then_some(expected), "{life:?}");
             let bounced = bounce(state).map(|s| s.life);
             assert_eq!(bounced, removed.then_some(Life::Failed), "{life:?}");
             assert_eq!(expired(NOW, &state, NOW), expires, "{life:?}");

@@ -6,7 +6,7 @@ use crate::settings::Settings;
 use posthaste_mail::envelope::Ret;
 use posthaste_mail::{BodyType, ContentFacts, Envelope, QueueId, Recipient, ReversePath, Source};
 use posthaste_message::{summary, trace};
-use posthaste_queue::RecipientState;
+use posthaste_queue::{Life, RecipientState};
 use posthaste_spool::{NewMail, Refused};
 
 /// A message that has arrived whole.
@@ -14,6 +14,8 @@ pub(crate) struct Message {
     pub(crate) id: QueueId,
     pub(crate) reverse_path: ReversePath,
     pub(crate) recipients: Vec<Recipient>,
+    /// So many of them, the last ones, are nobody: they fail at once, with the notice that is owed.
+    pub(crate) refused: usize,
     pub(crate) ret: Option<Ret>,
     pub(crate) envid: Option<String>,
     pub(crate) body_type: BodyType,
@@ -62,7 +64,10 @@ pub(crate) async fn accept(
         source: message.source,
         route: None,
     };
-    let states = vec![RecipientState::default(); recipients];
+    let mut states = vec![RecipientState::default(); recipients];
+    for state in states.iter_mut().rev().take(message.refused) {
+        state.life = Life::Refused;
+    }
     let stored = house.spool.accept(NewMail { envelope, content, states }).await;
     drop(share);
     stored.map_err(|why| refused(house, why))?;

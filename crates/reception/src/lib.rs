@@ -35,7 +35,7 @@ pub use rates::Rates;
 pub use recipients::{Directory, Verifier};
 pub use serve::Ended;
 pub use settings::{Limits, Listener, ListenerKind, Settings};
-pub use submit::{Submission, SubmitError};
+pub use submit::{Submission, SubmitError, Submitted, Unknown};
 
 use crate::budget::Budget;
 use crate::counters::Counters;
@@ -201,10 +201,7 @@ impl Reception {
     ///
     /// # Errors
     /// [`SubmitError`] tells whether the message or the store is at fault; nothing of it is kept then.
-    pub async fn submit(
-        &self,
-        submission: Submission,
-    ) -> Result<posthaste_mail::QueueId, SubmitError> {
+    pub async fn submit(&self, submission: Submission) -> Result<Submitted, SubmitError> {
         submit::submit(&self.house, submission).await
     }
 }

@@ -44,6 +44,29 @@ pub struct Submission {
     pub envid: Option<String>,
     /// It has been a message before: nothing is added, taken out or completed, besides line ends and our trace field.
     pub replayed: bool,
+    /// What becomes of the message when some of its recipients are unknown.
+    pub unknown: Unknown,
+}
+
+/// What becomes of a message with recipients in domains of ours that nobody knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Unknown {
+    /// It is refused whole: whoever hands it in waits for the answer, and corrects it.
+    #[default]
+    Refuse,
+    /// It is accepted, and its sender gets a failure notice of those: whoever handed it in has gone away. With
+    /// `soft_fail`, where nothing fails for good, they are tried. Without a sender, and with nobody else to go to, it
+    /// is refused whole all the same.
+    Bounce,
+}
+
+/// A message was accepted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Submitted {
+    /// Its name.
+    pub id: QueueId,
+    /// Recipients that fail at once, under [`Unknown::Bounce`].
+    pub refused: Vec<Recipient>,
 }
 
 /// A message was not accepted.
@@ -87,7 +110,10 @@ pub enum SubmitError {
     StoreLate,
 }
 
-pub(crate) async fn submit(house: &House, submission: Submission) -> Result<QueueId, SubmitError> {
+pub(crate) async fn submit(
+    house: &House,
+    submission: Submission,
+) -> Result<Submitted, SubmitError> {
     if house.places.is_draining() {
         return Err(SubmitError::Store(Refused::Unhealthy));
     }
@@ -102,9 +128,20 @@ pub(crate) async fn submit(house: &House, submission: Submission) -> Result<Queu
     let policy = house.policy();
     let limits = &policy.settings.limits;
     check(&submission, limits.recipients, limits.message_size)?;
-    let (written, submission) = resolve(house, submission)?;
-    let work = store(house, &policy.settings, written.as_ref(), submission);
-    within(&*house.world.clock, limits.store_timeout, work).await.ok_or(SubmitError::StoreLate)?
+    let resolved = resolve(house, &policy.settings, submission)?;
+    let refused = resolved.submission.recipients[resolved.good..].to_vec();
+    let work = store(house, &policy.settings, resolved);
+    let id = within(&*house.world.clock, limits.store_timeout, work).await;
+    Ok(Submitted { id: id.ok_or(SubmitError::StoreLate)??, refused })
+}
+
+/// A submission whose recipients were looked at.
+struct Resolved {
+    /// The name that was written, when it was the only one.
+    written: Option<Mailbox>,
+    submission: Submission,
+    /// So many of its recipients are good; those after them are refused.
+    good: usize,
 }
 
 fn check(submission: &Submission, recipients: u32, size: u64) -> Result<(), SubmitError> {
@@ -120,42 +157,59 @@ fn check(submission: &Submission, recipients: u32, size: u64) -> Result<(), Subm
     if submission.message.contains(&0) { Err(SubmitError::Nul) } else { Ok(()) }
 }
 
-/// Aliases in place of their names, and nobody unknown. Next hops are not waited for: who hands in a message here is
-/// no stranger, and learns of a refusal by a notice. The name that was written, when it was the only one, goes with it.
+/// Aliases in place of their names, and nobody unknown among the good. Next hops are not waited for: who hands in a
+/// message here is no stranger, and learns of a refusal by a notice.
 fn resolve(
     house: &House,
+    settings: &crate::Settings,
     submission: Submission,
-) -> Result<(Option<Mailbox>, Submission), SubmitError> {
+) -> Result<Resolved, SubmitError> {
     let directory = house.directory();
-    let mut gathered = Gathered::default();
-    for Recipient { mailbox, orcpt, notify } in submission.recipients {
-        let asked = mailbox.clone();
-        let added = match directory.judge(ForwardPath::Mailbox(mailbox), true) {
-            Judged::Elsewhere(mailbox) | Judged::Known(mailbox, _) => {
-                gathered.add(Recipient { mailbox, orcpt, notify })
-            }
-            Judged::Alias(written, found) => gathered.add_alias(written, found, orcpt, notify),
-            Judged::Unknown => return Err(SubmitError::UnknownRecipient(asked)),
-            Judged::Troubled(why) => return Err(SubmitError::Aliases(asked, why)),
-            Judged::Ask(mailbox) => match house.verification.remembered(&mailbox) {
-                Some(Answer::Unknown(_)) => return Err(SubmitError::UnknownRecipient(asked)),
-                _ => gathered.add(Recipient { mailbox, orcpt, notify }),
-            },
+    let (mut gathered, mut refused) = (Gathered::default(), Gathered::default());
+    for recipient in submission.recipients {
+        let Recipient { mailbox, orcpt, notify } = recipient.clone();
+        let is_unknown = |mailbox: &Mailbox| {
+            matches!(house.verification.remembered(mailbox), Some(Answer::Unknown(_)))
         };
-        let most = u32::try_from(MAX_EXPANDED).unwrap_or(u32::MAX);
-        added.map_err(|TooMany| SubmitError::TooManyRecipients(most))?;
+        let unknown = match directory.judge(ForwardPath::Mailbox(mailbox), true) {
+            Judged::Alias(written, found) => {
+                gathered.add_alias(written, found, orcpt, notify).map_err(too_many)?;
+                continue;
+            }
+            Judged::Troubled(why) => return Err(SubmitError::Aliases(recipient.mailbox, why)),
+            Judged::Elsewhere(_) | Judged::Known(..) => false,
+            Judged::Unknown => true,
+            Judged::Ask(mailbox) => is_unknown(&mailbox),
+        };
+        let added = match submission.unknown {
+            _ if !unknown => gathered.add(recipient),
+            Unknown::Refuse => return Err(SubmitError::UnknownRecipient(recipient.mailbox)),
+            Unknown::Bounce if settings.soft_fail => gathered.add(recipient),
+            Unknown::Bounce => refused.add(recipient),
+        };
+        added.map_err(too_many)?;
     }
     let written = gathered.only().cloned();
-    let recipients = gathered.into_list();
-    Ok((written, Submission { recipients, ..submission }))
+    let (mut recipients, refused) = (gathered.into_list(), refused.into_list());
+    let good = recipients.len();
+    let nobody_to_tell = good == 0 && submission.reverse_path.mailbox().is_none();
+    if let Some(first) = refused.first().filter(|_| nobody_to_tell) {
+        return Err(SubmitError::UnknownRecipient(first.mailbox.clone()));
+    }
+    recipients.extend(refused);
+    Ok(Resolved { written, submission: Submission { recipients, ..submission }, good })
+}
+
+fn too_many(_: TooMany) -> SubmitError {
+    SubmitError::TooManyRecipients(u32::try_from(MAX_EXPANDED).unwrap_or(u32::MAX))
 }
 
 async fn store(
     house: &House,
     settings: &crate::Settings,
-    only_recipient: Option<&Mailbox>,
-    submission: Submission,
+    Resolved { written, submission, good }: Resolved,
 ) -> Result<QueueId, SubmitError> {
+    let only_recipient = written.as_ref();
     let now = house.world.wall();
     let id = submission.id.unwrap_or_else(|| house.spool.mint(now));
     let hostname = settings.hostname.as_str();
@@ -188,7 +242,8 @@ async fn store(
             incoming.spill(piece, &*house.spool).await?;
         }
     }
-    let message = message(submission, facts, incoming, trace_length);
+    let refused = submission.recipients.len() - good;
+    let message = Message { refused, ..message(submission, facts, incoming, trace_length) };
     accept(house, settings, message).await.map_err(|why| match why {
         NotAccepted::Looping => SubmitError::Looping,
         NotAccepted::Store(why) => SubmitError::Store(why),
@@ -225,6 +280,7 @@ fn message(
         id: incoming.id(),
         reverse_path: submission.reverse_path,
         recipients: submission.recipients,
+        refused: 0,
         ret: submission.ret,
         envid: submission.envid,
         body_type: if facts.eight_bit { BodyType::EightBitMime } else { BodyType::SevenBit },

@@ -110,7 +110,7 @@ pub fn of_message(part: &Settled, commit: Lsn, lookup: &dyn Lookup) -> Vec<Event
             Life::Removed => unordered(to(), "remove"),
             Life::Held => unordered(to(), "hold"),
             Life::Poison => EventKind::Poison,
-            Life::Queued | Life::Delivered | Life::Failed => continue,
+            Life::Queued | Life::Delivered | Life::Failed | Life::Refused => continue,
         };
         events.push(event(part.at, kind));
     }

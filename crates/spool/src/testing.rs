@@ -303,5 +303,6 @@ pub fn every_fault() -> Vec<Fault> {
             text: "closed".into(),
         },
         Fault::OverRouteSize { route: name(), limit: 1000 },
+        Fault::UnknownRecipient,
     ]
 }

@@ -37,6 +37,7 @@ pub(crate) fn fault(fault: &Fault) -> String {
         }
         Fault::Expired => "the time for delivery is over".to_owned(),
         Fault::Operator => "the operator ended it".to_owned(),
+        Fault::UnknownRecipient => "no such recipient here".to_owned(),
         Fault::RouteDiscards { route } => format!("discarded by the route {route}"),
         Fault::RouteFails { route, text, .. } => format!("the route {route} says: {text}"),
         Fault::OverRouteSize { route, limit } => {

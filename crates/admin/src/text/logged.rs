@@ -47,6 +47,7 @@ fn read(kind: &str, name: &str, detail: &str, stage: Stage) -> Option<Fault> {
         "interrupted" => Fault::Interrupted,
         "expired" => Fault::Expired,
         "operator" => Fault::Operator,
+        "unknown_recipient" => Fault::UnknownRecipient,
         "route_discards" => Fault::RouteDiscards { route: name },
         "over_route_size" => Fault::OverRouteSize { route: name, limit: detail.parse().ok()? },
         "route_fails" => {

@@ -199,7 +199,7 @@ impl LastErrorView {
 fn status(standing: &Standing) -> &'static str {
     match (standing.state.life, standing.waiting) {
         (Life::Queued, Some(Waiting::InFlight)) => "in-flight",
-        (Life::Queued, _) => "queued",
+        (Life::Queued | Life::Refused, _) => "queued",
         (Life::Held | Life::Poison, _) => "held",
         (Life::Delivered, _) => "delivered",
         (Life::Failed, _) => "failed",

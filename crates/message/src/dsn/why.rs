@@ -111,6 +111,7 @@ fn about_the_message(fault: &Fault) -> (String, String) {
         Fault::AttemptTooLong | Fault::Interrupted => {
             ("The delivery was interrupted on this mail server.", OUR_ADMINISTRATOR)
         }
+        Fault::UnknownRecipient => ("Nobody has this address here.", CHECK_ADDRESS),
         Fault::Operator => (
             "The administrator of this mail server returned the message.",
             "Ask the administrator of this mail server why.",

@@ -16,7 +16,7 @@ use posthaste_evidence::{Attempt, Connection, Fault, Outcome, RecipientResult};
 use posthaste_io::Task;
 use posthaste_mail::{QueueId, Recipient, Timestamp};
 use posthaste_queue::{DestinationStatus, DestinationView};
-use posthaste_reception::SubmitError;
+use posthaste_reception::{SubmitError, Unknown};
 use posthaste_spool::decision::{Command, DecisionView, HoldView, OrderFault};
 use posthaste_spool::{History, Live, Refused, SpilledBody, Stored};
 use std::collections::BTreeMap;
@@ -133,8 +133,9 @@ impl Desk for Daemon {
                 ret: replayed.ret,
                 envid: replayed.envid,
                 replayed: true,
+                unknown: Unknown::Refuse,
             };
-            self.reception.submit(submission).await.map_err(submit_fault)
+            self.reception.submit(submission).await.map(|done| done.id).map_err(submit_fault)
         })
     }
 
@@ -152,8 +153,9 @@ impl Desk for Daemon {
                 ret: None,
                 envid: None,
                 replayed: false,
+                unknown: Unknown::Refuse,
             };
-            self.reception.submit(submission).await.map_err(submit_fault)
+            self.reception.submit(submission).await.map(|done| done.id).map_err(submit_fault)
         })
     }
 

@@ -58,6 +58,11 @@ impl Part<'_> {
         Self { recipients: chosen.collect(), ..self.clone() }
     }
 
+    /// As a file of the folder.
+    pub(crate) fn octets(&self) -> Vec<u8> {
+        [&self.envelope(), self.content].concat()
+    }
+
     /// The envelope as fields.
     fn envelope(&self) -> Vec<u8> {
         let all = Capabilities {

@@ -134,7 +134,7 @@ fn describe(carried: &Carried) -> Value {
 
 fn recipient(to: &Recipient, state: &RecipientState) -> Value {
     let status = match state.life {
-        Life::Queued => "queued",
+        Life::Queued | Life::Refused => "queued",
         Life::Held | Life::Poison => "held",
         Life::Delivered => "delivered",
         Life::Failed => "failed",

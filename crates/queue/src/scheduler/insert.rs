@@ -4,7 +4,7 @@ use super::{DestinationId, InsertError, Item, Route, Scheduler};
 use crate::destination::{Destination, Outage, write_key};
 use crate::feedback::Window;
 use crate::host::HostOutage;
-use crate::life::DestinationState;
+use crate::life::{DestinationState, Life};
 use crate::message::{Message, Recipient};
 use posthaste_mail::Timestamp;
 use std::collections::BTreeSet;
@@ -38,7 +38,7 @@ impl Scheduler {
         self.destinations.get(&id).map(|d| d.name())
     }
 
-    /// Queues a message.
+    /// Queues a message. Recipients that were refused are not tried, and stay out: the caller ends them.
     ///
     /// # Errors
     /// [`InsertError`]; nothing is queued then.
@@ -46,7 +46,8 @@ impl Scheduler {
         if self.messages.contains_key(&item.id) {
             return Err(InsertError::Duplicate);
         }
-        let live = item.recipients.iter().filter(|(.., state)| state.life.is_live());
+        let tried = |life: Life| life.is_live() && life != Life::Refused;
+        let live = item.recipients.iter().filter(|(.., state)| tried(state.life));
         let mut recipients = Vec::with_capacity(item.recipients.len());
         for (number, destination, state) in live {
             if !self.destinations.contains_key(destination) {

@@ -455,7 +455,7 @@ impl World {
                 Life::Failed => End::Failed,
                 Life::Expired => End::Expired,
                 Life::Removed => End::Removed,
-                Life::Queued | Life::Held | Life::Poison => {
+                Life::Queued | Life::Held | Life::Poison | Life::Refused => {
                     self.live.get_mut(&key).expect("it was live").1 = state;
                     continue;
                 }

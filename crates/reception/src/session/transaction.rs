@@ -105,6 +105,7 @@ impl Transaction {
             id: incoming.id(),
             reverse_path: self.reverse_path,
             recipients: self.recipients.into_list(),
+            refused: 0,
             ret: self.params.ret,
             envid: self.params.envid,
             body_type: self.params.body,

@@ -2,7 +2,7 @@
 
 use crate::House;
 use posthaste_mail::{Mailbox, QueueId, Recipient, ReversePath, SourceKind};
-use posthaste_reception::{Submission, SubmitError};
+use posthaste_reception::{Submission, SubmitError, Unknown};
 use posthaste_spool::Refused;
 
 pub(crate) fn submission(message: impl Into<Vec<u8>>) -> Submission {
@@ -22,12 +22,13 @@ pub(crate) fn submission(message: impl Into<Vec<u8>>) -> Submission {
         ret: None,
         envid: None,
         replayed: false,
+        unknown: Unknown::Refuse,
     }
 }
 
 pub(crate) fn submit(house: &House, submission: Submission) -> Result<QueueId, SubmitError> {
     let reception = house.reception.clone();
-    house.world.finish(async move { reception.submit(submission).await })
+    house.world.finish(async move { reception.submit(submission).await.map(|done| done.id) })
 }
 
 #[test]

@@ -65,7 +65,8 @@ pub(super) fn write(w: &mut Writer, fault: &Fault, replies: &mut Replies) {
         | Fault::AttemptTooLong
         | Fault::Interrupted
         | Fault::Expired
-        | Fault::Operator => {}
+        | Fault::Operator
+        | Fault::UnknownRecipient => {}
     }
 }
 
@@ -94,6 +95,7 @@ const fn kind(fault: &Fault) -> u64 {
         Fault::RouteDiscards { .. } => 21,
         Fault::RouteFails { .. } => 22,
         Fault::OverRouteSize { .. } => 23,
+        Fault::UnknownRecipient => 24,
     }
 }
 
@@ -173,6 +175,7 @@ impl Parts {
             21 => Fault::RouteDiscards { route: name },
             22 => Fault::RouteFails { route: name, status: status(self.status)?, text: self.text },
             23 => Fault::OverRouteSize { route: name, limit: self.limit },
+            24 => Fault::UnknownRecipient,
             _ => return Err(Damaged("an unknown fault")),
         })
     }

@@ -56,6 +56,7 @@ pub(crate) fn state() -> impl Strategy<Value = RecipientState> {
         Life::Queued,
         Life::Held,
         Life::Poison,
+        Life::Refused,
         Life::Delivered,
         Life::Failed,
         Life::Expired,

@@ -11,8 +11,10 @@ use rustix::fs::{CWD, Mode, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, Metadata};
-use std::io::{self, ErrorKind, Read as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
@@ -22,6 +24,8 @@ const IN_HAND: &str = ".in-hand";
 /// The mode of that folder: ours alone.
 const PRIVATE: u32 = 0o700;
 const BAD: &str = "bad";
+/// Says why a file is bad, in one line; has the file's name in front.
+const WHY: &str = "why";
 /// Messages looked at in one round; the next one begins behind them.
 const MAX_NAMES: usize = if cfg!(test) { 50 } else { 10_000 };
 /// Names tried for a file that goes back where its name is in use.
@@ -244,21 +248,52 @@ impl Folder {
         fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))
     }
 
-    pub(super) fn set_aside(&self, taken: &Taken) -> Result<()> {
-        self.put_back(taken, &format!(".{BAD}"))
+    /// Keeps it as bad, and the reason beside it.
+    pub(super) fn set_aside(&self, taken: &Taken, why: &str) -> Result<()> {
+        let bad = self.put_back(taken, &format!(".{BAD}"))?;
+        let said = self.write(&self.path.join(format!("{bad}.{WHY}")), format!("{why}\n").as_bytes());
+        if let Err(error) = said {
+            // On a full disk, say: it is bad all the same, and holds up nobody.
+            tracing::warn!("{error:#}");
+        }
+        Ok(())
+    }
+
+    /// Keeps as bad what of it cannot be sent.
+    pub(super) fn keep_rest(&self, taken: &Taken, rest: &[u8], why: &str) -> Result<()> {
+        let new = self.in_hand().join(format!("{}.rest", taken.id));
+        self.write(&new, rest)?;
+        fs::rename(&new, self.held(taken))
+            .with_context(|| format!("cannot rename {}", new.display()))?;
+        self.set_aside(taken, why)
+    }
+
+    /// Writes a new file that takes the place of what has this name: others may have put a link there.
+    fn write(&self, path: &Path, octets: &[u8]) -> Result<()> {
+        let place = || format!("cannot write {}", path.display());
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(place);
+            }
+            _ => {}
+        }
+        let mut options = File::options();
+        let mut file =
+            options.write(true).create_new(true).mode(0o600).open(path).with_context(place)?;
+        file.write_all(octets).and_then(|()| file.sync_all()).with_context(place)
     }
 
     pub(super) fn give_back(&self, taken: &Taken) -> Result<()> {
-        self.put_back(taken, "")
+        self.put_back(taken, "").map(drop)
     }
 
-    /// Under its name, or another where somebody has used that again.
-    fn put_back(&self, taken: &Taken, ending: &str) -> Result<()> {
+    /// Under its name, or another where somebody has used that again: answers which.
+    fn put_back(&self, taken: &Taken, ending: &str) -> Result<String> {
         let from = self.held(taken);
         let place = || format!("cannot move {} back", from.display());
         for name in taken.names(ending) {
             match rename_to_free(&from, &self.path.join(&name)) {
-                Ok(()) => return self.sync(),
+                Ok(()) => return self.sync().map(|()| name),
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error).with_context(place),
             }
@@ -448,7 +483,7 @@ mod tests {
             let back = folder.list(None).expect("ours").waiting;
             assert!(back.len() == 1 && name.starts_with(back[0].trim_end_matches(SUFFIX)));
             fs::remove_file(folder.path.join(&back[0])).expect("ours");
-            folder.set_aside(&take(&folder, name, "x", 7)).expect("ours");
+            folder.set_aside(&take(&folder, name, "x", 7), "nobody").expect("ours");
             assert_eq!(folder.list(None).expect("ours").bad, 1);
             fs::remove_file(folder.path.join(format!("{}.bad", back[0]))).expect("ours");
             folder.remove(&take(&folder, name, "x", 7)).expect("ours");
@@ -472,7 +507,7 @@ mod tests {
         for id in 4..=6 {
             // A folder is no free name either.
             let _ = fs::create_dir(folder.path.join(format!("r.{}.eml.bad", QueueId::from_u64(5))));
-            folder.set_aside(&take(&folder, "r.eml", &format!("b{id}"), id)).expect("a free name");
+            folder.set_aside(&take(&folder, "r.eml", &format!("b{id}"), id), "why").expect("a free name");
         }
         assert_eq!(folder.list(None).expect("ours").bad, 4);
         // One that is given back again and again keeps its second name.
@@ -482,6 +517,20 @@ mod tests {
         let again = folder.take(names).expect("ours").taken.remove(0);
         folder.give_back(&again).expect("free");
         assert_eq!(content(&first), "m1");
+    }
+
+    #[test]
+    fn the_reason_lies_beside_a_bad_file_and_follows_no_link() {
+        let (_dir, folder) = folder();
+        let path = |name: &str| folder.path.join(name);
+        fs::write(path("secret"), "secret").expect("ours");
+        std::os::unix::fs::symlink(path("secret"), path("a.eml.bad.why")).expect("ours");
+        folder.keep_rest(&take(&folder, "a.eml", "whole", 7), b"rest", "nobody").expect("ours");
+        let read = |name: &str| fs::read_to_string(path(name)).expect("kept");
+        assert_eq!((read("a.eml.bad"), read("a.eml.bad.why")), ("rest".into(), "nobody\n".into()));
+        assert_eq!(read("secret"), "secret");
+        let here = folder.list(None).expect("ours");
+        assert_eq!((here.bad, here.taken.len()), (1, 0));
     }
 
     #[test]

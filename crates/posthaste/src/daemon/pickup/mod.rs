@@ -1,5 +1,7 @@
 //! Takes up mail from the pickup folder: each file is moved into a private folder under the id its message will have,
-//! accepted, and removed only when it is durable. What cannot be sent becomes `NAME.eml.bad`.
+//! accepted, and removed only when it is durable. What cannot be sent becomes `NAME.eml.bad`., and `NAME.eml.bad.why` says
+//! why. Whoever left it has gone away: of recipients that are unknown its sender learns by a failure notice, and the
+//! others get it. Of a message without a sender (a notice) those alone become the `.bad` file.
 //!
 //! After a crash the id tells whether a taken file had been accepted: it is then removed, else given back. So a file is
 //! never lost, and doubled only if its acceptance is known neither to the spool nor to the event log. When the store
@@ -9,12 +11,12 @@
 mod files;
 
 use super::Daemon;
-use crate::pickup::letter;
+use crate::pickup::{Part, letter};
 use anyhow::Result;
 use files::{Folder, Taken, Unfit};
 use posthaste_admin::track::{self, Question};
-use posthaste_mail::{QueueId, ReversePath};
-use posthaste_reception::{Submission, SubmitError};
+use posthaste_mail::{QueueId, Recipient, ReversePath};
+use posthaste_reception::{Submission, SubmitError, Unknown};
 use posthaste_spool::Refused;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -259,9 +261,19 @@ async fn accept(daemon: &Daemon, folder: &Arc<Folder>, taken: Taken, tell: bool)
     };
     let (name, id) = (taken.name.clone(), taken.id);
     match outcome {
-        Outcome::Accepted => {
+        Outcome::Accepted(None) => {
             tracing::info!(file = name, %id, "taken up from the pickup folder");
             blocking(folder, move |folder| folder.remove(&taken)).await??;
+        }
+        Outcome::Accepted(Some(Untold { rest, why })) => {
+            daemon.state.pickup.bad.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(
+                file = name,
+                %id,
+                why,
+                "taken up from the pickup folder but for some recipients, who are kept as .bad"
+            );
+            blocking(folder, move |folder| folder.keep_rest(&taken, &rest, &why)).await??;
         }
         Outcome::Bad(why) => {
             daemon.state.pickup.bad.fetch_add(1, Ordering::Relaxed);
@@ -270,7 +282,7 @@ async fn accept(daemon: &Daemon, folder: &Arc<Folder>, taken: Taken, tell: bool)
                 why,
                 "a file of the pickup folder cannot be sent; it is kept as .bad"
             );
-            blocking(folder, move |folder| folder.set_aside(&taken)).await??;
+            blocking(folder, move |folder| folder.set_aside(&taken, &why)).await??;
         }
         Outcome::Later(why) => {
             if tell {
@@ -285,8 +297,15 @@ async fn accept(daemon: &Daemon, folder: &Arc<Folder>, taken: Taken, tell: bool)
     Ok(Done::Gone)
 }
 
+/// Recipients that fail and of whom nobody is told, since the message has no sender.
+struct Untold {
+    /// The message for them alone, as a file of the folder.
+    rest: Vec<u8>,
+    why: String,
+}
+
 enum Outcome {
-    Accepted,
+    Accepted(Option<Untold>),
     Bad(String),
     Later(String),
     Unknown,
@@ -298,6 +317,8 @@ async fn hand_in(daemon: &Daemon, taken: &Taken, file: &files::Content) -> Outco
         Ok(letter) => letter,
         Err(bad) => return Outcome::Bad(bad.to_string()),
     };
+    let no_sender = letter.reverse_path.mailbox().is_none();
+    let content = if no_sender { letter.content.clone() } else { Vec::new() };
     let submission = Submission {
         reverse_path: letter.reverse_path,
         recipients: letter.recipients,
@@ -309,9 +330,13 @@ async fn hand_in(daemon: &Daemon, taken: &Taken, file: &files::Content) -> Outco
         ret: letter.ret,
         envid: letter.envid,
         replayed: letter.replayed,
+        unknown: Unknown::Bounce,
     };
     match daemon.reception.submit(submission).await {
-        Ok(_) => Outcome::Accepted,
+        Ok(done) if no_sender && !done.refused.is_empty() => {
+            Outcome::Accepted(Some(untold(&done.refused, &content)))
+        }
+        Ok(_) => Outcome::Accepted(None),
         Err(SubmitError::StoreLate) => Outcome::Unknown,
         Err(
             why @ (SubmitError::Store(Refused::Full | Refused::Unhealthy)
@@ -330,6 +355,19 @@ async fn hand_in(daemon: &Daemon, taken: &Taken, file: &files::Content) -> Outco
             | SubmitError::Store(Refused::TooBig)),
         ) => Outcome::Bad(why.to_string()),
     }
+}
+
+fn untold(refused: &[Recipient], content: &[u8]) -> Untold {
+    let part = Part {
+        reverse_path: &ReversePath::Null,
+        recipients: refused.iter().collect(),
+        ret: None,
+        envid: None,
+        content,
+    };
+    let all: Vec<&str> = refused.iter().map(|r| r.mailbox.as_str()).collect();
+    let why = format!("{}: recipient unknown; the others have it", all.join(", "));
+    Untold { rest: part.octets(), why }
 }
 
 /// Makes the folder unless it is there: private within `data`, else open for all to leave mail in.
