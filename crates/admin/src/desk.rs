@@ -183,6 +183,8 @@ pub struct Numbers {
     pub pickup_bad: u64,
     /// Files there that cannot be taken up, read or moved, and stay as they are.
     pub pickup_stuck: u64,
+    /// Where that folder is; `None` when there is none.
+    pub pickup: Option<String>,
     /// What holds us back.
     pub conditions: Conditions,
     /// The last minute.

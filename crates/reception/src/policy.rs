@@ -34,6 +34,8 @@ pub(crate) struct Door {
     pub(crate) listener: Listener,
     relay: Arc<server::Settings>,
     stranger: Arc<server::Settings>,
+    /// For programs on this machine, which may leave the domain away.
+    local: Arc<server::Settings>,
 }
 
 /// How far a client is trusted.
@@ -91,7 +93,7 @@ impl Policy {
 
 impl Door {
     fn new(listener: &Listener, settings: &Settings) -> Self {
-        let session = |default| {
+        let session = |default, origin: Option<&str>| {
             Arc::new(server::Settings {
                 hostname: settings.hostname.clone(),
                 extensions: settings.extensions,
@@ -102,19 +104,22 @@ impl Door {
                     commands: settings.limits.commands,
                     errors: settings.limits.errors,
                 },
+                origin: origin.map(str::to_owned),
             })
         };
         Self {
             listener: listener.clone(),
-            relay: session(BareNewline::Normalize),
-            stranger: session(BareNewline::Reject),
+            relay: session(BareNewline::Normalize, None),
+            stranger: session(BareNewline::Reject, None),
+            local: session(BareNewline::Normalize, Some(&settings.origin)),
         }
     }
 
     pub(crate) fn session(&self, trust: Trust) -> Arc<server::Settings> {
         Arc::clone(match trust {
-            Trust::Relay | Trust::Local => &self.relay,
+            Trust::Relay => &self.relay,
             Trust::Stranger => &self.stranger,
+            Trust::Local => &self.local,
         })
     }
 }

@@ -41,6 +41,8 @@ pub struct StatusObject {
     pub pickup_waiting: u64,
     pub pickup_bad: u64,
     pub pickup_stuck: u64,
+    /// The pickup folder.
+    pub pickup: Option<String>,
     /// Mail is accepted.
     pub accepting: bool,
     /// Why not.
@@ -146,6 +148,7 @@ impl StatusObject {
             pickup_waiting: numbers.pickup_waiting,
             pickup_bad: numbers.pickup_bad,
             pickup_stuck: numbers.pickup_stuck,
+            pickup: numbers.pickup.clone(),
             accepting: ready.refusing.is_none() && !ready.stopping,
             refusing: ready.refusing,
             maintenance: numbers.conditions.maintenance.as_ref().map(MaintenanceView::of),

@@ -215,6 +215,7 @@ impl Daemon {
             pickup_waiting: self.state.pickup.messages.load(Ordering::Relaxed),
             pickup_bad: self.state.pickup.bad.load(Ordering::Relaxed),
             pickup_stuck: self.state.pickup.stuck.load(Ordering::Relaxed),
+            pickup: Some(self.started_with.submission.pickup.display().to_string()),
             messages: self.dispatch.load().0 as u64,
             conditions: self.conditions(),
             minute: self.life.minute().traffic(&counted),

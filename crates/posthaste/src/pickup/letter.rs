@@ -98,15 +98,17 @@ fn by_envelope(
     let mut utf8 = false;
     for field in envelope {
         let value = String::from_utf8_lossy(&field.unfolded()).into_owned();
-        let value = with_origin(&value, origin);
+        let value = in_brackets(&value);
         if field.is(SENDER) {
             let wrong = |fault| BadLetter::Envelope { field: SENDER, fault };
-            let (path, params) = read_mail(&value, &Extensions::default()).map_err(wrong)?;
+            let (path, params) =
+                read_mail(&value, &Extensions::default(), Some(origin)).map_err(wrong)?;
             utf8 = params.smtputf8;
             (letter.reverse_path, letter.ret, letter.envid) = (path, params.ret, params.envid);
         } else {
             let wrong = |fault| BadLetter::Envelope { field: RECEIVER, fault };
-            let (path, params) = read_rcpt(&value, &Extensions::default(), utf8).map_err(wrong)?;
+            let (path, params) =
+                read_rcpt(&value, &Extensions::default(), utf8, Some(origin)).map_err(wrong)?;
             let mailbox = match path {
                 ForwardPath::Mailbox(mailbox) => mailbox,
                 ForwardPath::Postmaster => {
@@ -125,15 +127,13 @@ fn by_envelope(
 }
 
 /// Written by hand it may be without brackets, or a bare name.
-fn with_origin(value: &str, origin: &str) -> String {
+fn in_brackets(value: &str) -> String {
     let (path, params) = match (value.starts_with('<'), value.rfind('>'), value.split_once(' ')) {
         (true, Some(end), _) => (&value[1..end], &value[end + 1..]),
         (_, _, Some((path, _))) => (path, &value[path.len()..]),
         _ => (value, ""),
     };
-    let bare = !path.is_empty() && !path.contains('@');
-    let domain = if bare { format!("@{origin}") } else { String::new() };
-    format!("<{path}{domain}>{params}")
+    format!("<{path}>{params}")
 }
 
 /// The octet after so many fields.

@@ -151,7 +151,6 @@ fn to_do(status: &Value) -> Vec<String> {
     for (count, what, rest) in [
         (&status["store"]["quarantined"], "damaged record", "of the spool: see the log"),
         (&status["by_status"]["unreachable"], "recipient", "without a route: `posthaste queue`"),
-        (&status["pickup_bad"], "pickup file", "cannot be sent (*.bad): the log says why"),
         (&status["pickup_stuck"], "pickup file", "cannot be taken up: the log says why"),
         (&status["events_dropped"], "event", "lost: the event log's disk is slow or full"),
         (&status["sessions_dropped"], "session", "not logged: the log's disk is slow or full"),
@@ -169,6 +168,10 @@ fn to_do(status: &Value) -> Vec<String> {
         if count.as_u64().is_some_and(|count| count > 0) {
             all.push(format!("{} {rest}", counted(count, what)));
         }
+    }
+    if status["pickup_bad"].as_u64().is_some_and(|bad| bad > 0) {
+        let (bad, folder) = (counted(&status["pickup_bad"], "file"), text(&status["pickup"]));
+        all.push(format!("{bad} in {folder} cannot be sent: *.bad.why beside them say why"));
     }
     if !status["maintenance"].is_null() {
         all.push("`posthaste maintenance off` when it is over".to_owned());
@@ -206,6 +209,10 @@ mod tests {
             (
                 json!({ "sessions_dropped": 3, "events_dropped": 0 }),
                 "to do      3 sessions not logged: the log's disk is slow or full",
+            ),
+            (
+                json!({ "pickup_bad": 2, "pickup": "/x/pickup" }),
+                "to do      2 files in /x/pickup cannot be sent: *.bad.why beside them say why",
             ),
             (
                 json!({ "worst": { "name": "b.example", "recipients": 7,

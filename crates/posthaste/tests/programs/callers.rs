@@ -234,7 +234,7 @@ fn smtp_on_standard_input_and_the_queue_as_people_know_it() {
     let mut scene = Scene::set();
     let posthaste = scene.posthaste();
     scene.postfix.stop();
-    let dialogue = "EHLO x\r\nMAIL FROM:<a@sender.test>\r\nRCPT TO:<bob@remote.test>\r\nDATA\r\n\
+    let dialogue = "EHLO x\r\nMAIL FROM:<a>\r\nRCPT TO:<bob@remote.test>\r\nDATA\r\n\
         Subject: By -bs\r\nBcc: secret@remote.test\r\n\r\n..\r\n.\r\nQUIT\r\n";
     let said = crate::scene::fed(&mut scene.sendmail(&["-bs"]), dialogue);
     let text = String::from_utf8_lossy(&said.stdout).into_owned();

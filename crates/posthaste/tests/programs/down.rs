@@ -1,5 +1,6 @@
 //! The daemon down, killed, or without room: what was taken is not lost, and what is not taken is said.
 
+use crate::posthaste::Posthaste;
 use crate::process::until;
 use crate::scene::{PATIENCE, Scene, fed, succeeds};
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,10 +62,70 @@ fn mail_waits_in_the_pickup_folder_while_the_daemon_is_down() {
     assert!(until(PATIENCE, || scene.left(".eml").is_empty() && scene.in_hand().is_empty()));
     assert_eq!(scene.left(".bad").len(), 1);
     assert!(posthaste.log().contains("no recipient in the header"), "{}", posthaste.log());
+    let why = fs::read_to_string(scene.path("pickup/bad.eml.bad.why")).expect("beside it");
+    assert!(why.contains("no recipient in the header"), "{why}");
+    let status = posthaste.verb(&["status"]);
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    let to_do = format!("1 file in {} cannot be sent: *.bad.why", scene.text("pickup"));
+    assert!(status.contains(&to_do), "{status}");
     assert!(until(PATIENCE, || posthaste.json(&["status"])["pickup_bad"] == 1));
-    let tracked = posthaste.json(&["track", "subject like \"*\" or listener = pickup"]);
+    let tracked = posthaste.json(&["track", "from like \"*\" or listener = pickup"]);
     let users = tracked["messages"].as_array().map_or(0, Vec::len);
     assert!(users >= 3, "{tracked:#}");
+}
+
+#[test]
+fn one_unknown_recipient_costs_the_others_nothing() {
+    let scene = Scene::set();
+    fs::write(scene.path("people"), "bob@sender.test\nann@sender.test\n").expect("ours");
+    let settings = scene.settings().replace(
+        "[submission]",
+        "postmaster = \"bob@sender.test\"\n\
+         [[domain]]\nname = \"sender.test\"\nrecipients = \"file:people\"\n[submission]",
+    );
+    let mut posthaste = Posthaste::start(&settings, scene.dir.path());
+    posthaste.terminate();
+    for (sender, to, subject) in [
+        ("ann@sender.test", &["nobody@sender.test", "bob@sender.test"][..], "One is unknown"),
+        ("ann@sender.test", &["nobody@sender.test"][..], "All are unknown"),
+        ("<>", &["nobody@sender.test", "bob@sender.test"][..], "No sender"),
+        ("<>", &["nobody@sender.test"][..], "No sender, nobody"),
+    ] {
+        let arguments = [&["-f", sender], to].concat();
+        succeeds(&mut scene.sendmail(&arguments), &format!("Subject: {subject}\n\nhello\n"));
+    }
+    posthaste.start_again();
+    // Bob's two, and a notice of each of the two that had a sender.
+    let arrived = scene.postfix.wait_for(4, PATIENCE);
+    assert!(until(PATIENCE, || scene.left(".eml").is_empty() && scene.left(".taken").is_empty()));
+    assert!(until(PATIENCE, || posthaste.json(&["status"])["messages"] == 0));
+    assert_eq!(scene.arrived(4, "One is unknown").body(), "hello\n", "{}", posthaste.log());
+    scene.arrived(4, "No sender");
+    let notices: Vec<_> = arrived.iter().filter(|m| m.text().contains("Final-Recipient")).collect();
+    assert_eq!(notices.len(), 2, "{arrived:#?}");
+    for notice in notices {
+        let text = notice.text();
+        assert_eq!(notice.header("Return-Path"), Some("<>"));
+        assert_eq!(notice.header("To"), Some("<ann@sender.test>"));
+        assert!(text.contains("Final-Recipient: rfc822; nobody@sender.test"), "{text}");
+        assert!(text.contains("Action: failed") && text.contains("Status: 5.1.1"), "{text}");
+        assert!(text.contains("Nobody has this address here."), "{text}");
+        assert!(!text.contains("Final-Recipient: rfc822; bob@"), "{text}");
+    }
+
+    let bad: Vec<String> =
+        scene.left(".bad").iter().map(|path| fs::read_to_string(path).expect("ours")).collect();
+    assert_eq!(bad.len(), 2, "those without a sender: {bad:#?}");
+    for file in &bad {
+        assert!(file.contains("X-Receiver: <nobody@sender.test>"), "{file}");
+        assert!(!file.contains("bob@"), "given back, nobody gets it twice: {file}");
+    }
+    for path in scene.left(".bad.why") {
+        let why = fs::read_to_string(path).expect("ours");
+        assert!(why.starts_with("nobody@sender.test: recipient unknown"), "{why}");
+    }
+    let tracked = posthaste.json(&["track", "to = nobody@sender.test"]).to_string();
+    assert_eq!(tracked.matches("unknown_recipient").count(), 3, "{tracked}");
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl Scene {
         found.unwrap_or_else(|| panic!("{subject} is not among {arrived:#?}")).clone()
     }
 
-    fn settings(&self) -> String {
+    pub(crate) fn settings(&self) -> String {
         let step = "{ times = 60, every = \"1s\" }";
         format!(
             "hostname = \"mta.sender.test\"\ndata = \"{dir}/data\"\n\

@@ -1,7 +1,7 @@
 //! Programs on this machine, over a socket of their own: they relay, and what they hand in is made whole.
 
 use crate::House;
-use posthaste_mail::SourceKind;
+use posthaste_mail::{Mailbox, SourceKind};
 
 #[test]
 fn a_program_on_this_machine_relays_and_its_message_is_made_whole() {
@@ -51,4 +51,24 @@ fn a_header_that_cannot_be_looked_through_is_refused_and_the_session_goes_on() {
     house.say(&client, "MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n");
     assert!(house.say(&client, "Subject: x\r\n.\r\n").contains("250 2.0.0 queued"));
     assert_eq!(house.store.messages().len(), 1);
+}
+
+#[test]
+fn bare_names_get_the_origin_here_and_nowhere_else() {
+    let house = House::with(|s| s.origin = "example.org".to_owned());
+    let dialogue = "EHLO www\r\nMAIL FROM:<root>\r\nRCPT TO:<ann> NOTIFY=NEVER\r\n\
+        RCPT TO:<b@remote.example>\r\nDATA\r\n";
+    let local = house.local_client();
+    house.say(&local, dialogue);
+    let said = house.say(&local, "Subject: x\r\n\r\n.\r\n");
+    assert!(said.contains("250 2.0.0 queued as "), "{said}");
+    let envelope = house.store.messages().remove(0).0.envelope;
+    assert_eq!(envelope.reverse_path.mailbox().map(Mailbox::as_str), Some("root@example.org"));
+    let to: Vec<&str> = envelope.recipients.iter().map(|r| r.mailbox.as_str()).collect();
+    assert_eq!(to, ["ann@example.org", "b@remote.example"]);
+    for ip in [crate::FRIEND, crate::STRANGER] {
+        let client = house.client(ip);
+        let said = house.say(&client, "EHLO www\r\nMAIL FROM:<root>\r\n");
+        assert!(said.contains("\r\n501 5.1.7 "), "{said}");
+    }
 }

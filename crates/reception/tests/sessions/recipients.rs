@@ -4,9 +4,10 @@ use crate::submit::{submission, submit};
 use crate::{FRIEND, House, STRANGER, codes};
 use posthaste_evidence::{ConnectFault, Fault};
 use posthaste_io::Task;
-use posthaste_mail::{EnhancedStatus, Mailbox, Recipient, Reply};
+use posthaste_mail::{EnhancedStatus, Mailbox, Recipient, Reply, ReversePath};
+use posthaste_queue::Life;
 use posthaste_reception::recipients::{Aliases, Answer, List, Recipients, Setup};
-use posthaste_reception::{Directory, Examined, SubmitError, Verifier};
+use posthaste_reception::{Directory, Examined, SubmitError, Unknown, Verifier};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -334,5 +335,28 @@ fn what_is_handed_in_here_follows_the_same_names() {
     assert!(next_hop.asked().is_empty(), "no next hop is waited for");
     let refused = submit(&house, to(&["eve@list.example", "bob@list.example"]));
     let eve = Mailbox::parse("eve@list.example", true).expect("valid");
-    assert_eq!(refused, Err(SubmitError::UnknownRecipient(eve)));
+    assert_eq!(refused, Err(SubmitError::UnknownRecipient(eve.clone())));
+
+    let bounced = |sender, addresses: &[&str]| posthaste_reception::Submission {
+        reverse_path: sender,
+        unknown: Unknown::Bounce,
+        ..to(addresses)
+    };
+    let root = submission("x").reverse_path;
+    let some = bounced(root.clone(), &["eve@list.example", "bob@list.example", "eve@list.example"]);
+    let reception = house.reception.clone();
+    let done = house.world.finish(async move { reception.submit(some).await }).expect("for bob");
+    assert_eq!(done.refused.iter().map(|r| &r.mailbox).collect::<Vec<_>>(), [&eve]);
+    let states = |house: &House| -> Vec<(String, Life)> {
+        let messages = house.store.messages();
+        let live = &messages.last().expect("stored").0;
+        let names = live.envelope.recipients.iter().map(|r| r.mailbox.as_str().to_owned());
+        names.zip(live.states.iter().map(|state| state.life)).collect()
+    };
+    let (bob, eve_s) = ("bob@list.example".to_owned(), eve.as_str().to_owned());
+    assert_eq!(states(&house), [(bob, Life::Queued), (eve_s.clone(), Life::Refused)]);
+    submit(&house, bounced(root.clone(), &["eve@list.example"])).expect("its sender is told");
+    assert_eq!(states(&house), [(eve_s.clone(), Life::Refused)]);
+    let nobody_to_tell = submit(&house, bounced(ReversePath::Null, &["eve@list.example"]));
+    assert_eq!(nobody_to_tell, Err(SubmitError::UnknownRecipient(eve)));
 }

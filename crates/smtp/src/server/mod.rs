@@ -61,6 +61,8 @@ pub struct Settings {
     pub bare_newline: BareNewline,
     /// Limits that the session itself enforces.
     pub limits: Limits,
+    /// The domain that bare names in MAIL and RCPT get; `None`: they are refused (RFC 5321 section 4.1.2 knows none).
+    pub origin: Option<String>,
 }
 
 /// Extensions announced and honoured. What is off is neither announced nor understood.
@@ -111,6 +113,7 @@ impl Default for Settings {
             extensions: Extensions::default(),
             bare_newline: BareNewline::default(),
             limits: Limits::default(),
+            origin: None,
         }
     }
 }

@@ -39,20 +39,36 @@ pub(super) fn split(text: &str) -> Option<(&str, &str)> {
     None
 }
 
-/// Reads the inside of a reverse-path.
-pub(super) fn reverse(inner: &str, utf8: bool) -> Result<ReversePath, AddressError> {
+/// Reads the inside of a reverse-path. `origin`: the domain of a bare name, where those are understood.
+pub(super) fn reverse(
+    inner: &str,
+    utf8: bool,
+    origin: Option<&str>,
+) -> Result<ReversePath, AddressError> {
     if inner.is_empty() {
         return Ok(ReversePath::Null);
     }
-    Mailbox::parse(without_route(inner)?, utf8).map(ReversePath::Mailbox)
+    mailbox(inner, utf8, origin).map(ReversePath::Mailbox)
 }
 
-/// Reads the inside of a forward-path.
-pub(super) fn forward(inner: &str, utf8: bool) -> Result<ForwardPath, AddressError> {
+/// Reads the inside of a forward-path. `origin`: the domain of a bare name, where those are understood.
+pub(super) fn forward(
+    inner: &str,
+    utf8: bool,
+    origin: Option<&str>,
+) -> Result<ForwardPath, AddressError> {
     if inner.eq_ignore_ascii_case("postmaster") {
         return Ok(ForwardPath::Postmaster);
     }
-    Mailbox::parse(without_route(inner)?, utf8).map(ForwardPath::Mailbox)
+    mailbox(inner, utf8, origin).map(ForwardPath::Mailbox)
+}
+
+fn mailbox(inner: &str, utf8: bool, origin: Option<&str>) -> Result<Mailbox, AddressError> {
+    let inner = without_route(inner)?;
+    match origin {
+        Some(origin) if !inner.contains('@') => Mailbox::parse(&format!("{inner}@{origin}"), utf8),
+        _ => Mailbox::parse(inner, utf8),
+    }
 }
 
 /// Drops `@a,@b:` in front of a mailbox (RFC 5321 appendix C), whose hosts must still be domain names.
@@ -93,7 +109,7 @@ mod tests {
 
     #[test]
     fn forward_paths() {
-        let mailbox = |text: &str| match forward(text, false) {
+        let mailbox = |text: &str| match forward(text, false, None) {
             Ok(ForwardPath::Mailbox(m)) => m.as_str().to_owned(),
             other => format!("{other:?}"),
         };
@@ -116,9 +132,31 @@ mod tests {
 
     #[test]
     fn reverse_paths() {
-        assert_eq!(reverse("", false), Ok(ReversePath::Null));
-        assert!(reverse("postmaster", false).is_err());
-        assert_eq!(reverse("jörg@x", false), Err(AddressError::NeedsUtf8));
-        assert!(reverse("jörg@x", true).is_ok());
+        assert_eq!(reverse("", false, None), Ok(ReversePath::Null));
+        assert!(reverse("postmaster", false, None).is_err());
+        assert_eq!(reverse("jörg@x", false, None), Err(AddressError::NeedsUtf8));
+        assert!(reverse("jörg@x", true, None).is_ok());
+    }
+
+    #[test]
+    fn bare_names_are_understood_where_there_is_an_origin() {
+        let read = |text: &str, origin| match forward(text, false, origin) {
+            Ok(ForwardPath::Mailbox(m)) => m.as_str().to_owned(),
+            other => format!("{other:?}"),
+        };
+        for (text, here, elsewhere) in [
+            ("root", "root@h.example", "Err(Shape)"),
+            (r#""a b""#, r#""a b"@h.example"#, "Err(Shape)"),
+            ("u@other", "u@other", "u@other"),
+            ("postmaster", "Ok(Postmaster)", "Ok(Postmaster)"),
+            ("", "Err(LocalPart)", "Err(Shape)"),
+            ("u@", "Err(Domain)", "Err(Domain)"),
+        ] {
+            assert_eq!(read(text, Some("h.example")), here, "{text}");
+            assert_eq!(read(text, None), elsewhere, "{text}");
+        }
+        assert_eq!(reverse("", false, Some("h.example")), Ok(ReversePath::Null));
+        let root = reverse("root", false, Some("h.example")).expect("qualified");
+        assert_eq!(root.mailbox().map(Mailbox::as_str), Some("root@h.example"));
     }
 }

@@ -6,7 +6,7 @@ use super::command::{self, Command, Cut};
 use super::heard::What;
 use super::intake::Taken;
 use super::session::{Content, DONE, Hello, Owed, Phase, Session, Transaction};
-use super::{ContentFault, Event, Fault, Step, read_mail, read_rcpt, reply};
+use super::{ContentFault, Event, Fault, Settings, Step, read_mail, read_rcpt, reply};
 use bytes::{Buf, BytesMut};
 use posthaste_mail::{EnhancedStatus, Reply};
 
@@ -99,7 +99,8 @@ impl Session {
         if self.transaction.is_some() {
             return Err(Fault::NestedMail);
         }
-        let (reverse_path, params) = read_mail(argument, &self.settings.extensions)?;
+        let Settings { extensions, origin, .. } = &*self.settings;
+        let (reverse_path, params) = read_mail(argument, extensions, origin.as_deref())?;
         if params.size.is_some_and(|size| size > self.settings.limits.message_size) {
             return Err(Fault::TooBig);
         }
@@ -113,7 +114,8 @@ impl Session {
             return Err(Fault::ChunkingUnderWay);
         }
         let (recipients, utf8) = (transaction.recipients, transaction.smtputf8);
-        let (forward_path, params) = read_rcpt(argument, &self.settings.extensions, utf8)?;
+        let Settings { extensions, origin, .. } = &*self.settings;
+        let (forward_path, params) = read_rcpt(argument, extensions, utf8, origin.as_deref())?;
         if recipients >= self.settings.limits.recipients {
             return Err(Fault::TooManyRecipients);
         }

@@ -524,7 +524,7 @@ mod tests {
         let (_dir, folder) = folder();
         let path = |name: &str| folder.path.join(name);
         fs::write(path("secret"), "secret").expect("ours");
-        std::os::unix::fs::symlink(path("secret"), path("a.eml.bad.why")).expect("ours");
+        symlink(path("secret"), path("a.eml.bad.why")).expect("ours");
         folder.keep_rest(&take(&folder, "a.eml", "whole", 7), b"rest", "nobody").expect("ours");
         let read = |name: &str| fs::read_to_string(path(name)).expect("kept");
         assert_eq!((read("a.eml.bad"), read("a.eml.bad.why")), ("rest".into(), "nobody\n".into()));
