@@ -2,15 +2,16 @@
 
 use crate::words::*;
 use posthaste_evidence::Act;
-use posthaste_evidence::Outcome::{Deferred, Delivered, Indeterminate};
-use posthaste_evidence::{ConnectionId, WaitReason};
+use posthaste_evidence::Outcome::{Deferred, Delivered, Failed, Indeterminate};
+use posthaste_evidence::{ConnectionId, EventKind, WaitReason};
 use posthaste_io_sim::Crash;
-use posthaste_mail::QueueId;
+use posthaste_mail::{Mailbox, QueueId, Recipient, ReversePath};
 use posthaste_peers::dns::Behaviour;
 use posthaste_peers::mail::{Action, Script, Step};
 use posthaste_queue::{DestinationState, Life, Waiting};
 use posthaste_sim::{MailSystem, Plan};
 use posthaste_spool::decision::Which;
+use posthaste_spool::testing;
 use std::time::Duration;
 
 const HOST: &str = "mx0.d.test";
@@ -317,4 +318,45 @@ fn a_stop_waits_no_longer_than_its_grace_for_a_silent_host_and_doubts_nothing() 
     start_again(&mut system, MINUTE);
     until_quiet(&system, MINUTE);
     assert_eq!(outcomes(&system, "r@d.test"), [Delivered]);
+}
+
+#[test]
+fn who_was_refused_at_acceptance_ends_once_with_one_notice_whenever_the_power_goes() {
+    for (round, wait) in [0, 1, 3, 6, 10, 30, 100].into_iter().enumerate() {
+        let mut system = up(Plan::domain("d.test", 1));
+        let spool = system.running().expect("it is up").spool;
+        let at = system.relay.world().wall();
+        let id = spool.mint(at);
+        let accepted = system.sim.block_on(&system.relay, async move {
+            let mut mail = testing::mail(id, 2, 100);
+            let mailbox = |text| Mailbox::parse(text, false).expect("valid");
+            mail.envelope.received = at;
+            mail.envelope.reverse_path = ReversePath::Mailbox(mailbox("writer@sender.test"));
+            for (recipient, text) in
+                mail.envelope.recipients.iter_mut().zip(["a@d.test", "b@d.test"])
+            {
+                *recipient = Recipient { mailbox: mailbox(text), orcpt: None, notify: None };
+            }
+            mail.states[1].life = Life::Refused;
+            // One of them alone, too.
+            if round % 2 == 1 {
+                mail.states[0].life = Life::Refused;
+            }
+            spool.accept(mail).await
+        });
+        accepted.expect("there is room");
+        system.pass(Duration::from_millis(wait));
+        system.crash(Crash::power(3));
+        start_again(&mut system, MINUTE);
+        until_quiet(&system, HOUR);
+        assert_eq!(outcomes(&system, "b@d.test"), [Failed], "{wait} ms");
+        let events = system.relay.journal().events();
+        let count = |kind: fn(&EventKind) -> bool| {
+            events.iter().filter(|e| e.message == id && kind(&e.kind)).count()
+        };
+        assert_eq!(count(|kind| matches!(kind, EventKind::Notice { .. })), 1, "{wait} ms");
+        assert_eq!(count(|kind| matches!(kind, EventKind::Done)), 1, "{wait} ms");
+        let taken = taken(&system, HOST).len();
+        assert!(if round % 2 == 1 { taken == 0 } else { taken > 0 }, "{wait} ms: {taken}");
+    }
 }
