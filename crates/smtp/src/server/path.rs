@@ -149,7 +149,7 @@ mod tests {
             (r#""a b""#, r#""a b"@h.example"#, "Err(Shape)"),
             ("u@other", "u@other", "u@other"),
             ("postmaster", "Ok(Postmaster)", "Ok(Postmaster)"),
-            ("", "Err(LocalPart)", "Err(Shape)"),
+            ("", "Err(Shape)", "Err(Shape)"),
             ("u@", "Err(Domain)", "Err(Domain)"),
         ] {
             assert_eq!(read(text, Some("h.example")), here, "{text}");

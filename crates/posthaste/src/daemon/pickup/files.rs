@@ -251,7 +251,8 @@ impl Folder {
     /// Keeps it as bad, and the reason beside it.
     pub(super) fn set_aside(&self, taken: &Taken, why: &str) -> Result<()> {
         let bad = self.put_back(taken, &format!(".{BAD}"))?;
-        let said = self.write(&self.path.join(format!("{bad}.{WHY}")), format!("{why}\n").as_bytes());
+        let said =
+            self.write(&self.path.join(format!("{bad}.{WHY}")), format!("{why}\n").as_bytes());
         if let Err(error) = said {
             // On a full disk, say: it is bad all the same, and holds up nobody.
             tracing::warn!("{error:#}");
@@ -507,7 +508,9 @@ mod tests {
         for id in 4..=6 {
             // A folder is no free name either.
             let _ = fs::create_dir(folder.path.join(format!("r.{}.eml.bad", QueueId::from_u64(5))));
-            folder.set_aside(&take(&folder, "r.eml", &format!("b{id}"), id), "why").expect("a free name");
+            folder
+                .set_aside(&take(&folder, "r.eml", &format!("b{id}"), id), "why")
+                .expect("a free name");
         }
         assert_eq!(folder.list(None).expect("ours").bad, 4);
         // One that is given back again and again keeps its second name.
