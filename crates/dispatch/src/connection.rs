@@ -13,7 +13,7 @@ use posthaste_evidence::{Connection, ConnectionId, Fault, FaultClass, Outcome};
 use posthaste_io::Instant;
 use posthaste_queue::{ConnectTicket, DestinationState, Pulled, Work};
 use posthaste_route::{Action, Route};
-use posthaste_spool::{LedgerEntry, LedgerKey, Started};
+use posthaste_spool::{LedgerEntry, LedgerKey, ReadFault, Started};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -131,7 +131,11 @@ impl Serving {
     async fn work(&mut self, work: &Work) -> Then {
         let in_hand = match self.inner.in_hand(work.message).await {
             Ok(Some(in_hand)) => in_hand,
-            Ok(None) | Err(_) => return self.unreadable(work).await,
+            Ok(None) => return self.unreadable(work, false).await,
+            Err(fault) => {
+                let damaged = matches!(fault, ReadFault::Damaged(_));
+                return self.unreadable(work, damaged).await;
+            }
         };
         let (destination, route) = self.route.clone().expect("set before work is pulled");
         if destination.route == NO_ROUTE || route.name == NO_ROUTE {
@@ -293,6 +297,7 @@ impl Serving {
             observations: transfer.observations,
         };
         let inner = Arc::clone(&self.inner);
+        inner.hold_if_damaged(work, in_hand, &told.results).await;
         let pending = inner.settle(&self.ticket, work, in_hand, told, Vec::new()).await;
         self.unsettled = Some(pending);
         inner.arm(inner.world.wall());
@@ -402,25 +407,29 @@ impl Serving {
         if permanent { Then::Go } else { Then::Stop }
     }
 
-    /// Our own store does not give the message: it waits, and `spool check` lists it.
-    async fn unreadable(&mut self, work: &Work) -> Then {
+    /// Our own store does not give the message: it waits. What is damaged is listed by the store and held: the next
+    /// attempt would find the same.
+    async fn unreadable(&mut self, work: &Work, damaged: bool) -> Then {
         let found = self.inner.spool.find(work.message).await;
         let now = self.inner.world.wall();
         match found {
             Ok(Some(live)) => {
                 let content = posthaste_spool::Content::Inline(posthaste_mail::Body::default());
                 let in_hand = InHand { envelope: Arc::new(live.envelope), content };
+                if damaged {
+                    self.inner.hold_damaged(work);
+                }
                 self.no_host(work, &in_hand, Fault::StoreFault, None).await
             }
             // It has ended, or the store has quarantined and listed it. Not ours to retry.
-            Ok(None) => {
+            Ok(None) | Err(ReadFault::Damaged(_)) => {
                 let mut scheduler = self.inner.scheduler();
                 scheduler.settle(now, &self.ticket, work.message, &[]);
                 scheduler.remove(now, work.message, None);
                 Then::Go
             }
             // Nothing can be stored about it now; in memory it waits for its next turn.
-            Err(_) => {
+            Err(ReadFault::Disk(_)) => {
                 self.inner.scheduler().settle(now, &self.ticket, work.message, &[]);
                 Then::Stop
             }

@@ -6,6 +6,7 @@
 mod connection;
 mod content;
 mod counters;
+mod damage;
 mod desk;
 mod destination;
 mod expiry;

@@ -134,6 +134,10 @@ impl Spool for Unread {
         self.store.quarantined()
     }
 
+    fn list_damaged(&self, id: QueueId) {
+        self.store.list_damaged(id);
+    }
+
     fn health(&self) -> Health {
         self.store.health()
     }

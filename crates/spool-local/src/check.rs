@@ -17,6 +17,9 @@ const PAGE: usize = 500;
 /// Octets of a content read at once.
 const STRIDE: usize = 1 << 20;
 
+/// Of a content whose checksum is another.
+pub(crate) const CHANGED: &str = "its content is not what was accepted";
+
 /// What a check has read.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Checked {
@@ -109,7 +112,7 @@ impl<D: Disk> Log<D> {
             return Ok(Some("it has not as many states as recipients"));
         }
         if self.crc_of(&stored)? != live.envelope.facts.crc {
-            return Ok(Some("its content is not what was accepted"));
+            return Ok(Some(CHANGED));
         }
         let Envelope { facts, .. } = &live.envelope;
         checked.messages += 1;

@@ -51,6 +51,7 @@ impl<D: Disk> Log<D> {
         let full = !self.has_room(octets + OVERHEAD);
         if full {
             self.shared.vital.accepting.store(false, Ordering::Relaxed);
+            self.shared.vital.full.store(true, Ordering::Relaxed);
         }
         full.then_some(Refused::Full)
     }

@@ -298,6 +298,11 @@ impl<F> Index<F> {
         self.segments.values().map(|segment| segment.live).sum()
     }
 
+    /// Octets of bodies in files of their own.
+    pub(crate) fn spilled_octets(&self) -> u64 {
+        self.spilled.values().sum()
+    }
+
     /// Octets of all segments that hold records.
     pub(crate) fn taken_octets(&self) -> u64 {
         self.segments.values().map(|segment| segment.header.size).sum()
@@ -332,6 +337,19 @@ impl<F> Index<F> {
             Some((format!("{}+{first}", crate::files::segment_name(number)), segment, first, end))
         };
         self.damaged.iter().filter_map(place).collect()
+    }
+
+    /// Lists the content of a live message: by its file, where it has one.
+    pub(crate) fn list_content(&mut self, id: QueueId, what: &'static str) {
+        let damage = match self.spilled.get(&id) {
+            Some(&size) => Quarantined { place: crate::files::body_name(id), size, what },
+            None if self.messages.contains_key(&id) => {
+                Quarantined { place: format!("message {id}"), size: 0, what }
+            }
+            // It has left meanwhile, and its file with it.
+            None => return,
+        };
+        self.list_damage(damage);
     }
 
     pub(crate) fn list_damage(&mut self, damage: Quarantined) {

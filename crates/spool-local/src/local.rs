@@ -2,6 +2,7 @@
 //! reads in place.
 
 use crate::bodies::BodyFile;
+use crate::check::CHANGED;
 use crate::driver::{Drive, FileWork};
 use crate::inbox::{Inbox, Job, Reply};
 use crate::log::{Request, is_full};
@@ -37,7 +38,7 @@ impl<D: Disk + 'static> LocalSpool<D> {
     pub fn halt(&self) {
         self.inbox.halt();
         self.drive.wait_for_end();
-        self.shared.vital.accepting.store(false, Ordering::Relaxed);
+        self.shared.vital.end();
     }
 
     /// Segments that were recycled although events of them may be missing in the event log.
@@ -173,6 +174,10 @@ impl<D: Disk + 'static> Spool for LocalSpool<D> {
 
     fn quarantined(&self) -> Vec<Quarantined> {
         self.shared.index.lock().quarantined.clone()
+    }
+
+    fn list_damaged(&self, id: QueueId) {
+        self.shared.index.lock().list_content(id, CHANGED);
     }
 
     fn health(&self) -> Health {

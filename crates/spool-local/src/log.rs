@@ -443,20 +443,21 @@ impl<D: Disk> Log<D> {
         let vital = &self.shared.vital;
         let reserve = u64::from(self.settings.reserve) * self.usual_size();
         let one_more = self.inline_limit() as u64 + OVERHEAD;
-        let accepts = self.failed.is_none() && self.available() >= reserve + one_more;
+        let works = self.failed.is_none();
+        let accepts = works && self.available() >= reserve + one_more;
         vital.accepting.store(accepts, Ordering::Relaxed);
+        vital.full.store(works && !accepts, Ordering::Relaxed);
         vital.free_octets.store(self.available(), Ordering::Relaxed);
         let pool: u64 = self.pool.iter().map(|spare| spare.header.size).sum();
         let index = self.shared.index.lock();
-        let bodies: u64 = index.spilled.values().sum();
-        vital.disk_octets.store(index.taken_octets() + pool + bodies, Ordering::Relaxed);
+        vital.segment_octets.store(index.taken_octets() + pool, Ordering::Relaxed);
     }
 
     /// Remembers a failure: nothing is tried again.
     pub(crate) fn note_failure<T>(&mut self, done: Result<T, Failed>) -> Result<T, Failed> {
         if let Err(failed) = &done {
             self.failed.get_or_insert_with(|| failed.clone());
-            self.shared.vital.accepting.store(false, Ordering::Relaxed);
+            self.shared.vital.end();
         }
         done
     }
@@ -471,7 +472,7 @@ impl<D: Disk> Log<D> {
         }
         let done = if self.failed.is_none() { self.seal().map_err(|e| failed(&e)) } else { Ok(()) };
         self.failed.get_or_insert(Failed::ReadOnly);
-        self.shared.vital.accepting.store(false, Ordering::Relaxed);
+        self.shared.vital.end();
         done
     }
 

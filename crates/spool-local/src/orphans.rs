@@ -1,9 +1,8 @@
 //! What may be removed at the start, and when what is there is not all that there was: a file is removed only when
 //! no record can be missing that would name it.
 //!
-//! Limits: the log holds no list of its segments, because those of ended mail go at any time. That all segments with
-//! records are gone is noticed, and so is one whose entry is there and cannot be opened. That one of several has been
-//! removed is noticed only by the bodies of its messages.
+//! A segment that has been removed is noticed by the list of segments (`manifest`), and so is one whose entry is there
+//! and cannot be opened. Where that list cannot be read too, the bodies of its messages still tell.
 
 use crate::files::{Named, named, segment_name};
 use crate::log::Log;

@@ -43,12 +43,22 @@ pub(crate) struct Shared<D: Disk> {
 #[derive(Default)]
 pub(crate) struct Vital {
     pub(crate) accepting: AtomicBool,
+    pub(crate) full: AtomicBool,
     pub(crate) read_only: AtomicBool,
     pub(crate) free_octets: AtomicU64,
-    pub(crate) disk_octets: AtomicU64,
+    /// Of segments, the pool included.
+    pub(crate) segment_octets: AtomicU64,
     pub(crate) commits: AtomicU64,
     pub(crate) events_safe: AtomicU64,
     pub(crate) events_given_up: AtomicU64,
+}
+
+impl Vital {
+    /// It accepts no more, and not for want of room.
+    pub(crate) fn end(&self) {
+        self.accepting.store(false, Ordering::Relaxed);
+        self.full.store(false, Ordering::Relaxed);
+    }
 }
 
 /// Why a piece could not be read.
@@ -232,12 +242,15 @@ impl<D: Disk> Shared<D> {
         let read = file.and_then(|file| file.read_at(offset, &mut octets));
         match read {
             Ok(read) if read == octets.len() => Ok(Bytes::from(octets)),
-            Ok(_) => Err(ReadFault::Damaged(body.id)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Err(ReadFault::Damaged(body.id))
-            }
+            Ok(_) => Err(self.broken_body(body.id)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.broken_body(body.id)),
             Err(error) => Err(ReadFault::Disk(error.to_string())),
         }
+    }
+
+    fn broken_body(&self, id: QueueId) -> ReadFault {
+        self.index.lock().list_content(id, "its file is gone or too short");
+        ReadFault::Damaged(id)
     }
 
     pub(crate) fn history(&self, id: QueueId) -> Result<History, ReadFault> {
@@ -324,13 +337,15 @@ impl<D: Disk> Shared<D> {
     pub(crate) fn health(&self) -> Health {
         let index = self.index.lock();
         let vital = &self.vital;
+        let bodies = index.spilled_octets();
         Health {
             messages: index.messages.len() as u64,
-            live_octets: index.live_octets(),
-            disk_octets: vital.disk_octets.load(Ordering::Relaxed),
+            live_octets: index.live_octets() + bodies,
+            disk_octets: vital.segment_octets.load(Ordering::Relaxed) + bodies,
             free_octets: vital.free_octets.load(Ordering::Relaxed),
             commits: vital.commits.load(Ordering::Relaxed),
             accepting: vital.accepting.load(Ordering::Relaxed),
+            full: vital.full.load(Ordering::Relaxed),
             read_only: vital.read_only.load(Ordering::Relaxed),
             quarantined: index.damages,
         }

@@ -181,3 +181,22 @@ fn damage_found_while_running_is_listed_once() {
     assert_eq!(content(&spool, id), None);
     assert_eq!((spool.quarantined().len(), spool.health().quarantined), (1, 1));
 }
+
+#[test]
+fn a_body_in_a_file_counts_in_the_sizes_and_is_listed_when_its_file_is_gone() {
+    let disk = SimDisk::new();
+    let (spool, _) = open(disk.clone(), settings());
+    let before = spool.health();
+    let id = accept(&spool, 50_000).expect("accepted").envelope.id;
+    let after = spool.health();
+    assert!(after.live_octets >= before.live_octets + 50_000, "{after:?}");
+    assert!(after.disk_octets >= before.disk_octets + 50_000, "{after:?}");
+    let body = names(&disk, "body-").remove(0);
+    disk.remove(&body).expect("it is there");
+    assert_eq!(content(&spool, id), None);
+    let listed = spool.quarantined();
+    assert_eq!((listed.len(), &listed[0].place), (1, &body), "{listed:?}");
+    block_on(spool.close());
+    let closed = spool.health();
+    assert!(!closed.accepting && !closed.full, "closed is not full: {closed:?}");
+}

@@ -75,6 +75,10 @@ pub trait Spool: Send + Sync {
     /// Records that could not be read, and what was done about them.
     fn quarantined(&self) -> Vec<Quarantined>;
 
+    /// Who read the content of a live message found that it is not what was accepted: it is listed. A store that
+    /// cannot be damaged has nothing to do.
+    fn list_damaged(&self, _id: QueueId) {}
+
     /// How it is.
     fn health(&self) -> Health;
 
@@ -160,9 +164,9 @@ pub struct Quarantined {
 pub struct Health {
     /// Live messages.
     pub messages: u64,
-    /// Octets of live records.
+    /// Octets of live records, and of bodies in files of their own.
     pub live_octets: u64,
-    /// Octets on disk.
+    /// Octets on disk, those bodies included.
     pub disk_octets: u64,
     /// Octets that may still be written.
     pub free_octets: u64,
@@ -170,6 +174,8 @@ pub struct Health {
     pub commits: u64,
     /// It accepts mail.
     pub accepting: bool,
+    /// It is filled up to the reserve, and does not accept mail for that.
+    pub full: bool,
     /// It came up read-only after repeated failures.
     pub read_only: bool,
     /// Damaged places found.

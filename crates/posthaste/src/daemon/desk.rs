@@ -18,7 +18,7 @@ use posthaste_mail::{QueueId, Recipient, Timestamp};
 use posthaste_queue::{DestinationStatus, DestinationView};
 use posthaste_reception::{SubmitError, Unknown};
 use posthaste_spool::decision::{Command, DecisionView, HoldView, OrderFault};
-use posthaste_spool::{History, Live, Refused, SpilledBody, Stored};
+use posthaste_spool::{Health, History, Live, Refused, SpilledBody, Stored};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -211,7 +211,7 @@ impl Daemon {
             left_last_minute: self.dispatch.last_minute().1.into(),
             events_dropped: self.world.journal.dropped(),
             sessions_dropped: self.world.journal.dropped_sessions(),
-            store: self.spool.health(),
+            store: Health { quarantined: self.stock.open_damage(), ..self.spool.health() },
             pickup_waiting: self.state.pickup.messages.load(Ordering::Relaxed),
             pickup_bad: self.state.pickup.bad.load(Ordering::Relaxed),
             pickup_stuck: self.state.pickup.stuck.load(Ordering::Relaxed),

@@ -9,9 +9,11 @@ use posthaste_io_tokio::RealDisk;
 use posthaste_mail::QueueId;
 use posthaste_spool::store::Quarantined;
 use posthaste_spool::{LedgerEntry, ReadFault, Spool};
-use posthaste_spool_local::LocalSpool;
+use posthaste_spool_local::{LocalSpool, Stretch};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 /// The spool, and what is damaged in it.
 #[derive(Clone)]
@@ -20,29 +22,98 @@ pub(super) struct Stock {
     spool: Arc<LocalSpool<RealDisk>>,
     /// One restores at a time: a message is not restored twice.
     turn: Arc<tokio::sync::Mutex<()>>,
+    damage: Arc<Mutex<Damage>>,
+}
+
+/// What is known of damage.
+#[derive(Default)]
+struct Damage {
+    /// Places that the log has told of.
+    told: BTreeSet<String>,
+    /// How many had been found at the last look.
+    found: u64,
+    /// Found in this run and not in the quarantine: it could not be written.
+    unkept: u64,
+    /// Of all places ever found those that nobody has removed from the quarantine, and those that are not in it.
+    open: u64,
+    /// When the quarantine had last changed.
+    changed: Option<SystemTime>,
 }
 
 impl Stock {
     pub(super) fn new(data: &Path, spool: Arc<LocalSpool<RealDisk>>) -> Self {
-        Self { data: data.to_owned(), spool, turn: Arc::default() }
+        let (turn, damage) = Default::default();
+        Self { data: data.to_owned(), spool, turn, damage }
     }
 
-    /// Keeps what is damaged where it can be looked at. That it cannot be kept is no reason to stop.
+    /// Keeps what has been found damaged since the last look where it can be looked at, and tells of it. That it
+    /// cannot be kept is no reason to stop. Copies octets: takes its time.
     pub(super) fn keep_damage(&self) {
-        match Quarantine::of(&self.data).keep(self.spool.damaged()) {
-            Ok(0) => {}
-            Ok(places) => tracing::error!(
+        let quarantine = Quarantine::of(&self.data);
+        let mut damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        let health = self.spool.health();
+        let changed = quarantine.changed();
+        if (health.quarantined, changed) == (damage.found, damage.changed) {
+            return;
+        }
+        if health.quarantined != damage.found {
+            let found = self.spool.damaged();
+            for (place, _) in &found {
+                if damage.told.insert(place.place.clone()) {
+                    tell(place);
+                }
+            }
+            damage.unkept = keep(&quarantine, found);
+        }
+        match quarantine.list(false) {
+            Ok(notes) => damage.open = damage.unkept + notes.len() as u64,
+            Err(error) => tracing::error!("the quarantine cannot be read: {error:#}"),
+        }
+        damage.found = health.quarantined;
+        damage.changed = quarantine.changed();
+    }
+
+    /// Damaged places that a person has to look at, those of earlier runs included.
+    pub(super) fn open_damage(&self) -> u64 {
+        let found = self.spool.health().quarantined;
+        let damage = self.damage.lock().unwrap_or_else(PoisonError::into_inner);
+        damage.open + found.saturating_sub(damage.found)
+    }
+}
+
+/// Answers how many places could not be kept.
+fn keep(quarantine: &Quarantine, found: Vec<(Quarantined, Option<Stretch>)>) -> u64 {
+    let places = found.len() as u64;
+    match quarantine.keep(found) {
+        Ok(0) => 0,
+        Ok(places) => {
+            tracing::error!(
                 places,
                 "damaged places of the spool are in quarantine: see `posthaste spool quarantine list`"
-            ),
-            Err(error) => tracing::error!("damaged places of the spool cannot be kept: {error:#}"),
+            );
+            0
+        }
+        Err(error) => {
+            tracing::error!("damaged places of the spool cannot be kept: {error:#}");
+            places
         }
     }
 }
 
+fn tell(damage: &Quarantined) {
+    tracing::error!(
+        place = damage.place,
+        octets = damage.size,
+        what = damage.what,
+        "a part of the spool cannot be read; it is kept, and the rest goes on"
+    );
+}
+
 impl Keeper for Stock {
     fn folder(&self) -> PathBuf {
-        self.data.join(FOLDER)
+        let folder = self.data.join(FOLDER);
+        // Who asks may be at work in another folder.
+        std::path::absolute(&folder).unwrap_or(folder)
     }
 
     fn quarantined(&self) -> Vec<Quarantined> {

@@ -141,7 +141,7 @@ pub(crate) async fn run(
     );
     daemon.state.recovered.store(true, Ordering::SeqCst);
     indexes::keep(loaded.config.log.events.clone());
-    tokio::spawn(watch::watch(Arc::clone(&daemon.spool), daemon.stock.clone()));
+    tokio::spawn(watch::watch(daemon.clone()));
     tokio::spawn(alarm::watch(daemon.dispatch.clone()));
     tokio::spawn(recipients::watch(daemon.clone()));
     tokio::spawn(pressure::watch(daemon.clone()));
@@ -303,6 +303,8 @@ impl Daemon {
         if cut_off > 0 {
             tracing::warn!(cut_off, "sessions did not end in time");
         }
+        // What was found in the last seconds is not forgotten.
+        self.keep_damage().await;
         self.spool.close().await;
         journal.finish();
         tracing::info!("stopped");

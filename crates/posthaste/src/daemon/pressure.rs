@@ -74,7 +74,7 @@ impl Daemon {
             disk: resources::disk(&self.started_with.data)
                 .ok()
                 .map(|disk| with_reusable(disk, &health)),
-            spool_full: !health.accepting && !health.read_only,
+            spool_full: health.full,
             memory: limit.and_then(resources::memory),
             files: resources::files(),
             queue: self.dispatch.load().0 as u64,

@@ -1,10 +1,10 @@
 //! Rereading the settings while mail flows. A file that is wrong, or an address that cannot be had, changes nothing.
 
 use super::{Daemon, machine};
-use crate::config::{self, Config, Level, LogFormat, LogSettings, Lowered};
+use crate::config::{self, Config, Level, LogFormat, Lowered};
 use posthaste_admin::desk::{ReloadFault, Reloaded};
 use posthaste_dispatch::Reload;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -105,12 +105,16 @@ async fn take(daemon: &Daemon, fresh: &Arc<Lowered>) -> u64 {
 fn after_restart(running: &Config, fresh: &Config) -> Vec<String> {
     let differ = [
         ("data", running.data != fresh.data),
-        ("admin", running.admin != fresh.admin),
-        ("log", until_the_end(&running.log) != until_the_end(&fresh.log)),
+        ("admin", {
+            let kept =
+                |config: &Config| (within(config, &config.admin.socket), config.admin.address);
+            kept(running) != kept(fresh)
+        }),
+        ("log", until_the_end(running) != until_the_end(fresh)),
         ("submission", {
             let places = |config: &Config| {
                 let submission = &config.submission;
-                (submission.socket.clone(), submission.pickup.clone())
+                [within(config, &submission.socket), within(config, &submission.pickup)]
             };
             places(running) != places(fresh)
         }),
@@ -119,14 +123,28 @@ fn after_restart(running: &Config, fresh: &Config) -> Vec<String> {
 }
 
 /// Of the logs only what was opened at the start.
-const fn until_the_end(log: &LogSettings) -> (&PathBuf, Level, LogFormat) {
-    (&log.events, log.level, log.format)
+fn until_the_end(config: &Config) -> (Place, Level, LogFormat) {
+    let log = &config.log;
+    (within(config, &log.events), log.level, log.format)
+}
+
+/// A place as it is set: what lies in `data` moves with it, and is told with it.
+#[derive(PartialEq, Eq)]
+enum Place {
+    InData(PathBuf),
+    At(PathBuf),
+}
+
+fn within(config: &Config, path: &Path) -> Place {
+    match path.strip_prefix(&config.data) {
+        Ok(rest) => Place::InData(rest.to_owned()),
+        Err(_) => Place::At(path.to_owned()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     fn config(folder: &Path, text: &str) -> Config {
         let file = folder.join("p.toml");
@@ -144,8 +162,10 @@ mod tests {
             ("[log]\nlevel = \"debug\"", &["log"]),
             ("[log]\nsessions = \"refused\"\nkeep = \"7d\"", &[]),
             ("[admin]\naddress = \"off\"", &["admin"]),
-            // The control socket and the event log lie in it.
-            ("data = \"elsewhere\"", &["data", "admin", "log", "submission"]),
+            // The control socket and the event log lie in it: told once.
+            ("data = \"elsewhere\"", &["data"]),
+            ("data = \"elsewhere\"\n[admin]\nsocket = \"c.sock\"", &["data", "admin"]),
+            ("[log]\nevents = \"posthaste-data/other\"", &["log"]),
         ] {
             assert_eq!(after_restart(&running, &config(folder.path(), text)), expected, "{text}");
         }

@@ -117,14 +117,6 @@ fn tell(folder: &Path, report: &Report) {
             "it may belong to the dropped commit, and is kept until the next start"
         );
     }
-    for place in &report.quarantined {
-        tracing::error!(
-            place = place.place,
-            octets = place.size,
-            what = place.what,
-            "a part of the spool cannot be read; it is kept, and the rest goes on"
-        );
-    }
 }
 
 #[cfg(test)]

@@ -1,29 +1,22 @@
-//! Says in the log when the spool stops accepting mail, when it accepts again, and what it finds damaged.
+//! Looks at the spool: says in the log when it stops accepting mail and when it accepts again, and has kept what it
+//! finds damaged.
 //!
-//! Not here: refusing it (`reception`) and the reserve (`spool-local`).
+//! Not here: refusing mail (`reception`), the reserve (`spool-local`), keeping and telling damage (`keeper`).
 
-use super::keeper::Stock;
-use posthaste_spool::store::Quarantined;
-use posthaste_spool::{Health, Spool};
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use super::Daemon;
+use posthaste_spool::Health;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How often the spool is looked at.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Runs as long as the daemon. What was damaged at the start has been told already.
-pub(super) async fn watch(spool: Arc<dyn Spool>, stock: Stock) {
+/// Runs until the daemon stops.
+pub(super) async fn watch(daemon: Daemon) {
     let mut accepted = true;
-    let mut told: BTreeSet<String> = spool.quarantined().into_iter().map(|q| q.place).collect();
-    loop {
-        let health = spool.health();
-        if health.quarantined != told.len() as u64 {
-            tell_damage(&spool.quarantined(), &mut told);
-            let stock = stock.clone();
-            // Copies octets: not on the agents' threads.
-            drop(tokio::task::spawn_blocking(move || stock.keep_damage()));
-        }
+    while !daemon.state.stopping.load(Ordering::SeqCst) {
+        daemon.keep_damage().await;
+        let health = daemon.spool.health();
         if health.accepting != accepted {
             accepted = health.accepting;
             tell(&health);
@@ -32,15 +25,13 @@ pub(super) async fn watch(spool: Arc<dyn Spool>, stock: Stock) {
     }
 }
 
-fn tell_damage(found: &[Quarantined], told: &mut BTreeSet<String>) {
-    for damage in found {
-        if told.insert(damage.place.clone()) {
-            tracing::error!(
-                place = damage.place,
-                octets = damage.size,
-                what = damage.what,
-                "a part of the spool cannot be read; it is kept, and the rest goes on"
-            );
+impl Daemon {
+    /// Copies octets: not on the agents' threads.
+    pub(super) async fn keep_damage(&self) {
+        let stock = self.stock.clone();
+        let looking = tokio::task::spawn_blocking(move || stock.keep_damage());
+        if let Err(gone) = looking.await {
+            tracing::error!("damaged places of the spool cannot be kept: {gone}");
         }
     }
 }
@@ -53,11 +44,12 @@ fn tell(health: &Health) {
         tracing::error!(
             "mail is answered 451: the spool is read-only after repeated failures of its disk"
         );
-    } else {
+    } else if health.full {
         tracing::warn!(
             free,
             "mail is answered 452: the disk of the spool is full up to the reserve that deliveries \
              need; make room, mail is then accepted by itself"
         );
     }
+    // Else it is closed, or has failed: the end of the daemon tells.
 }

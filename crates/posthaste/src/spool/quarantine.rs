@@ -19,6 +19,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The folder of damaged places within that of all data.
 const QUARANTINE: &str = "quarantine";
@@ -136,6 +137,11 @@ impl Quarantine {
             kept += 1;
         }
         Ok(kept)
+    }
+
+    /// When a note was last written; `None` while there is none.
+    pub(crate) fn changed(&self) -> Option<SystemTime> {
+        fs::metadata(&self.folder).and_then(|folder| folder.modified()).ok()
     }
 
     /// Every place that was not removed, or all of them, by name.

@@ -139,7 +139,7 @@ impl Findings {
 
     fn of_trouble(&mut self, status: &Value) {
         for (count, text) in [
-            (&status["store"]["quarantined"], "damaged records in the spool"),
+            (&status["store"]["quarantined"], "damaged places of the spool in quarantine"),
             (&status["by_status"]["unreachable"], "recipients without a route"),
             (&status["pickup_bad"], "pickup files that cannot be sent"),
             (&status["pickup_stuck"], "pickup files that cannot be taken up"),
@@ -233,7 +233,7 @@ mod tests {
             ),
             (
                 json!({ "store": { "quarantined": 2 }, "by_status": { "unreachable": 3 } }),
-                "WARNING 2 damaged records in the spool; 3 recipients without a route",
+                "WARNING 2 damaged places of the spool in quarantine; 3 recipients without a route",
             ),
         ] {
             assert_eq!(with(more.clone()), said, "{more}");

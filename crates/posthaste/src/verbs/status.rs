@@ -149,7 +149,11 @@ fn to_do(status: &Value) -> Vec<String> {
         });
     }
     for (count, what, rest) in [
-        (&status["store"]["quarantined"], "damaged record", "of the spool: see the log"),
+        (
+            &status["store"]["quarantined"],
+            "damaged place",
+            "of the spool: `posthaste spool quarantine list`",
+        ),
         (&status["by_status"]["unreachable"], "recipient", "without a route: `posthaste queue`"),
         (&status["pickup_stuck"], "pickup file", "cannot be taken up: the log says why"),
         (&status["events_dropped"], "event", "lost: the event log's disk is slow or full"),

@@ -4,6 +4,7 @@ use crate::command::{Ran, fed, posthaste};
 use crate::daemon::{free_ports, settings, start};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 const P: [&str; 2] = ["--config", "p.toml"];
 
@@ -170,4 +171,91 @@ fn what_cannot_be_read_is_1_and_says_why() {
         assert!(ran.stderr.contains("No such file"), "{arguments:?}: {ran:?}");
     }
     assert!(!folder.join("posthaste-data").exists(), "nothing was made");
+}
+
+/// Turns an octet of each of these in the first segment: of contents, not of what the records say.
+fn turn(spool: &Path, words: &[&str]) {
+    let segment = spool.join("segment-000001");
+    let mut octets = std::fs::read(&segment).unwrap();
+    for word in words {
+        let mut all = octets.windows(word.len());
+        let at = all.rposition(|found| found == word.as_bytes());
+        octets[at.unwrap_or_else(|| panic!("no {word}"))] ^= 1;
+    }
+    std::fs::write(segment, octets).unwrap();
+}
+
+/// Asks until the answer is as wanted.
+fn until(folder: &Path, arguments: &[&str], wanted: impl Fn(&Ran) -> bool) -> Ran {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let ran = run(folder, arguments);
+        if wanted(&ran) {
+            return ran;
+        }
+        assert!(Instant::now() < deadline, "{ran:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_message_whose_content_is_damaged_is_held_kept_and_told_until_somebody_has_dealt_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let ids = three(folder);
+    let data = folder.join("posthaste-data");
+    turn(&data.join("spool"), &["Subject: two"]);
+    let ran = run(folder, &["spool", "check"]);
+    assert!(ran.code == 5 && ran.stderr.contains("a content when its message is tried"), "{ran:?}");
+
+    // Found before the first look at the spool: nothing is asked of a next hop.
+    let toml = std::fs::read_to_string(folder.join("p.toml")).unwrap();
+    let route = toml.find("via = ").unwrap();
+    std::fs::write(folder.join("p.toml"), format!("{}via = \"discard\"\n", &toml[..route]))
+        .unwrap();
+    let daemon = start(folder);
+    for id in &ids {
+        // The others may have gone by themselves.
+        run(folder, &["queue", "retry", id]);
+    }
+    let held = ["queue", "show", &ids[1], "--json"];
+    let status = |ran: &Ran| ran.json()["recipients"][0]["status"].clone();
+    let ran = until(folder, &held, |ran| status(ran) == "held");
+    let why = &ran.json()["recipients"][0]["last_error"]["text"];
+    assert_eq!(why, "the message could not be read from the store", "{ran:?}");
+    let rest = until(folder, &["queue", "messages", "--json"], |ran| {
+        ran.json()["messages"].as_array().map_or(0, Vec::len) == 1
+    });
+    assert_eq!(rest.json()["messages"][0]["id"], ids[1], "the rest goes on: {rest:?}");
+    let list = ["spool", "quarantine", "list", "--json"];
+    let kept = |ran: &Ran| ran.json()["quarantined"].as_array().map_or(0, Vec::len);
+    let ran = until(folder, &list, |ran| kept(ran) == 1);
+    let name = ran.json()["quarantined"][0]["name"].as_str().unwrap().to_owned();
+    let shown = run(folder, &["spool", "quarantine", "show", &name]);
+    assert!(shown.stdout.contains(&ids[1]), "{shown:?}");
+    let told = "1 damaged place of the spool: `posthaste spool quarantine list`";
+    let alarmed = |moment: &str| {
+        let ran = until(folder, &["status"], |ran| ran.stdout.contains(told));
+        assert_eq!(ran.code, 0, "{moment}: {ran:?}");
+        let ran = run(folder, &["status", "--monitor"]);
+        assert!(ran.code == 1 && ran.stdout.contains("1 damaged places"), "{moment}: {ran:?}");
+        let ran = run(folder, &["spool", "check"]);
+        assert!(ran.code == 5 && ran.stdout.contains("1 damaged places"), "{moment}: {ran:?}");
+    };
+    alarmed("found");
+    assert_eq!(run(folder, &["stop"]).code, 0);
+    drop(daemon);
+    let ran = run(folder, &["spool", "check"]);
+    assert_eq!(ran.code, 5, "nobody has it: {ran:?}");
+
+    let daemon = start(folder);
+    alarmed("after a restart");
+    assert_eq!(status(&run(folder, &held)), "held");
+    assert_eq!(run(folder, &["spool", "quarantine", "remove", &name]).code, 0);
+    let ran = until(folder, &["status"], |ran| !ran.stdout.contains("damaged place"));
+    assert!(ran.stdout.contains("to do      nothing"), "{ran:?}");
+    assert_eq!(run(folder, &["stop"]).code, 0);
+    drop(daemon);
+    let left: Vec<_> = octets(&data.join("quarantine")).into_keys().collect();
+    assert!(left.iter().all(|name| !name.ends_with(".unfinished")), "{left:?}");
 }

@@ -123,5 +123,9 @@ fn a_large_body_that_the_disk_has_changed_does_not_arrive() {
     system.pass(HOUR);
     assert!(taken(&system, HOST).is_empty(), "nothing took its final dot");
     assert_eq!(system.live().len(), 1, "it is kept, and says why");
-    assert!(outcomes(&system, "r@d.test").iter().all(|o| *o == Outcome::Deferred));
+    let tried = tries(&system, "r@d.test");
+    assert!(tried.iter().all(|result| result.outcome == Outcome::Deferred));
+    let unread = tried.iter().filter(|result| result.fault == Some(Fault::StoreFault));
+    assert_eq!(unread.count(), 1, "it is held: the next attempt would find the same");
+    assert_eq!(system.live()[0].states[0].life, posthaste_queue::life::Life::Held);
 }

@@ -85,7 +85,8 @@ fn tell(folder: &str, clean: bool, report: &Report, checked: &Checked, out: &Out
     places(damaged, out);
     if !damaged.is_empty() {
         out.remark(
-            "a start sets the damaged places aside and goes on with the rest; then see `posthaste spool quarantine list`",
+            "the daemon goes on with the rest and sets aside what it finds damaged: commits and envelopes at its start, \
+             a content when its message is tried, which is then held; see `posthaste spool quarantine list`",
         );
     }
 }
@@ -120,7 +121,9 @@ fn ask(
     };
     let mut answer = client.get(&Target::new("/v1/spool")).map_err(nobody)?;
     let status = client.get(&Target::new("/v1/status"))?;
-    let damaged = answer["quarantined"].as_array().map_or(0, Vec::len);
+    // Those of this run, or with those of earlier ones that are still in quarantine.
+    let damaged = answer["quarantined"].as_array().map_or(0, Vec::len) as u64;
+    let damaged = damaged.max(status["store"]["quarantined"].as_u64().unwrap_or(0));
     let accepting = status["store"]["accepting"] == true;
     let clean = damaged == 0 && accepting;
     if out.is_json() {
@@ -136,6 +139,9 @@ fn ask(
         out.line(&format!("spool      {state}, {messages} messages, {damaged} damaged places"));
         for place in answer["quarantined"].as_array().into_iter().flatten() {
             out.line(&format!("damaged    {}: {}", text(&place["place"]), text(&place["what"])));
+        }
+        if damaged > 0 {
+            out.remark("what was set aside: `posthaste spool quarantine list`");
         }
         out.remark("stop the daemon and check again to have everything read");
     }
