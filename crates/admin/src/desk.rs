@@ -246,6 +246,8 @@ pub struct LastError {
     pub host: Option<String>,
     /// Its endpoint.
     pub peer: Option<SocketAddr>,
+    /// It would have failed for good, and `soft_fail` defers it.
+    pub soft_fail: bool,
 }
 
 /// A message from this machine.

@@ -23,6 +23,7 @@ mod reroute;
 mod settings;
 mod settle;
 mod settling;
+mod softened;
 mod watcher;
 
 pub use connection::decided;
@@ -159,14 +160,22 @@ impl Dispatch {
     pub async fn reload(&self, fresh: Reload) -> u64 {
         let inner = &self.inner;
         let before = inner.ways();
+        let softened = inner.settings().soft_fail;
         *lock(&inner.settings) = fresh.settings;
         *lock(&inner.routes) = Arc::clone(&fresh.routes);
         inner.courier.set_settings(fresh.delivery);
         inner.courier.renew_resolvers(&fresh.dns, &fresh.routes);
         inner.scheduler().set_settings(inner.world.wall(), fresh.queue);
         let changed = before.changed(&inner.ways());
+        let hardened = softened && !inner.settings().soft_fail;
         inner.kick();
-        renew::run(inner, changed).await
+        renew::run(inner, changed, hardened).await
+    }
+
+    /// `soft_fail` is on.
+    #[must_use]
+    pub fn defers_failures(&self) -> bool {
+        self.inner.settings().soft_fail
     }
 
     /// The resolvers in use.

@@ -107,6 +107,7 @@ fn new_mail(id: QueueId, now: Timestamp, recipient: Recipient, composed: dsn::Co
             session: None,
         },
         route: None,
+        redirected_from: None,
     };
     let content = Content::Inline(Body::new(vec![Bytes::from(composed.octets)]));
     NewMail { envelope, content, states: vec![RecipientState { due: now, ..Default::default() }] }

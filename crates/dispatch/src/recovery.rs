@@ -215,7 +215,7 @@ impl Inner {
         }
         let item = Item {
             id: live.envelope.id,
-            received: live.envelope.received,
+            received: live.envelope.lives_since(),
             size: live.envelope.facts.size,
             recipients: &recipients,
         };

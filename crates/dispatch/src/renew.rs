@@ -4,7 +4,7 @@
 //! failure of what is down. Not here: moving mail to other routes (`reroute`), rates (`queue`).
 
 use crate::outages::fault_of;
-use crate::{Inner, destination, lock, reroute};
+use crate::{Inner, destination, lock, reroute, softened};
 use posthaste_delivery::Resolvers;
 use posthaste_evidence::Fault;
 use posthaste_queue::DestinationView;
@@ -67,11 +67,16 @@ impl Changed {
     fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
+
+    /// What waited on a route of this name is due, and counted, wherever it goes now.
+    pub(crate) fn is_of_path(&self, route: &str) -> bool {
+        self.routes.get(route) == Some(&What::Path)
+    }
 }
 
-/// Makes it due in a task of its own, and answers how many recipients.
-pub(crate) async fn run(inner: &Arc<Inner>, changed: Changed) -> u64 {
-    if changed.is_nothing() {
+/// Makes it due in a task of its own, and answers how many recipients. `hardened`: `soft_fail` has been turned off.
+pub(crate) async fn run(inner: &Arc<Inner>, changed: Changed, hardened: bool) -> u64 {
+    if changed.is_nothing() && !hardened {
         return 0;
     }
     let count = Arc::new(AtomicU64::new(0));
@@ -80,7 +85,10 @@ pub(crate) async fn run(inner: &Arc<Inner>, changed: Changed) -> u64 {
     let renew = async move {
         task.renew(&changed, &counted).await;
         if changed.rules {
-            reroute::run(&task, &counted).await;
+            reroute::run(&task, &changed, &counted).await;
+        }
+        if hardened {
+            softened::run(&task, &counted).await;
         }
         // Who asked may have gone on.
         let _ = done.send(());

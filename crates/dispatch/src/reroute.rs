@@ -2,7 +2,7 @@
 //!
 //! Not here: which route matches (`route`), and the moving (`queue`).
 
-use crate::{Inner, destination};
+use crate::{Inner, destination, renew};
 use posthaste_mail::QueueId;
 use posthaste_queue::{Changed, DestinationId, Life};
 use posthaste_spool::Live;
@@ -16,12 +16,12 @@ const PAGE: usize = 200;
 /// Looks at every live message once, and counts the recipients that move. Those in flight stay where they are; a
 /// store that does not answer leaves the rest on their old routes, until they are looked at again by the next reload
 /// or start.
-pub(crate) async fn run(inner: &Arc<Inner>, count: &AtomicU64) {
+pub(crate) async fn run(inner: &Arc<Inner>, renewed: &renew::Changed, count: &AtomicU64) {
     let mut after = QueueId::MIN;
     while let Ok(page) = inner.spool.live(after, PAGE).await {
         let mut changed = Vec::new();
         for live in &page.items {
-            let moved = inner.reroute(live, &mut changed);
+            let moved = inner.reroute(live, renewed, &mut changed);
             count.fetch_add(moved, Ordering::Relaxed);
         }
         inner.store_act(changed).await;
@@ -34,8 +34,9 @@ pub(crate) async fn run(inner: &Arc<Inner>, count: &AtomicU64) {
 }
 
 impl Inner {
-    /// Moves the recipients of one message; answers how many that could be tried have moved.
-    fn reroute(&self, live: &Live, changed: &mut Vec<Changed>) -> u64 {
+    /// Moves the recipients of one message; answers how many that could be tried have moved and were not counted as
+    /// those that waited on a route that has changed.
+    fn reroute(&self, live: &Live, renewed: &renew::Changed, changed: &mut Vec<Changed>) -> u64 {
         let now = self.world.wall();
         let routes = self.routes();
         let id = live.envelope.id;
@@ -60,6 +61,10 @@ impl Inner {
             // Its schedule was that of another way.
             changed.extend(scheduler.retry_message(now, id, Some(recipient.number)));
             scheduler.release_slowly(now, *to);
+            let from = scheduler.destination_name(recipient.destination);
+            if from.is_some_and(|(_, route)| renewed.is_of_path(route)) {
+                continue;
+            }
             count += u64::from(recipient.state.life == Life::Queued);
         }
         count

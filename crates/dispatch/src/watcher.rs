@@ -80,7 +80,7 @@ impl Inner {
             }
             let item = Item {
                 id: envelope.id,
-                received: envelope.received,
+                received: envelope.lives_since(),
                 size: envelope.facts.size,
                 recipients: &recipients,
             };

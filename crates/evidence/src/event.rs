@@ -48,6 +48,8 @@ pub enum EventKind {
         subject: Option<String>,
         /// The authenticated user, or who handed it in on this machine.
         user: Option<String>,
+        /// The message that an operator redirected into this one.
+        redirected_from: Option<QueueId>,
     },
     /// One recipient's try ended.
     Tried {

@@ -81,6 +81,8 @@ struct Line<'a> {
     subject: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redirected_from: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -123,6 +125,7 @@ fn describe<'a>(kind: &'a EventKind, line: &mut Line<'a>) {
             session,
             subject,
             user,
+            redirected_from,
         } => {
             line.from = Some(from);
             line.to = Some(To::All(to));
@@ -133,6 +136,7 @@ fn describe<'a>(kind: &'a EventKind, line: &mut Line<'a>) {
             line.subject = subject.as_deref();
             line.user = user.as_deref();
             line.session = session.map(|session| session.to_string());
+            line.redirected_from = redirected_from.map(|id| id.to_string());
         }
         EventKind::Tried { to, host, reply, fault, next, session, .. } => {
             line.to = Some(To::One(to));
@@ -276,6 +280,7 @@ mod tests {
             session: None,
             subject: Some("Grüße".into()),
             user: Some("uid 7".into()),
+            redirected_from: None,
         };
         for (kind, tail) in [
             (

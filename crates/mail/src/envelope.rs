@@ -33,6 +33,25 @@ pub struct Envelope {
     pub source: Source,
     /// The operator redirected it over the route of this name: the rules do not choose.
     pub route: Option<String>,
+    /// The operator redirected another message into this one.
+    pub redirected_from: Option<RedirectedFrom>,
+}
+
+/// The message that an operator redirected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RedirectedFrom {
+    /// Its name in the queue, which has none of this name any more when all its recipients were redirected.
+    pub id: QueueId,
+    /// When mail was first accepted that became this by one redirection or several: expiry counts from then.
+    pub received: Timestamp,
+}
+
+impl Envelope {
+    /// When its lifetime began: a redirection does not begin it again.
+    #[must_use]
+    pub fn lives_since(&self) -> Timestamp {
+        self.redirected_from.map_or(self.received, |from| from.received)
+    }
 }
 
 /// One forward-path of a message and its DSN parameters.

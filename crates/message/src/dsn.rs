@@ -147,6 +147,7 @@ pub(crate) mod tests {
                 session: None,
             },
             route: None,
+            redirected_from: None,
         }
     }
 

@@ -57,6 +57,7 @@ fn envelope(content: &str, recipients: Vec<Recipient>) -> Envelope {
             session: None,
         },
         route: None,
+        redirected_from: None,
     }
 }
 

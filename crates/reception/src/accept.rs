@@ -63,6 +63,7 @@ pub(crate) async fn accept(
         summary,
         source: message.source,
         route: None,
+        redirected_from: None,
     };
     let mut states = vec![RecipientState::default(); recipients];
     for state in states.iter_mut().rev().take(message.refused) {

@@ -49,6 +49,7 @@ fn envelope() -> Envelope {
             session: None,
         },
         route: None,
+        redirected_from: None,
     }
 }
 

@@ -36,6 +36,7 @@ pub fn received(envelope: &Envelope, commit: Lsn) -> Event {
         session: envelope.source.session,
         subject: envelope.summary.subject.as_deref().map(cut_subject),
         user: envelope.source.user.clone(),
+        redirected_from: envelope.redirected_from.map(|from| from.id),
     };
     Event { at: envelope.received, commit: commit.0, message: envelope.id, kind }
 }

@@ -79,6 +79,7 @@ pub fn envelope(id: QueueId, recipients: usize, content: &[u8]) -> Envelope {
             session: None,
         },
         route: None,
+        redirected_from: None,
     }
 }
 

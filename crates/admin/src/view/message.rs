@@ -28,10 +28,21 @@ pub struct MessageObject {
     pub message_id: Option<String>,
     pub source: SourceView,
     pub held: bool,
+    /// The message that was redirected into this one; its lifetime goes on.
+    pub redirected_from: Option<RedirectedFromView>,
     pub recipients: Vec<RecipientObject>,
     /// Only with one message alone: what is remembered of its attempts, oldest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<Vec<AttemptView>>,
+}
+
+/// A message that was redirected into another one.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct RedirectedFromView {
+    /// Its id.
+    pub id: String,
+    /// When it was accepted, or the first one of several.
+    pub received: When,
 }
 
 /// Where a message came from.
@@ -103,6 +114,10 @@ impl MessageObject {
             message_id: envelope.summary.message_id.clone(),
             source: SourceView::of(&envelope.source),
             held: standing.clone().any(|s| matches!(s.state.life, Life::Held)),
+            redirected_from: envelope.redirected_from.map(|from| RedirectedFromView {
+                id: from.id.to_string(),
+                received: When(from.received),
+            }),
             recipients: recipients.map(|(r, s)| RecipientObject::of(r, s)).collect(),
             attempts: None,
         }
@@ -154,7 +169,7 @@ impl RecipientObject {
             next_attempt,
             attempts: standing.state.attempts.saturating_add(standing.shared_attempts),
             last_error: standing.last_error.as_ref().map(|error| LastErrorView {
-                soft_fail: standing.state.life.is_live() && error.fault.is_permanent(),
+                soft_fail: standing.state.life.is_live() && error.soft_fail,
                 ..LastErrorView::of(error)
             }),
             verdict: None,

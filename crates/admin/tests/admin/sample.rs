@@ -64,6 +64,7 @@ pub(crate) fn message(number: u64) -> Message {
             session: None,
         },
         route: None,
+        redirected_from: None,
     };
     let state = |life, attempts, failures| RecipientState {
         life,
@@ -77,6 +78,7 @@ pub(crate) fn message(number: u64) -> Message {
         fault: Fault::Reply { stage: Stage::Rcpt, reply: greylisted() },
         host: Some("mx.e.example".into()),
         peer: Some(peer()),
+        soft_fail: false,
     };
     let until = Some(NOW.plus(Duration::from_secs(60)));
     let bob = Standing {
@@ -162,6 +164,7 @@ pub(crate) fn destination(name: &str) -> Destination {
             fault: Fault::Connect(ConnectFault::Refused),
             host: Some(format!("mx.{name}")),
             peer: Some(peer()),
+            soft_fail: false,
         }),
     }
 }

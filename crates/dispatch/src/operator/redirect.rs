@@ -3,6 +3,7 @@
 use super::slice::{Chosen, Job, Sliced, flying};
 use crate::{Inner, lock};
 use posthaste_io::Task;
+use posthaste_mail::envelope::RedirectedFrom;
 use posthaste_mail::{Envelope, Mailbox, QueueId, Recipient};
 use posthaste_queue::{Changed, RecipientState};
 use posthaste_spool::{Content, NewMail, NewPlace, Notice, SettleFault, SpilledBody};
@@ -121,8 +122,15 @@ impl Inner {
             None => unreachable!("the command was checked"),
         }
         let states = vec![RecipientState { due: now, ..Default::default() }; recipients.len()];
-        let envelope =
-            Envelope { id: ready.id, received: now, recipients, route, ..(**old).clone() };
+        let from = RedirectedFrom { id: old.id, received: old.lives_since() };
+        let envelope = Envelope {
+            id: ready.id,
+            received: now,
+            recipients,
+            route,
+            redirected_from: Some(from),
+            ..(**old).clone()
+        };
         NewMail { envelope, content: ready.content, states }
     }
 }

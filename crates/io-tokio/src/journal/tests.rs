@@ -17,6 +17,7 @@ pub(super) fn received(commit: u64, message: u64) -> Event {
         session: None,
         subject: None,
         user: None,
+        redirected_from: None,
     };
     Event { at: Timestamp::EPOCH, commit, message: QueueId::from_u64(message), kind }
 }

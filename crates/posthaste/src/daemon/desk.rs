@@ -286,6 +286,7 @@ pub(super) fn describe(
     trials: &mut Trials,
 ) -> Message {
     let envelope = Arc::new(live.envelope);
+    let soft_fail = dispatch.defers_failures();
     let standing = |(number, state): (u32, &posthaste_queue::RecipientState)| {
         let destination = dispatch.destination_of(&envelope, number);
         let last = dispatch.last_tried(&envelope, number, history);
@@ -297,9 +298,12 @@ pub(super) fn describe(
             state: *state,
             shared_attempts: shared,
             waiting: dispatch.waiting(envelope.id, number),
-            expires: dispatch.expires(envelope.received, &destination.1),
+            expires: dispatch.expires(envelope.lives_since(), &destination.1),
             destination: state.life.is_live().then_some(destination),
-            last_error: last.and_then(last_error),
+            last_error: last.and_then(last_error).map(|error| LastError {
+                soft_fail: soft_fail && error.fault.is_permanent(),
+                ..error
+            }),
         }
     };
     let recipients = (0u32..).zip(&live.states).map(standing).collect();
@@ -372,7 +376,7 @@ fn is_worse(view: &DestinationView, than: Option<&DestinationView>) -> bool {
 
 pub(super) fn last_error(last: LastTried) -> Option<LastError> {
     let fault = last.result.fault?;
-    Some(LastError { at: last.at, fault, host: last.host, peer: last.peer })
+    Some(LastError { at: last.at, fault, host: last.host, peer: last.peer, soft_fail: false })
 }
 
 fn fault(read: posthaste_spool::ReadFault) -> DeskFault {

@@ -12,6 +12,7 @@ mod daemon;
 mod desk;
 mod kept;
 mod life;
+mod life_memory;
 mod offline;
 mod parity;
 mod recipients;

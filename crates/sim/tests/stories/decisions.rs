@@ -249,6 +249,8 @@ fn a_redirected_message_is_never_lost_and_never_two() {
             let envelope = &at.expect("it is there").envelope;
             assert_eq!(envelope.recipients[0].orcpt.as_deref(), Some("rfc822;r@d.test"));
             assert_eq!(envelope.summary.subject.as_deref(), Some("m-1-"));
+            let from = envelope.redirected_from.expect("the disk has it");
+            assert!(from.id != envelope.id && from.received < envelope.received);
         }
         for host in [HOST, "mx0.e.test"] {
             system.sim.partition(&system.relay, &system.host(host).0, Link::Up);
@@ -406,4 +408,32 @@ fn a_release_is_whole_or_not_at_all_whenever_a_crash_comes() {
         }
     }
     assert!(halves.iter().all(|count| *count > 0), "{halves:?}");
+}
+
+#[test]
+fn a_redirected_message_names_the_first_one_and_lives_no_longer() {
+    let domains = vec![("d.test".into(), 1), ("e.test".into(), 1)];
+    let system = up(Plan { domains, ..Plan::domain("d.test", 1) });
+    system.sim.partition(&system.relay, &system.host(HOST).0, Link::Refuse);
+    system.sim.partition(&system.relay, &system.host("mx0.e.test").0, Link::Refuse);
+    send(&system, 1, &["r@d.test"]);
+    system.pass(MINUTE);
+    let first = system.live().remove(0).envelope;
+    for (old, new) in [("r@d.test", "x@e.test"), ("x@e.test", "y@e.test")] {
+        let before = only(&system);
+        let to = Some(NewPlace::Address(new.into()));
+        let redirect =
+            posthaste_spool::decision::Command { to, ..command(Act::Redirect, filter(old)) };
+        give(&system, redirect).expect("it is taken");
+        system.pass(MINUTE * 60);
+        let copy = system.live().remove(0).envelope;
+        let from = copy.redirected_from.expect("it was redirected");
+        assert_eq!((from.id, from.received), (before, first.received));
+        assert!(copy.received > first.received);
+    }
+    let copy = system.live().remove(0).envelope;
+    let expires = system.dispatch().expires(first.received, "default");
+    assert_eq!(copy.lives_since(), first.received);
+    system.pass(expires.since(system.relay.world().wall()) + MINUTE * 60);
+    assert!(system.live().iter().all(|live| live.envelope.id != copy.id), "it has expired");
 }

@@ -3,7 +3,7 @@
 use super::codes::Code;
 use super::wire::{Damaged, Fields, Writer, push};
 use super::{Record, get_ip, get_time, put_ip, put_time};
-use posthaste_mail::envelope::{Notify, Ret};
+use posthaste_mail::envelope::{Notify, RedirectedFrom, Ret};
 use posthaste_mail::{
     BodyType, ConnectionId, ContentFacts, Envelope, Mailbox, QueueId, Recipient, ReversePath,
     Source, SourceKind, Summary, Timestamp,
@@ -29,6 +29,8 @@ const HELO: u32 = 17;
 const USER: u32 = 18;
 const ROUTE: u32 = 19;
 const SESSION: u32 = 20;
+const REDIRECTED_FROM: u32 = 21;
+const FIRST_RECEIVED: u32 = 22;
 
 const MAILBOX: u32 = 1;
 const ORCPT: u32 = 2;
@@ -74,10 +76,15 @@ impl Record for Envelope {
         if let Some(session) = self.source.session {
             w.number_even_zero(SESSION, session.0);
         }
+        if let Some(from) = self.redirected_from {
+            w.number_even_zero(REDIRECTED_FROM, from.id.as_u64());
+            put_time(w, FIRST_RECEIVED, from.received, Timestamp::EPOCH);
+        }
     }
 
     fn read(fields: Fields<'_>) -> Result<Self, Damaged> {
         let mut e = empty();
+        let mut first_received = Timestamp::EPOCH;
         fields.each(|tag, value| {
             match tag {
                 ID => e.id = QueueId::from_u64(value.number()?),
@@ -100,10 +107,18 @@ impl Record for Envelope {
                 USER => e.source.user = Some(value.text()?),
                 ROUTE => e.route = Some(value.text()?),
                 SESSION => e.source.session = Some(ConnectionId(value.number()?)),
+                REDIRECTED_FROM => {
+                    let id = QueueId::from_u64(value.number()?);
+                    e.redirected_from = Some(RedirectedFrom { id, received: Timestamp::EPOCH });
+                }
+                FIRST_RECEIVED => first_received = get_time(value, Timestamp::EPOCH)?,
                 _ => {}
             }
             Ok(())
         })?;
+        if let Some(from) = &mut e.redirected_from {
+            from.received = first_received;
+        }
         Ok(e)
     }
 }
@@ -129,6 +144,7 @@ fn empty() -> Envelope {
             session: None,
         },
         route: None,
+        redirected_from: None,
     }
 }
 

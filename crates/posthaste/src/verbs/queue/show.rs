@@ -32,6 +32,14 @@ fn head(message: &Value, out: &Out) {
     let expires = relative(message["expires"].as_str(), now);
     out.line(&format!("message    {}, {size}", text(&message["id"])));
     out.line(&format!("received   {} ({received})", text(&message["received"])));
+    let from = &message["redirected_from"];
+    if let Some(id) = from["id"].as_str() {
+        let first = relative(from["received"].as_str(), now);
+        let at = text(&from["received"]);
+        out.line(&format!(
+            "redirected from {id}, received {at} ({first}): it expires as that would"
+        ));
+    }
     out.line(&format!("expires    {} ({expires})", text(&message["expires"])));
     out.line(&format!("from       <{}>", text(&message["reverse_path"])));
     out.line(&format!("From       {}", text(&message["header_from"])));

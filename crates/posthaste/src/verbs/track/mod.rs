@@ -106,6 +106,7 @@ fn words(event: &Value) -> String {
         ("by", "by"),
         ("reason", "because:"),
         ("into", "as"),
+        ("redirected_from", "redirected from"),
         ("session", "in session"),
     ];
     for (name, label) in labels {
