@@ -8,6 +8,10 @@ use std::io::{ErrorKind, IoSlice};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
+
+/// A child that is being started holds our locks for a moment, until it runs its program.
+static ALONE: Mutex<()> = Mutex::new(());
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -95,6 +99,7 @@ fn the_lock_goes_with_a_killed_process() {
         std::process::abort();
     }
     let parent = tempfile::tempdir().unwrap();
+    let _alone = ALONE.lock().unwrap();
     let status = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "the_lock_goes_with_a_killed_process"])
         .env(CHILD, parent.path())
@@ -119,6 +124,7 @@ fn a_missing_parent_is_the_administrators_to_make() {
 fn who_looks_changes_nothing_and_keeps_owners_out() {
     let parent = tempfile::tempdir().unwrap();
     let path = parent.path();
+    let _alone = ALONE.lock().unwrap();
     assert!(RealDisk::look(&path.join("no")).is_err());
     let owner = RealDisk::open(path).unwrap();
     drop(owner.open("x", OpenMode::Create).unwrap());

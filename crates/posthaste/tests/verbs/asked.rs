@@ -192,7 +192,9 @@ fn an_act_is_counted_or_done_and_told_with_its_decision() {
         (&["redirect", &id(1), "--to-route", "other"], Act::Redirect, "redirected"),
     ] {
         let ran = fake.run(&[&["queue"], arguments].concat());
-        assert_eq!((ran.code, &ran.stdout), (0, &told(done)), "{arguments:?} {ran:?}");
+        // A destination's name may be that of several routes, which is told after it.
+        let said = ran.stdout.starts_with(&told(done));
+        assert!(ran.code == 0 && said, "{arguments:?} {ran:?}");
         assert_eq!(ordered().remove(0).act, act, "{arguments:?}");
     }
     let json = fake.run(&["queue", "hold", "--where", "size > 1kB", "--json"]).json();

@@ -150,7 +150,7 @@ mod tests {
             ("u@other", "u@other", "u@other"),
             ("postmaster", "Ok(Postmaster)", "Ok(Postmaster)"),
             ("", "Err(Shape)", "Err(Shape)"),
-            ("u@", "Err(Domain)", "Err(Domain)"),
+            ("u@", "Err(Shape)", "Err(Shape)"),
         ] {
             assert_eq!(read(text, Some("h.example")), here, "{text}");
             assert_eq!(read(text, None), elsewhere, "{text}");
