@@ -50,56 +50,57 @@ fn without_a_file_it_is_a_relay_for_this_machine() {
     assert_eq!(config.admin.socket, config.data.join("control.sock"));
 }
 
+/// Something in every section.
+const WHOLE: &str = r#"
+hostname = "Mail.Example.org"
+data = "/var/spool/posthaste"
+profile = "exchange"
+postmaster = "admin@example.org"
+
+[[domain]]
+name = ["Example.org", "münchen.example"]
+recipients = "file:lists/recipients"
+
+[[domain]]
+name = "example.net"
+recipients = "verify"
+
+[[listener]]
+address = "[::]:25"
+kind = "mx"
+bare_newline = "normalize"
+
+[[listener]]
+name = "inside"
+address = "10.0.0.1:25"
+
+[[route]]
+to = ["example.org"]
+via = ["10.0.0.5", "[2001:db8::5]:2526"]
+port = 2525
+expire_after = "1d"
+
+[[route]]
+to = ["*.partner.example", "[192.0.2.1]"]
+eight_bit = "fail"
+source = ["192.0.2.9", "2001:db8::9"]
+retry.later = ["1h"]
+
+[retry]
+glitch = { times = 2, every = "30s" }
+jitter = 0
+
+[resolver]
+servers = ["127.0.0.1:5353", "::1"]
+
+[admin]
+address = "off"
+socket = "run/control.sock"
+"#;
+
 #[test]
 fn a_whole_file_is_read() {
-    let config = good(
-        r#"
-        hostname = "Mail.Example.org"
-        data = "/var/spool/posthaste"
-        profile = "exchange"
-        postmaster = "admin@example.org"
-
-        [[domain]]
-        name = ["Example.org", "münchen.example"]
-        recipients = "file:lists/recipients"
-
-        [[domain]]
-        name = "example.net"
-        recipients = "verify"
-
-        [[listener]]
-        address = "[::]:25"
-        kind = "mx"
-        bare_newline = "normalize"
-
-        [[listener]]
-        name = "inside"
-        address = "10.0.0.1:25"
-
-        [[route]]
-        to = ["example.org"]
-        via = ["10.0.0.5", "[2001:db8::5]:2526"]
-        port = 2525
-        expire_after = "1d"
-
-        [[route]]
-        to = ["*.partner.example", "[192.0.2.1]"]
-        eight_bit = "fail"
-        source = ["192.0.2.9", "2001:db8::9"]
-        retry.later = ["1h"]
-
-        [retry]
-        glitch = { times = 2, every = "30s" }
-        jitter = 0
-
-        [resolver]
-        servers = ["127.0.0.1:5353", "::1"]
-
-        [admin]
-        address = "off"
-        socket = "run/control.sock"
-        "#,
-    );
+    let config = good(WHOLE);
     assert_eq!(config.hostname.0, "mail.example.org");
     let domains: Vec<_> =
         config.own.domains.iter().map(|d| (d.name.as_str(), &d.recipients)).collect();
