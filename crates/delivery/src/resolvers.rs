@@ -3,17 +3,17 @@
 //! Not here: asking (`dns`), which route matches (`route`).
 
 use posthaste_dns::{Resolver, Settings};
+use posthaste_evidence::NameServer;
 use posthaste_io::World;
 use posthaste_route::{Route, Table};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 /// All resolvers of one configuration. Routes with the same servers share one, its cache included.
 #[derive(Clone)]
 pub struct Resolvers {
     common: Arc<Resolver>,
-    own: BTreeMap<Vec<SocketAddr>, Arc<Resolver>>,
+    own: BTreeMap<Vec<NameServer>, Arc<Resolver>>,
 }
 
 impl Resolvers {

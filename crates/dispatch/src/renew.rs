@@ -184,6 +184,10 @@ mod tests {
     use super::*;
     use posthaste_route::Pattern;
 
+    fn named(server: &str) -> posthaste_evidence::NameServer {
+        server.parse::<std::net::SocketAddr>().expect("an address").into()
+    }
+
     #[test]
     fn what_has_changed_is_found_by_comparison() {
         let sim = posthaste_io_sim::Sim::new(1);
@@ -192,7 +196,7 @@ mod tests {
         let first = Arc::new(posthaste_dns::Resolver::new(world.clone(), settings.clone()));
         let none = Resolvers::common(first);
         let own = |servers: &[&str]| Route {
-            resolvers: servers.iter().map(|s| s.parse().expect("an address")).collect(),
+            resolvers: servers.iter().map(|s| named(s)).collect(),
             ..Route::by_mx("own", vec![Pattern::Exact("a.example".into())])
         };
         let rest = || Route::by_mx("rest", vec![Pattern::Any]);
@@ -202,10 +206,8 @@ mod tests {
             Ways { routes, resolvers, hostname: "a.example".into() }
         };
         let old = ways(&none, &settings, vec![own(&["192.0.2.53:53"]), rest()]);
-        let other = posthaste_dns::Settings {
-            servers: vec!["192.0.2.54:53".parse().expect("an address")],
-            ..settings.clone()
-        };
+        let other =
+            posthaste_dns::Settings { servers: vec![named("192.0.2.54:53")], ..settings.clone() };
         let source = Route { sources: vec!["192.0.2.9".parse().expect("valid")], ..rest() };
         let again = |dns, routes| ways(&old.resolvers, dns, routes);
         let same = || own(&["192.0.2.53:53"]);

@@ -1,11 +1,12 @@
 //! DNS for a mail transport: a resolver that remembers which server said what.
 //!
 //! Its rooms, from the wire up: [`wire`] (codec), [`meaning`] (what a reply amounts to), [`exchange`] (one
-//! question to one server), [`servers`] (their health and order), [`cache`], [`resolver`] (strategy).
+//! question to one server), [`servers`] (their health and order), [`cache`], [`resolver`] (strategy), [`walk`]
+//! (from the root to who knows).
 //! Every server asked leaves an observation, successes too.
 //!
 //! Not here: what follows from the answers for mail (`route`), reading `/etc/resolv.conf` (the binary's; its
-//! text is understood by [`system_servers`]), walking from the root, DNSSEC validation.
+//! text is understood by [`system_servers`]), DNSSEC validation.
 
 pub mod cache;
 pub mod exchange;
@@ -15,6 +16,7 @@ pub mod name;
 pub mod resolver;
 pub mod servers;
 pub mod settings;
+pub mod walk;
 pub mod wire;
 
 pub use lookup::{Agreement, Lookup};

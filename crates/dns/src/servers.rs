@@ -68,9 +68,9 @@ impl Servers {
     /// The servers of the settings, the first [`MAX_SERVERS`].
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
-        let states = settings.servers.iter().take(MAX_SERVERS).map(|&address| State {
+        let states = settings.servers.iter().take(MAX_SERVERS).map(|server| State {
             health: ServerHealth {
-                address,
+                address: server.address,
                 asked: 0,
                 answered: 0,
                 failures: 0,
@@ -153,7 +153,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use posthaste_evidence::Transport;
+    use posthaste_evidence::{NameServer, Transport};
 
     const fn said(kind: AnswerKind) -> Meaning {
         Meaning::failure(kind, Transport::Udp)
@@ -163,8 +163,12 @@ mod tests {
         (Instant(secs * 1_000_000_000), Timestamp::EPOCH)
     }
 
+    fn named(text: &str) -> NameServer {
+        text.parse::<SocketAddr>().unwrap().into()
+    }
+
     fn two() -> Servers {
-        let servers = ["192.0.2.1:53", "192.0.2.2:53"].map(|t| t.parse().unwrap()).to_vec();
+        let servers = ["192.0.2.1:53", "192.0.2.2:53"].map(named).to_vec();
         Servers::new(&Settings { servers, ..Settings::default() })
     }
 
@@ -197,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_lone_server_is_always_asked() {
-        let servers = ["192.0.2.1:53"].map(|t| t.parse().unwrap()).to_vec();
+        let servers = ["192.0.2.1:53"].map(named).to_vec();
         let lone = Servers::new(&Settings { servers, ..Settings::default() });
         lone.learn(0, &said(AnswerKind::Refused), Duration::ZERO, at(0));
         assert_eq!(lone.order(at(9).0), Order { line: vec![0], probes: vec![] });

@@ -2,6 +2,7 @@
 //!
 //! Plain data. Not here: reading the configuration or any other file.
 
+use posthaste_evidence::NameServer;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -14,7 +15,11 @@ pub const MAX_SYSTEM_SERVERS: usize = 3;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
     /// Recursive servers, the preferred one first; at most 16 are used. With none, every question fails.
-    pub servers: Vec<SocketAddr>,
+    pub servers: Vec<NameServer>,
+    /// Recursive servers asked only when every one of `servers` has failed; at most 16 are used.
+    pub fallback: Vec<NameServer>,
+    /// Servers of the root zone, where walking begins. With none, nothing is walked.
+    pub roots: Vec<SocketAddr>,
     /// The longest one server may take for one question.
     pub try_limit: Duration,
     /// After this long without an answer the next server is asked as well.
@@ -29,6 +34,14 @@ pub struct Settings {
     pub max_ttl: Duration,
     /// Answers without records are kept at most this long (RFC 2308 section 5).
     pub max_negative_ttl: Duration,
+    /// Answers with records may be used for so long past their TTL when no server answers (RFC 8767 section 5).
+    pub stale_for: Duration,
+    /// How often a server that does not answer is asked the same question: a datagram may be lost.
+    pub tries: usize,
+    /// Servers of equal standing are asked in turn, instead of the best one first.
+    pub rotate: bool,
+    /// UDP is not used.
+    pub tcp_only: bool,
     /// Failures are kept this long (RFC 9520 section 3.2); more than 30 s counts as 30 s.
     pub failure_ttl: Duration,
 }
@@ -37,6 +50,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             servers: Vec::new(),
+            fallback: Vec::new(),
+            roots: Vec::new(),
             try_limit: Duration::from_secs(3),
             race_after: Duration::from_millis(300),
             total_limit: Duration::from_secs(20),
@@ -44,6 +59,10 @@ impl Default for Settings {
             min_ttl: Duration::from_secs(5),
             max_ttl: Duration::from_secs(86_400),
             max_negative_ttl: Duration::from_secs(900),
+            stale_for: Duration::from_secs(86_400),
+            tries: 2,
+            rotate: false,
+            tcp_only: false,
             failure_ttl: Duration::from_secs(5),
         }
     }

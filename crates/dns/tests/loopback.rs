@@ -76,7 +76,7 @@ impl Lab {
 
 fn settings(servers: &[SocketAddr]) -> Settings {
     Settings {
-        servers: servers.to_vec(),
+        servers: servers.iter().map(|&server| server.into()).collect(),
         try_limit: TRY,
         race_after: RACE,
         total_limit: Duration::from_secs(8),

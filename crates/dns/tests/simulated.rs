@@ -34,7 +34,7 @@ impl Lab {
             server
         });
         let us = sim.host("us", &[IpAddr::from(OURS)]);
-        let servers_at = SERVERS.map(|ip| SocketAddr::new(ip.into(), 53)).to_vec();
+        let servers_at = SERVERS.map(|ip| SocketAddr::new(ip.into(), 53).into()).to_vec();
         let settings = Settings { servers: servers_at, ..Settings::default() };
         let resolver = Resolver::new(us.world(), settings);
         Self { sim, servers: servers.into(), us, resolver }

@@ -1,7 +1,7 @@
 //! DNS answers as typed data (RFC 1035, RFC 2308, RFC 8914): what one server said to one question.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The types we ask for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -42,6 +42,35 @@ impl fmt::Display for RecordType {
     }
 }
 
+/// A recursive server as the operator names it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NameServer {
+    /// Where it is asked.
+    pub address: SocketAddr,
+    /// It is asked by DNS over TLS (RFC 7858), and its certificate must be for this name or address.
+    pub tls: Option<String>,
+    /// Its AD bit is believed. That of a server on loopback is without being named (RFC 6698 section 10.1).
+    pub trusted: bool,
+}
+
+impl From<SocketAddr> for NameServer {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, tls: None, trusted: address.ip().is_loopback() }
+    }
+}
+
+/// What a question said of EDNS (RFC 6891).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Edns {
+    /// It was offered.
+    #[default]
+    Offered,
+    /// Left out: this server answers FORMERR or NOTIMP to it (RFC 6891 section 7).
+    LeftOut,
+    /// Left out to see whether silence was about EDNS: a diagnostic try.
+    LeftOutToSee,
+}
+
 /// How the question travelled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Transport {
@@ -49,6 +78,8 @@ pub enum Transport {
     Udp,
     /// After truncation, or by choice.
     Tcp,
+    /// DNS over TLS (RFC 7858).
+    Tls,
     /// Not asked now: the cache answered.
     Cache,
 }
@@ -107,6 +138,10 @@ pub struct Answer {
     pub authoritative: bool,
     /// TC was set on the first, UDP, answer.
     pub truncated: bool,
+    /// What the question said of EDNS.
+    pub edns: Edns,
+    /// Kept past its TTL, and used because no server answers (RFC 8767).
+    pub stale: bool,
     /// Extended errors (RFC 8914): code and text cut at 128 octets, at most 4.
     pub extended: Vec<(u16, String)>,
     /// How long the answer may be kept, seconds (negative answers: RFC 2308 section 5).
@@ -124,6 +159,8 @@ impl Answer {
             authentic: false,
             authoritative: false,
             truncated: false,
+            edns: Edns::Offered,
+            stale: false,
             extended: Vec::new(),
             ttl: 0,
         }

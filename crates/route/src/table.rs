@@ -7,9 +7,10 @@ use crate::domain::to_dns;
 use crate::facts::Facts;
 use crate::pattern::{Pattern, Target};
 use crate::when::When;
+use posthaste_evidence::NameServer;
 use posthaste_mail::{EnhancedStatus, Host};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 /// The port of SMTP between hosts (RFC 5321 section 4.5.4.2).
 pub const SMTP_PORT: u16 = 25;
@@ -44,7 +45,7 @@ pub struct Route {
     /// What we say in EHLO; `None` for our host name.
     pub ehlo: Option<String>,
     /// DNS servers that are asked instead of the common ones; empty for those.
-    pub resolvers: Vec<SocketAddr>,
+    pub resolvers: Vec<NameServer>,
     /// The largest message it sends, octets; larger mail fails.
     pub message_size: Option<u64>,
     /// Private and loopback targets may be connected to.
@@ -352,7 +353,13 @@ mod tests {
             (other(|r| r.message_size = Some(1)), true),
             (other(|r| r.eight_bit = EightBit::Fail), true),
             (other(|r| r.sources = vec!["192.0.2.9".parse().unwrap()]), false),
-            (other(|r| r.resolvers = vec!["192.0.2.9:53".parse().unwrap()]), false),
+            (
+                other(|r| {
+                    r.resolvers =
+                        vec!["192.0.2.9:53".parse::<std::net::SocketAddr>().unwrap().into()]
+                }),
+                false,
+            ),
             (other(|r| r.ehlo = Some("out.example".into())), false),
             (other(|r| r.families = Families::OnlyV4), false),
             (other(|r| r.action = Action::Mx { port: 2525 }), false),

@@ -455,7 +455,7 @@ impl MailSystem {
 fn dns_settings(plan: &Plan) -> posthaste_dns::Settings {
     let works = [ip(DNS)];
     let servers = if plan.resolvers.is_empty() { &works[..] } else { &plan.resolvers };
-    let servers = servers.iter().map(|server| SocketAddr::new(*server, 53)).collect();
+    let servers = servers.iter().map(|server| SocketAddr::new(*server, 53).into()).collect();
     posthaste_dns::Settings { servers, ..Default::default() }
 }
 

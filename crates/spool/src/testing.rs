@@ -6,7 +6,7 @@ pub(crate) mod strategies;
 use crate::{Content, NewMail};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    Answer, AnswerKind, Attempt, ConnectFault, Connection, ConnectionId, Effect, Fault,
+    Answer, AnswerKind, Attempt, ConnectFault, Connection, ConnectionId, Edns, Effect, Fault,
     Observation, Outcome, RecipientResult, Record, RecordData, RecordType, Seen, Stage, Subject,
     Transport,
 };
@@ -218,6 +218,8 @@ pub fn every_observation() -> Vec<Observation> {
         extended: vec![(6, "bogus".into())],
         authentic: true,
         truncated: true,
+        edns: Edns::LeftOutToSee,
+        stale: true,
         records: every_record(),
         ..Answer::empty(AnswerKind::OtherRcode(23), Transport::Tcp)
     };

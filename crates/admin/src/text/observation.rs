@@ -3,7 +3,7 @@
 use super::fault::{answer_word, connect_fault};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    Answer, AnswerKind, Connection, Record, RecordData, Seen, Subject, Transport,
+    Answer, AnswerKind, Connection, Edns, Record, RecordData, Seen, Subject, Transport,
 };
 use posthaste_mail::Recipient;
 use std::fmt::Write as _;
@@ -110,9 +110,16 @@ fn answer_text(answer: &Answer) -> String {
     let how = match answer.transport {
         Transport::Udp => "",
         Transport::Tcp => " over TCP",
+        Transport::Tls => " over TLS",
+        Transport::Cache if answer.stale => " from the cache, past its time",
         Transport::Cache => " from the cache",
     };
     text.push_str(how);
+    text.push_str(match answer.edns {
+        Edns::Offered => "",
+        Edns::LeftOut => " without EDNS",
+        Edns::LeftOutToSee => " without EDNS, as a test",
+    });
     text
 }
 

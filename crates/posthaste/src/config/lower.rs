@@ -117,7 +117,7 @@ impl Config {
             Servers::These(servers) => servers.clone(),
         };
         posthaste_dns::Settings {
-            servers,
+            servers: servers.into_iter().map(Into::into).collect(),
             try_limit: self.resolver.try_limit,
             total_limit: self.resolver.total_limit,
             cache_entries: self.resolver.cache_entries,
@@ -207,7 +207,7 @@ fn route(rule: &RouteRule) -> Route {
         action,
         sources: rule.source.clone(),
         ehlo: rule.ehlo.as_ref().map(|name| name.0.clone()),
-        resolvers: rule.resolvers.iter().map(|server| server.0).collect(),
+        resolvers: rule.resolvers.iter().map(|server| server.0.into()).collect(),
         message_size: rule.message_size.map(|size| size.0),
         allow_private: rule.allow_private,
         eight_bit: rule.eight_bit,
@@ -250,7 +250,10 @@ mod tests {
         assert_eq!(lowered.queue.limits, posthaste_queue::settings::Limits::default());
         assert_eq!(*lowered.routes, Table::default());
         assert_eq!(lowered.reception.limits, posthaste_reception::Limits::default());
-        assert_eq!(lowered.dns.servers, ["192.0.2.53:53".parse().unwrap()]);
+        assert_eq!(
+            lowered.dns.servers,
+            ["192.0.2.53:53".parse::<std::net::SocketAddr>().unwrap().into()]
+        );
         assert_eq!(lowered.delivery.hostname, "machine.example");
         assert_eq!(lowered.delivery.own_addresses.len(), 2);
     }

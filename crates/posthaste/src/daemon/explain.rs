@@ -113,6 +113,6 @@ fn limits(settings: &Lowered, route: &Route) -> RouteLimits {
         message_size: route.message_size,
         sources: route.sources.clone(),
         ehlo: route.ehlo.clone(),
-        resolvers: route.resolvers.clone(),
+        resolvers: route.resolvers.iter().map(|server| server.address).collect(),
     }
 }

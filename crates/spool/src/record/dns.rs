@@ -4,7 +4,7 @@ use super::codes::Code;
 use super::wire::{Damaged, Fields, Writer, push};
 use super::{ip_from, need};
 use posthaste_evidence::{
-    Answer, AnswerKind, Record as Resource, RecordData, RecordType, Transport,
+    Answer, AnswerKind, Edns, Record as Resource, RecordData, RecordType, Transport,
 };
 use std::net::IpAddr;
 
@@ -14,10 +14,12 @@ const FLAGS: u32 = 3;
 const TTL: u32 = 4;
 const RECORD: u32 = 5;
 const EXTENDED: u32 = 6;
+const EDNS: u32 = 7;
 
 const AUTHENTIC: u64 = 1;
 const AUTHORITATIVE: u64 = 2;
 const TRUNCATED: u64 = 4;
+const STALE: u64 = 8;
 
 const OWNER: u32 = 1;
 const RECORD_TTL: u32 = 2;
@@ -38,9 +40,13 @@ pub(super) fn write(w: &mut Writer, answer: &Answer) {
         (answer.authentic, AUTHENTIC),
         (answer.authoritative, AUTHORITATIVE),
         (answer.truncated, TRUNCATED),
+        (answer.stale, STALE),
     ];
     w.number(FLAGS, flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
     w.number(TTL, u64::from(answer.ttl));
+    if answer.edns != Edns::Offered {
+        w.number(EDNS, answer.edns.code());
+    }
     for record in &answer.records {
         w.nested(RECORD, |w| write_record(w, record));
     }
@@ -63,8 +69,10 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Answer, Damaged> {
                 answer.authentic = flags & AUTHENTIC != 0;
                 answer.authoritative = flags & AUTHORITATIVE != 0;
                 answer.truncated = flags & TRUNCATED != 0;
+                answer.stale = flags & STALE != 0;
             }
             TTL => answer.ttl = value.small()?,
+            EDNS => answer.edns = Edns::from_code(value.number()?)?,
             RECORD => push(&mut answer.records, read_record(value.fields()?)?)?,
             EXTENDED => push(&mut answer.extended, read_extended(value.fields()?)?)?,
             _ => {}
