@@ -21,7 +21,7 @@ pub fn to_dns(name: &str) -> Result<String, BadName> {
 /// The name as the codec has it.
 pub(crate) fn parse(name: &str) -> Result<Name, BadName> {
     let bad = || BadName(name.to_owned());
-    let bare = name.strip_suffix('.').unwrap_or(name);
+    let bare = without_final_dot(name);
     let ascii = if bare.is_ascii() {
         bare.to_ascii_lowercase()
     } else {
@@ -49,6 +49,14 @@ pub(crate) fn text(name: &Name) -> String {
         }
     }
     text
+}
+
+/// An escaped dot at the end belongs to the last label.
+fn without_final_dot(name: &str) -> &str {
+    match name.strip_suffix('.') {
+        Some(bare) if (bare.len() - bare.trim_end_matches('\\').len()).is_multiple_of(2) => bare,
+        _ => name,
+    }
 }
 
 /// The octets of each label; `None` when a label is empty or an escape is not complete.
@@ -99,6 +107,9 @@ mod tests {
             ("", ""),
             (".", ""),
             (r"a\.b.example", r"a\.b.example"),
+            (r"a\.", r"a\."),
+            (r"a\..", r"a\."),
+            (r"a\\.", r"a\\"),
         ] {
             assert_eq!(to_dns(given).as_deref(), Ok(asked), "{given}");
         }
