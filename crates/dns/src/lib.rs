@@ -16,6 +16,7 @@ pub mod name;
 pub mod resolver;
 pub mod servers;
 pub mod settings;
+pub mod signed;
 pub mod walk;
 pub mod wire;
 

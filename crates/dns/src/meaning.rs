@@ -178,5 +178,8 @@ const fn is_of(record: &Record, kind: RecordType) -> bool {
             | (RecordData::Ns(_), RecordType::Ns)
             | (RecordData::Soa { .. }, RecordType::Soa)
             | (RecordData::Tlsa(..), RecordType::Tlsa)
+            | (RecordData::Ds { .. }, RecordType::Ds)
+            | (RecordData::Dnskey { .. }, RecordType::Dnskey)
+            | (RecordData::Rrsig { .. }, RecordType::Rrsig)
     )
 }

@@ -268,7 +268,12 @@ const fn stage_of(kind: RecordType) -> Stage {
         RecordType::Mx => Stage::DnsMx,
         RecordType::A | RecordType::Aaaa | RecordType::Cname => Stage::DnsAddr,
         RecordType::Ptr => Stage::DnsPtr,
-        RecordType::Txt | RecordType::Soa | RecordType::Ns => Stage::DnsTxt,
+        RecordType::Txt
+        | RecordType::Soa
+        | RecordType::Ns
+        | RecordType::Ds
+        | RecordType::Dnskey
+        | RecordType::Rrsig => Stage::DnsTxt,
         RecordType::Tlsa => Stage::DnsTlsa,
     }
 }

@@ -162,6 +162,9 @@ fn data(data: &RData) -> Option<RecordData> {
             tlsa.matching.into(),
             tlsa.cert_data.clone(),
         ),
+        RData::Unknown { code, rdata } => {
+            return crate::signed::read((*code).into(), &rdata.anything);
+        }
         _ => return None,
     })
 }
@@ -196,5 +199,8 @@ const fn wire_type(kind: RecordType) -> WireType {
         RecordType::Soa => WireType::SOA,
         RecordType::Ns => WireType::NS,
         RecordType::Tlsa => WireType::TLSA,
+        RecordType::Ds => WireType::DS,
+        RecordType::Dnskey => WireType::DNSKEY,
+        RecordType::Rrsig => WireType::RRSIG,
     }
 }

@@ -24,6 +24,12 @@ pub enum RecordType {
     Ns,
     /// TLSA (RFC 6698).
     Tlsa,
+    /// Delegation signer (RFC 4034 section 5).
+    Ds,
+    /// Public key of a signed zone (RFC 4034 section 2).
+    Dnskey,
+    /// Signature (RFC 4034 section 3).
+    Rrsig,
 }
 
 impl fmt::Display for RecordType {
@@ -38,6 +44,9 @@ impl fmt::Display for RecordType {
             Self::Soa => "SOA",
             Self::Ns => "NS",
             Self::Tlsa => "TLSA",
+            Self::Ds => "DS",
+            Self::Dnskey => "DNSKEY",
+            Self::Rrsig => "RRSIG",
         })
     }
 }
@@ -211,4 +220,37 @@ pub enum RecordData {
     },
     /// TLSA: usage, selector, matching type, data.
     Tlsa(u8, u8, u8, Vec<u8>),
+    /// DS, without its digest.
+    Ds {
+        /// Of the key that the parent vouches for.
+        key_tag: u16,
+        /// Its algorithm.
+        algorithm: u8,
+        /// The type of the digest.
+        digest_type: u8,
+    },
+    /// DNSKEY, its key reduced to the tag.
+    Dnskey {
+        /// 256 for a zone's key, 257 with the secure entry point.
+        flags: u16,
+        /// The algorithm.
+        algorithm: u8,
+        /// Computed of the whole record (RFC 4034 appendix B).
+        key_tag: u16,
+    },
+    /// RRSIG, without the signature itself.
+    Rrsig {
+        /// The number of the type that is signed.
+        covers: u16,
+        /// The algorithm.
+        algorithm: u8,
+        /// Of the key it was made with.
+        key_tag: u16,
+        /// Valid from: seconds since 1970 modulo 2^32 (RFC 4034 section 3.1.5).
+        inception: u32,
+        /// Valid until, in the same way.
+        expiration: u32,
+        /// The zone that signs.
+        signer: String,
+    },
 }

@@ -269,6 +269,16 @@ fn every_record() -> Vec<Record> {
         RecordData::Ns(name()),
         RecordData::Soa { primary: name(), serial: 1, minimum: 2 },
         RecordData::Tlsa(3, 1, 1, vec![1, 2, 3]),
+        RecordData::Ds { key_tag: 60_485, algorithm: 5, digest_type: 1 },
+        RecordData::Dnskey { flags: 257, algorithm: 13, key_tag: 60_485 },
+        RecordData::Rrsig {
+            covers: 15,
+            algorithm: 13,
+            key_tag: 2642,
+            inception: 1,
+            expiration: u32::MAX,
+            signer: name(),
+        },
     ];
     datas.into_iter().map(|data| Record { name: name(), ttl: 5, data }).collect()
 }

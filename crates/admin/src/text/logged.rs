@@ -70,8 +70,8 @@ fn stage(name: &str) -> Stage {
 }
 
 fn record_type(word: &str) -> Option<RecordType> {
-    use RecordType::{A, Aaaa, Cname, Mx, Ns, Ptr, Soa, Tlsa, Txt};
-    let all = [A, Aaaa, Mx, Cname, Ptr, Txt, Soa, Ns, Tlsa];
+    use RecordType::{A, Aaaa, Cname, Dnskey, Ds, Mx, Ns, Ptr, Rrsig, Soa, Tlsa, Txt};
+    let all = [A, Aaaa, Mx, Cname, Ptr, Txt, Soa, Ns, Tlsa, Ds, Dnskey, Rrsig];
     all.into_iter().find(|kind| kind.to_string().eq_ignore_ascii_case(word))
 }
 

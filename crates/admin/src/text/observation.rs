@@ -141,6 +141,15 @@ fn record_text(record: &Record) -> String {
             let hex: String = data.iter().map(|byte| format!("{byte:02x}")).collect();
             format!("TLSA {usage} {selector} {matching} {hex}")
         }
+        RecordData::Ds { key_tag, algorithm, digest_type } => {
+            format!("DS {key_tag} {algorithm} {digest_type}")
+        }
+        RecordData::Dnskey { flags, algorithm, key_tag } => {
+            format!("DNSKEY {flags} 3 {algorithm} ; key tag {key_tag}")
+        }
+        RecordData::Rrsig { covers, algorithm, key_tag, inception, expiration, signer } => {
+            format!("RRSIG type {covers} {algorithm} {expiration} {inception} {key_tag} {signer}")
+        }
     };
     format!("{name} {} {data}", record.ttl)
 }

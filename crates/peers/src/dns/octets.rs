@@ -183,11 +183,13 @@ fn octets_of(data: &RecordData) -> Vec<u8> {
             octets.extend([usage, selector, matching]);
             octets.extend(data);
         }
+        // What of these a record keeps is not the whole: signed zones are served by real servers.
+        RecordData::Ds { .. } | RecordData::Dnskey { .. } | RecordData::Rrsig { .. } => {}
     }
     octets
 }
 
-const KINDS: [(u16, RecordType); 9] = [
+const KINDS: [(u16, RecordType); 12] = [
     (1, RecordType::A),
     (28, RecordType::Aaaa),
     (15, RecordType::Mx),
@@ -197,6 +199,9 @@ const KINDS: [(u16, RecordType); 9] = [
     (TYPE_SOA, RecordType::Soa),
     (2, RecordType::Ns),
     (52, RecordType::Tlsa),
+    (43, RecordType::Ds),
+    (48, RecordType::Dnskey),
+    (46, RecordType::Rrsig),
 ];
 
 fn kind_of(number: u16) -> Option<RecordType> {
@@ -220,6 +225,9 @@ pub(super) const fn kind_of_data(data: &RecordData) -> RecordType {
         RecordData::Soa { .. } => RecordType::Soa,
         RecordData::Ns(_) => RecordType::Ns,
         RecordData::Tlsa(..) => RecordType::Tlsa,
+        RecordData::Ds { .. } => RecordType::Ds,
+        RecordData::Dnskey { .. } => RecordType::Dnskey,
+        RecordData::Rrsig { .. } => RecordType::Rrsig,
     }
 }
 

@@ -42,7 +42,8 @@ codes!(Outcome: Delivered = 0, Deferred = 1, Failed = 2, Indeterminate = 3, Disc
 codes!(Effect: None = 0, Blocking = 1, Degrading = 2, Cosmetic = 3);
 codes!(Transport: Udp = 0, Tcp = 1, Cache = 2, Tls = 3);
 codes!(Edns: Offered = 0, LeftOut = 1, LeftOutToSee = 2);
-codes!(RecordType: A = 1, Aaaa = 2, Mx = 3, Cname = 4, Ptr = 5, Txt = 6, Soa = 7, Ns = 8, Tlsa = 9);
+codes!(RecordType: A = 1, Aaaa = 2, Mx = 3, Cname = 4, Ptr = 5, Txt = 6, Soa = 7, Ns = 8, Tlsa = 9, Ds = 10,
+    Dnskey = 11, Rrsig = 12);
 codes!(
     Stage: Route = 1, DnsMx = 2, DnsAddr = 3, DnsPtr = 4, DnsTxt = 5, DnsTlsa = 6, StsFetch = 7,
     Connect = 8, Banner = 9, Ehlo = 10, Starttls = 11, Tls = 12, Auth = 13, Mail = 14, Rcpt = 15,

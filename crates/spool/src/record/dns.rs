@@ -29,6 +29,8 @@ const TEXT: u32 = 5;
 const FIRST: u32 = 6;
 const SECOND: u32 = 7;
 const THIRD: u32 = 8;
+const FOURTH: u32 = 9;
+const FIFTH: u32 = 10;
 
 const INFO_CODE: u32 = 1;
 const INFO_TEXT: u32 = 2;
@@ -142,12 +144,39 @@ fn write_record(w: &mut Writer, record: &Resource) {
             w.number(THIRD, u64::from(*matching));
             w.bytes(OCTETS, data);
         }
+        signed => write_signed(w, signed),
+    }
+}
+
+/// The records of DNSSEC (RFC 4034).
+fn write_signed(w: &mut Writer, data: &RecordData) {
+    let (kind, numbers) = match data {
+        RecordData::Ds { key_tag, algorithm, digest_type } => {
+            let numbers = [u64::from(*key_tag), (*algorithm).into(), (*digest_type).into(), 0, 0];
+            (RecordType::Ds, numbers)
+        }
+        RecordData::Dnskey { flags, algorithm, key_tag } => {
+            let numbers = [u64::from(*key_tag), (*algorithm).into(), (*flags).into(), 0, 0];
+            (RecordType::Dnskey, numbers)
+        }
+        RecordData::Rrsig { covers, algorithm, key_tag, inception, expiration, signer } => {
+            w.text(TEXT, signer);
+            let [inception, expiration] = [*inception, *expiration].map(u64::from);
+            let numbers =
+                [(*key_tag).into(), (*algorithm).into(), (*covers).into(), inception, expiration];
+            (RecordType::Rrsig, numbers)
+        }
+        _ => return,
+    };
+    w.number(TYPE, kind.code());
+    for (tag, number) in [FIRST, SECOND, THIRD, FOURTH, FIFTH].into_iter().zip(numbers) {
+        w.number(tag, number);
     }
 }
 
 fn read_record(fields: Fields<'_>) -> Result<Resource, Damaged> {
     let (mut name, mut ttl, mut kind, mut text) = (String::new(), 0, None, String::new());
-    let (mut octets, mut numbers) = (&[][..], [0u64; 3]);
+    let (mut octets, mut numbers) = (&[][..], [0u64; 5]);
     fields.each(|tag, value| {
         match tag {
             OWNER => name = value.text()?,
@@ -158,6 +187,8 @@ fn read_record(fields: Fields<'_>) -> Result<Resource, Damaged> {
             FIRST => numbers[0] = value.number()?,
             SECOND => numbers[1] = value.number()?,
             THIRD => numbers[2] = value.number()?,
+            FOURTH => numbers[3] = value.number()?,
+            FIFTH => numbers[4] = value.number()?,
             _ => {}
         }
         Ok(())
@@ -170,7 +201,7 @@ fn data_of(
     kind: RecordType,
     text: String,
     octets: &[u8],
-    numbers: [u64; 3],
+    numbers: [u64; 5],
 ) -> Result<RecordData, Damaged> {
     Ok(match kind {
         RecordType::A | RecordType::Aaaa => match ip_from(octets) {
@@ -194,6 +225,24 @@ fn data_of(
             narrow(numbers[2])?,
             octets.to_vec(),
         ),
+        RecordType::Ds => RecordData::Ds {
+            key_tag: narrow(numbers[0])?,
+            algorithm: narrow(numbers[1])?,
+            digest_type: narrow(numbers[2])?,
+        },
+        RecordType::Dnskey => RecordData::Dnskey {
+            key_tag: narrow(numbers[0])?,
+            algorithm: narrow(numbers[1])?,
+            flags: narrow(numbers[2])?,
+        },
+        RecordType::Rrsig => RecordData::Rrsig {
+            key_tag: narrow(numbers[0])?,
+            algorithm: narrow(numbers[1])?,
+            covers: narrow(numbers[2])?,
+            inception: narrow(numbers[3])?,
+            expiration: narrow(numbers[4])?,
+            signer: text,
+        },
     })
 }
 
