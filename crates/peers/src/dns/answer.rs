@@ -1,69 +1,143 @@
-//! The replies to one question: what the zone has, bent as the behaviour says.
+//! The replies to one question: what the server knows, bent as the behaviour says.
 
 use super::Behaviour;
-use super::octets::{Question, Reply};
-use super::zone::{Found, Zone};
-use posthaste_evidence::RecordData;
+use super::authority;
+use super::octets::{Question, Record, Reply};
+use super::zone::{DEFAULT_TTL, Found, Zone};
+use posthaste_evidence::{RecordData, RecordType};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 /// Aliases put into one answer; a circle ends here.
-const MAX_CHAIN: usize = 16;
+pub(super) const MAX_CHAIN: usize = 16;
 /// What a datagram holds without EDNS (RFC 1035 section 2.3.4).
 const PLAIN_PAYLOAD: u16 = 512;
+/// What a message by TCP holds.
+const MAX_MESSAGE: usize = 65_535;
+/// Longer than any client waits.
+const FOR_EVER: Duration = Duration::from_secs(3600);
 const FORMERR: u8 = 1;
-const NXDOMAIN: u8 = 3;
+pub(super) const NXDOMAIN: u8 = 3;
+pub(super) const REFUSED: u8 = 5;
 
-/// The replies, each with the wait before it; none when the server stays silent.
+/// What a server has to answer from.
+pub(super) enum Knowledge {
+    /// A recursive server: what the zone does not have does not exist.
+    Recursive(Zone),
+    /// The server of these zones.
+    Authoritative(Vec<Zone>),
+}
+
+/// The replies, each with the wait before it; none when the server stays silent. An empty one stands for
+/// silence on a connection that stays open.
 pub(super) fn replies(
-    zone: &Zone,
+    known: &Knowledge,
     question: &Question,
     behaviour: &Behaviour,
     tcp: bool,
 ) -> Vec<(Duration, Vec<u8>)> {
-    let honest = || fitted(from_zone(zone, question, true), question, tcp);
-    let now = |octets: Vec<u8>| vec![(Duration::ZERO, octets)];
-    let bare = |rcode| Reply { rcode, recursion_available: true, ..Reply::default() };
-    match behaviour {
-        Behaviour::Drop => Vec::new(),
-        Behaviour::Answer => now(honest()),
-        Behaviour::Delay(wait) => vec![(*wait, honest())],
-        Behaviour::Rcode(rcode) => {
-            let soa = (*rcode == NXDOMAIN).then(|| zone.negative_ttl());
-            now(Reply { soa, ..bare(*rcode) }.write(question))
-        }
-        Behaviour::NoData => {
-            now(Reply { soa: Some(zone.negative_ttl()), ..bare(0) }.write(question))
-        }
-        Behaviour::Truncate | Behaviour::TruncateForEver if !tcp => {
-            now(Reply { truncated: true, ..bare(0) }.write(question))
-        }
-        Behaviour::Truncate => now(honest()),
-        Behaviour::TruncateForEver => Vec::new(),
+    let fit = |reply| fitted(reply, question, tcp);
+    let honest = || fit(known.answer(question));
+    let bare = |rcode| Reply { rcode, ..known.blank() };
+    let octets = match behaviour {
+        Behaviour::Drop => return Vec::new(),
+        Behaviour::DropEdns if question.edns.is_some() => return Vec::new(),
+        Behaviour::Delay(wait) => return vec![(*wait, honest())],
+        Behaviour::TruncateThenSilence if tcp => return vec![(FOR_EVER, Vec::new())],
+        Behaviour::TruncateForEver if tcp => return Vec::new(),
         Behaviour::ForgedFirst => {
             let mut replies = forgeries(question);
             replies.push((Duration::from_millis(20), honest()));
-            replies
+            return replies;
+        }
+        Behaviour::NoEdns if question.edns.is_some() => bare(FORMERR).write(question),
+        Behaviour::Truncate | Behaviour::TruncateForEver | Behaviour::TruncateThenSilence
+            if !tcp =>
+        {
+            Reply { truncated: true, ..bare(0) }.write(question)
+        }
+        Behaviour::Rcode(rcode) => {
+            let soa = (*rcode == NXDOMAIN).then(|| known.soa(question));
+            Reply { authority: soa.into_iter().collect(), ..bare(*rcode) }.write(question)
+        }
+        Behaviour::NoData => {
+            Reply { authority: vec![known.soa(question)], ..bare(0) }.write(question)
+        }
+        Behaviour::NoDataOf(zone) => {
+            let (_, ttl, soa) = known.soa(question);
+            Reply { authority: vec![(zone.clone(), ttl, soa)], ..bare(0) }.write(question)
+        }
+        Behaviour::WrongId => {
+            let other = Question { id: question.id.wrapping_add(1), ..question.clone() };
+            fitted(known.answer(question), &other, tcp)
+        }
+        Behaviour::LowerCase => {
+            let mut section = question.section.clone();
+            let name = section.len() - 4;
+            section[..name].make_ascii_lowercase();
+            fitted(known.answer(question), &Question { section, ..question.clone() }, tcp)
         }
         Behaviour::Lame => {
-            let referral = vec!["a.root-servers.test".to_owned()];
-            now(Reply { referral, ..Reply::default() }.write(question))
+            let server = RecordData::Ns("a.root-servers.test".to_owned());
+            let authority = vec![(String::new(), 60, server)];
+            Reply { authority, ..Reply::default() }.write(question)
         }
         Behaviour::Extended { rcode, code, text } => {
-            now(Reply { extended: Some((*code, text.clone())), ..bare(*rcode) }.write(question))
+            Reply { extended: Some((*code, text.clone())), ..bare(*rcode) }.write(question)
         }
-        Behaviour::Malformed => {
-            let mut octets = bare(0).write(question);
-            // Ten answers are announced, and the name of the first one points at itself.
-            octets[7] = 10;
-            octets.truncate(12 + question.section.len());
-            let here = u16::try_from(octets.len()).unwrap_or(0) | 0xc000;
-            octets.extend(here.to_be_bytes());
-            octets.extend([0xff; 8]);
-            now(octets)
+        Behaviour::Malformed => malformed(bare(0), question),
+        Behaviour::Cut(length) => {
+            let mut octets = honest();
+            octets.truncate(*length);
+            octets
         }
-        Behaviour::NoEdns if question.edns.is_some() => now(bare(FORMERR).write(question)),
-        Behaviour::NoEdns => now(honest()),
-        Behaviour::AliasOnly => now(fitted(from_zone(zone, question, false), question, tcp)),
+        Behaviour::Flood(records) => flood(bare(0), question, *records, tcp),
+        Behaviour::EndlessAlias => {
+            let target = format!("n{}.{}", question.name.len(), question.name);
+            let alias = (question.name.clone(), DEFAULT_TTL, RecordData::Cname(target));
+            Reply { answers: vec![alias], ..bare(0) }.write(question)
+        }
+        Behaviour::AliasOnly => fit(known.answer_without_chasing(question)),
+        Behaviour::RewriteMissing(to) => fit(rewritten(known.answer(question), question, *to)),
+        Behaviour::Authentic => fit(Reply { authentic: true, ..known.answer(question) }),
+        // The others have said above when they do not answer; `OtherSource` and `RefuseAbove` are the server's.
+        _ => honest(),
+    };
+    vec![(Duration::ZERO, octets)]
+}
+
+impl Knowledge {
+    fn answer(&self, question: &Question) -> Reply {
+        match self {
+            Self::Recursive(zone) => from_zone(zone, question, true),
+            Self::Authoritative(zones) => authority::from_zones(zones, question),
+        }
+    }
+
+    fn answer_without_chasing(&self, question: &Question) -> Reply {
+        match self {
+            Self::Recursive(zone) => from_zone(zone, question, false),
+            Self::Authoritative(zones) => {
+                let mut reply = authority::from_zones(zones, question);
+                reply.answers.truncate(1);
+                reply
+            }
+        }
+    }
+
+    /// A reply with the bits that this server sets.
+    fn blank(&self) -> Reply {
+        let recursive = matches!(self, Self::Recursive(_));
+        Reply { recursion_available: recursive, authoritative: !recursive, ..Reply::default() }
+    }
+
+    /// For a negative answer about the name.
+    fn soa(&self, question: &Question) -> Record {
+        match self {
+            Self::Recursive(zone) => zone.soa(),
+            Self::Authoritative(zones) => authority::closest(zones, &question.name)
+                .map_or_else(|| Zone::default().soa(), Zone::soa),
+        }
     }
 }
 
@@ -79,6 +153,63 @@ fn forgeries(question: &Question) -> Vec<(Duration, Vec<u8>)> {
     [other_id, other_name].iter().map(|q| (Duration::ZERO, reply.write(q))).collect()
 }
 
+/// Ten answers are announced, and the name of the first one points at itself.
+fn malformed(bare: Reply, question: &Question) -> Vec<u8> {
+    let mut octets = bare.write(question);
+    octets[7] = 10;
+    octets.truncate(12 + question.section.len());
+    let here = u16::try_from(octets.len()).unwrap_or(0) | 0xc000;
+    octets.extend(here.to_be_bytes());
+    octets.extend([0xff; 8]);
+    octets
+}
+
+/// So many records in as few octets as possible: 21 each of MX.
+fn flood(bare: Reply, question: &Question, records: u16, tcp: bool) -> Vec<u8> {
+    const TTL: [u8; 4] = [0, 0, 1, 44];
+    const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+    let mut octets =
+        Reply { truncated: !tcp, ..bare }.write(&Question { edns: None, ..question.clone() });
+    if !tcp {
+        return octets;
+    }
+    octets[6..8].copy_from_slice(&records.to_be_bytes());
+    for number in 0..records {
+        let [high, low] = number.to_be_bytes();
+        // Every owner is the name of the question, which begins right after the header.
+        let (kind, data) = match question.kind {
+            Some(RecordType::A) => (1, vec![127, 0, high, low]),
+            Some(RecordType::Aaaa) => {
+                (28, Ipv6Addr::from(0x2001_0db8 << 96 | u128::from(number)).octets().to_vec())
+            }
+            _ => {
+                let digit = |place: u16| DIGITS[usize::from(number / place % 36)];
+                let label = [4, b'm', digit(36 * 36), digit(36), digit(1), 0xc0, 12];
+                (15, [&[high, low][..], &label].concat())
+            }
+        };
+        let length = u8::try_from(data.len()).expect("at most 16 octets");
+        let record = [&[0xc0, 12, 0, kind, 0, 1][..], &TTL, &[0, length], &data].concat();
+        if octets.len() + record.len() > MAX_MESSAGE {
+            break;
+        }
+        octets.extend(record);
+    }
+    octets
+}
+
+/// The sale of typing errors: every missing name has an address, and only that.
+fn rewritten(reply: Reply, question: &Question, to: Ipv4Addr) -> Reply {
+    if reply.rcode != NXDOMAIN {
+        return reply;
+    }
+    if question.kind != Some(RecordType::A) {
+        return Reply { rcode: 0, ..reply };
+    }
+    let answers = vec![(question.name.clone(), 60, RecordData::A(to))];
+    Reply { rcode: 0, answers, authority: Vec::new(), ..reply }
+}
+
 /// The reply, or one that says it must be fetched by TCP.
 fn fitted(reply: Reply, question: &Question, tcp: bool) -> Vec<u8> {
     let octets = reply.write(question);
@@ -86,7 +217,13 @@ fn fitted(reply: Reply, question: &Question, tcp: bool) -> Vec<u8> {
     if tcp || octets.len() <= usize::from(limit) {
         return octets;
     }
-    let cut = Reply { answers: Vec::new(), soa: None, truncated: true, ..reply };
+    let cut = Reply {
+        answers: Vec::new(),
+        authority: Vec::new(),
+        additional: Vec::new(),
+        truncated: true,
+        ..reply
+    };
     cut.write(question)
 }
 
@@ -108,7 +245,7 @@ fn from_zone(zone: &Zone, question: &Question, chase: bool) -> Reply {
                 name = target.to_owned();
             }
             missing => {
-                reply.soa = Some(zone.negative_ttl());
+                reply.authority.push(zone.soa());
                 reply.rcode = if matches!(missing, Found::NxDomain) { NXDOMAIN } else { 0 };
                 return reply;
             }

@@ -22,6 +22,10 @@ pub struct Question {
     pub kind: Option<RecordType>,
     /// The payload announced by EDNS, if any.
     pub edns: Option<u16>,
+    /// DNSSEC records are wanted (DO, RFC 3225).
+    pub dnssec: bool,
+    /// Validation is unwanted (CD, RFC 4035 section 3.2.2).
+    pub unchecked: bool,
     /// Recursion desired.
     pub recursion: bool,
     /// The question section as it came.
@@ -56,19 +60,23 @@ impl Question {
             id: counts(0),
             name: labels.join("."),
             kind: kind_of(u16::from_be_bytes([fixed[0], fixed[1]])),
-            edns: payload(query, at + 4, counts(10)),
+            edns: opt(query, at + 4, counts(10)).map(|opt| u16::from_be_bytes([opt[3], opt[4]])),
+            dnssec: opt(query, at + 4, counts(10)).is_some_and(|opt| opt[7] & 0x80 != 0),
+            unchecked: header[3] & 0x10 != 0,
             recursion: header[2] & 1 != 0,
             section: query[HEADER..at + 4].to_vec(),
         })
     }
 }
 
-/// The payload of an OPT record right after the question, where our questions have it.
-fn payload(query: &[u8], at: usize, additional: u16) -> Option<u16> {
+/// An OPT record right after the question, where our questions have it.
+fn opt(query: &[u8], at: usize, additional: u16) -> Option<&[u8]> {
     let opt = query.get(at..at + 11).filter(|_| additional > 0)?;
-    let is_opt = opt[0] == 0 && u16::from_be_bytes([opt[1], opt[2]]) == TYPE_OPT;
-    is_opt.then(|| u16::from_be_bytes([opt[3], opt[4]]))
+    (opt[0] == 0 && u16::from_be_bytes([opt[1], opt[2]]) == TYPE_OPT).then_some(opt)
 }
+
+/// A record as it is written: owner, TTL in seconds, data.
+pub(super) type Record = (String, u32, RecordData);
 
 /// A reply to be written.
 #[derive(Clone, Default, Debug)]
@@ -77,11 +85,11 @@ pub(super) struct Reply {
     pub(super) authoritative: bool,
     pub(super) recursion_available: bool,
     pub(super) truncated: bool,
-    pub(super) answers: Vec<(String, u32, RecordData)>,
-    /// Negative TTL of an SOA in the authority section.
-    pub(super) soa: Option<u32>,
-    /// Name servers in the authority section.
-    pub(super) referral: Vec<String>,
+    /// AD
+    pub(super) authentic: bool,
+    pub(super) answers: Vec<Record>,
+    pub(super) authority: Vec<Record>,
+    pub(super) additional: Vec<Record>,
     pub(super) extended: Option<(u16, String)>,
 }
 
@@ -94,24 +102,19 @@ impl Reply {
             | flag(self.truncated, 0x0200)
             | flag(to.recursion, 0x0100)
             | flag(self.recursion_available, 0x0080)
+            | flag(self.authentic, 0x0020)
+            | flag(to.unchecked, 0x0010)
             | u16::from(self.rcode & 0x0f);
-        let authority = self.referral.len() + usize::from(self.soa.is_some());
+        let additional = self.additional.len() + usize::from(to.edns.is_some());
         let mut octets = Vec::new();
-        let counts = [1, self.answers.len(), authority, usize::from(to.edns.is_some())];
+        let counts = [1, self.answers.len(), self.authority.len(), additional];
         for number in [to.id, flags].into_iter().chain(counts.map(short)) {
             octets.extend(number.to_be_bytes());
         }
         octets.extend(&to.section);
-        for (name, ttl, data) in &self.answers {
+        for (name, ttl, data) in self.answers.iter().chain(&self.authority).chain(&self.additional)
+        {
             write_record(&mut octets, name, type_of(data), *ttl, &octets_of(data));
-        }
-        for server in &self.referral {
-            let data = RecordData::Ns(server.clone());
-            write_record(&mut octets, "", type_of(&data), 60, &octets_of(&data));
-        }
-        if let Some(minimum) = self.soa {
-            let soa = RecordData::Soa { primary: "ns.test".into(), serial: 1, minimum };
-            write_record(&mut octets, "", TYPE_SOA, minimum, &octets_of(&soa));
         }
         if to.edns.is_some() {
             self.write_opt(&mut octets);

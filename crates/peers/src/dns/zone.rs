@@ -7,9 +7,13 @@
 //! nomail.example   MX 0 .
 //! alias.example    CNAME example.org
 //! *.wild.example   A 192.0.2.9
+//! example          SOA ns.example 2024010101 300   # primary, serial, negative TTL
 //! ```
+//!
+//! A zone with an apex is what an authoritative server has: NS records below the apex delegate, and what it has
+//! at or below the servers' names is their glue.
 
-use super::octets::kind_of_data;
+use super::octets::{Record, kind_of_data};
 use posthaste_evidence::{RecordData, RecordType};
 use std::collections::BTreeMap;
 
@@ -21,6 +25,8 @@ pub const DEFAULT_TTL: u32 = 300;
 pub struct Zone {
     names: BTreeMap<String, Vec<(u32, RecordData)>>,
     negative_ttl: Option<u32>,
+    /// Of a zone that is served with authority.
+    apex: Option<String>,
 }
 
 /// A line of a zone's text is wrong; the test must be corrected.
@@ -55,6 +61,23 @@ impl Zone {
         Ok(zone)
     }
 
+    /// Reads the text form of a zone that is served with authority; the root's apex is `.`. Without an SOA
+    /// record at the apex it has serial 1 and [`DEFAULT_TTL`].
+    ///
+    /// # Errors
+    /// The first line that cannot be read, or whose name is not in the zone.
+    pub fn parse_at(apex: &str, text: &str) -> Result<Self, ZoneError> {
+        let mut zone = Self::parse(text)?;
+        let apex = lower(apex);
+        if let Some(stray) = zone.names.keys().find(|name| !is_within(name, &apex)) {
+            let has = |l: &str| word(l).is_some_and(|(name, _)| lower(name) == *stray);
+            let line = text.lines().position(has).map_or(0, |at| at + 1);
+            return Err(ZoneError { line });
+        }
+        zone.apex = Some(apex);
+        Ok(zone)
+    }
+
     /// Adds one record.
     pub fn add(&mut self, name: &str, ttl: u32, data: RecordData) {
         self.names.entry(lower(name)).or_default().push((ttl, data));
@@ -70,16 +93,54 @@ impl Zone {
         self.negative_ttl = Some(seconds);
     }
 
-    pub(super) fn negative_ttl(&self) -> u32 {
-        self.negative_ttl.unwrap_or(DEFAULT_TTL)
+    pub(super) fn apex(&self) -> Option<&str> {
+        self.apex.as_deref()
+    }
+
+    /// The record that goes with a negative answer (RFC 2308 section 3).
+    pub(super) fn soa(&self) -> Record {
+        let owner = self.apex.clone().unwrap_or_default();
+        let at_apex = self.of_kind(&owner, RecordType::Soa).next().map(|(_, data)| data.clone());
+        let mut soa = at_apex.unwrap_or(RecordData::Soa {
+            primary: "ns.test".into(),
+            serial: 1,
+            minimum: DEFAULT_TTL,
+        });
+        if let RecordData::Soa { minimum, .. } = &mut soa {
+            *minimum = self.negative_ttl.unwrap_or(*minimum);
+            let ttl = *minimum;
+            return (owner, ttl, soa);
+        }
+        (owner, DEFAULT_TTL, soa)
+    }
+
+    /// The name of the child zone that `name` is in, when this zone delegates it.
+    pub(super) fn cut(&self, name: &str) -> Option<&str> {
+        let apex = self.apex()?;
+        let cuts = self.names.iter().filter(|(owner, records)| {
+            let delegates = records.iter().any(|(_, data)| matches!(data, RecordData::Ns(_)));
+            delegates && owner.as_str() != apex && is_within(name, owner)
+        });
+        // The highest: what a parent has below a cut is glue.
+        cuts.map(|(owner, _)| owner.as_str()).min_by_key(|owner| owner.len())
+    }
+
+    /// The records of a type at a name, without wildcards and aliases.
+    pub(super) fn of_kind(
+        &self,
+        name: &str,
+        kind: RecordType,
+    ) -> impl Iterator<Item = &(u32, RecordData)> {
+        let records = self.names.get(name).into_iter().flatten();
+        records.filter(move |(_, data)| kind_of_data(data) == kind)
     }
 
     pub(super) fn find(&self, name: &str, kind: Option<RecordType>) -> Found<'_> {
         let wildcard = || self.names.get(&format!("*.{}", name.split_once('.')?.1));
         let Some(records) = self.names.get(name).or_else(wildcard) else {
             // A name with names below it exists, though empty (RFC 8020 section 2).
-            let below = format!(".{name}");
-            let exists = self.names.keys().any(|known| known.ends_with(&below));
+            let below = |known: &String| known != name && is_within(known, name);
+            let exists = self.names.keys().any(below);
             return if exists { Found::NoData } else { Found::NxDomain };
         };
         let of_kind: Vec<_> =
@@ -93,6 +154,12 @@ impl Zone {
         });
         alias.unwrap_or(Found::NoData)
     }
+}
+
+/// The name is the zone's apex or below it.
+pub(super) fn is_within(name: &str, apex: &str) -> bool {
+    let above = name.strip_suffix(apex);
+    apex.is_empty() || above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
 }
 
 /// Lower case, no final dot.
@@ -127,8 +194,16 @@ fn parse_data(kind: &str, data: &str) -> Option<RecordData> {
         "NS" => RecordData::Ns(lower(data)),
         "TXT" => RecordData::Txt(data.trim_matches('"').to_owned()),
         "TLSA" => tlsa(data)?,
+        "SOA" => soa(data)?,
         _ => return None,
     })
+}
+
+fn soa(data: &str) -> Option<RecordData> {
+    let mut words = data.split_whitespace();
+    let primary = lower(words.next()?);
+    let (serial, minimum) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    Some(RecordData::Soa { primary, serial, minimum })
 }
 
 fn tlsa(data: &str) -> Option<RecordData> {
