@@ -16,7 +16,7 @@ use posthaste_io::{World, within};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 mod race;
 
@@ -75,6 +75,12 @@ impl Resolver {
     #[must_use]
     pub fn servers(&self) -> Vec<ServerHealth> {
         self.inner.servers.health()
+    }
+
+    /// Ticks when one server answers after all were dead: the moment to try again what waits for DNS.
+    #[must_use]
+    pub fn recoveries(&self) -> watch::Receiver<u64> {
+        self.inner.servers.recoveries()
     }
 
     /// Forgets every kept answer; answers how many there were.

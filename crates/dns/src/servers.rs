@@ -11,6 +11,7 @@ use posthaste_io::Instant;
 use posthaste_mail::Timestamp;
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// The most servers used.
 pub const MAX_SERVERS: usize = 16;
@@ -44,6 +45,8 @@ pub struct ServerHealth {
 #[derive(Debug)]
 pub struct Servers {
     states: Mutex<Vec<State>>,
+    /// Ticks when one answers after all were dead.
+    recoveries: watch::Sender<u64>,
 }
 
 /// Who is to be asked.
@@ -81,7 +84,7 @@ impl Servers {
             rest: None,
             suspect: false,
         });
-        Self { states: Mutex::new(states.collect()) }
+        Self { states: Mutex::new(states.collect()), recoveries: watch::Sender::new(0) }
     }
 
     /// What is known of each, in the order configured.
@@ -90,6 +93,12 @@ impl Servers {
         let states = self.states.lock();
         let health = |s: &State| ServerHealth { resting: s.is_last(), ..s.health };
         states.iter().map(health).collect()
+    }
+
+    /// Ticks when one answers after all were dead.
+    #[must_use]
+    pub fn recoveries(&self) -> watch::Receiver<u64> {
+        self.recoveries.subscribe()
     }
 
     /// Who is to be asked now. A probe is given out once for each rest.
@@ -128,6 +137,7 @@ impl Servers {
     /// What a server's exchange came to, after how long.
     pub fn learn(&self, place: usize, said: &Meaning, took: Duration, now: (Instant, Timestamp)) {
         let mut states = self.states.lock();
+        let all_dead = states.iter().all(|s| s.rest.is_some());
         let Some(state) = states.get_mut(place) else { return };
         state.suspect = false;
         if !said.speaks_against_server() {
@@ -135,6 +145,9 @@ impl Servers {
             state.rest = None;
             let smoothed = state.health.smoothed.unwrap_or(took);
             state.health.smoothed = Some((smoothed * (SMOOTHING - 1) + took) / SMOOTHING);
+            if all_dead {
+                self.recoveries.send_modify(|ticks| *ticks += 1);
+            }
             return;
         }
         state.health.failures += 1;

@@ -4,7 +4,7 @@
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
-use hickory_proto::rr::{DNSClass, Name, RData, RecordType as WireType};
+use hickory_proto::rr::{DNSClass, Name, RData, Record as WireRecord, RecordType as WireType};
 use posthaste_evidence::{Record, RecordData, RecordType};
 
 /// The payload we announce, octets: fits every path without fragments (RFC 9715 section 3).
@@ -15,6 +15,9 @@ pub const MAX_EXTENDED: usize = 4;
 pub const MAX_EXTENDED_TEXT: usize = 128;
 /// The most octets kept of a TXT record.
 pub const MAX_TXT: usize = 4096;
+
+/// The most records kept of the authority section, and of the additional section.
+pub const MAX_SIDE_RECORDS: usize = 256;
 
 const HEADER: usize = 12;
 const FLAG_QR: u8 = 0x80;
@@ -29,6 +32,45 @@ pub const NOTIMP: u16 = 4;
 /// BADVERS (RFC 6891 section 9).
 pub const BADVERS: u16 = 16;
 
+/// What a question asks for besides its records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Flags {
+    /// RD: the server asks others for us (RFC 1035 section 4.1.1).
+    pub recursion: bool,
+    /// AD: we understand AD in the reply; needs no DNSSEC records in it (RFC 6840 section 5.7).
+    pub authentic: bool,
+    /// CD: the server need not validate (RFC 4035 section 3.2.2).
+    pub checking_disabled: bool,
+    /// DO: signatures are wanted (RFC 3225). Goes with EDNS only.
+    pub dnssec_ok: bool,
+}
+
+impl Flags {
+    /// Of a question to an authoritative server: no recursion, no validation, signatures wanted.
+    pub const WALKING: Self =
+        Self { recursion: false, authentic: false, checking_disabled: true, dnssec_ok: true };
+}
+
+impl Default for Flags {
+    /// Of a question to a recursive server, for mail.
+    fn default() -> Self {
+        Self { recursion: true, authentic: true, checking_disabled: false, dnssec_ok: false }
+    }
+}
+
+/// How a reply fits to our question.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fit {
+    /// Same id, same question, same case.
+    Exact,
+    /// Same id and question, in another case: from a server that does not keep it, or forged.
+    OtherCase,
+    /// Same id, an error and no question at all: from a server that cannot read ours, or forged.
+    Bare,
+    /// Anything else: late, or forged.
+    Stranger,
+}
+
 /// A reply, read but not judged.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reply {
@@ -42,6 +84,12 @@ pub struct Reply {
     pub authentic: bool,
     /// The answer section, without records of types we have no word for.
     pub answers: Vec<Record>,
+    /// The authority section, without records of types we have no word for, at most [`MAX_SIDE_RECORDS`].
+    pub authorities: Vec<Record>,
+    /// The additional section, likewise.
+    pub additionals: Vec<Record>,
+    /// The reply has EDNS.
+    pub edns: bool,
     /// The negative TTL of the SOA in the authority section (RFC 2308 section 5), seconds.
     pub negative_ttl: Option<u32>,
     /// The authority section names servers.
@@ -57,18 +105,60 @@ pub struct Unreadable;
 
 /// A question in octets. `edns` announces [`EDNS_PAYLOAD`].
 #[must_use]
-pub fn question(id: u16, name: &Name, kind: RecordType, edns: bool) -> Vec<u8> {
+pub fn question(id: u16, name: &Name, kind: RecordType, edns: bool, flags: Flags) -> Vec<u8> {
     let mut message = Message::new(id, MessageType::Query, OpCode::Query);
-    message.metadata.recursion_desired = true;
-    // Asking for AD needs no DNSSEC records in the answer (RFC 6840 section 5.7).
-    message.metadata.authentic_data = true;
+    message.metadata.recursion_desired = flags.recursion;
+    message.metadata.authentic_data = flags.authentic;
+    message.metadata.checking_disabled = flags.checking_disabled;
     message.add_query(Query::query(name.clone(), wire_type(kind)));
     if edns {
         let mut options = Edns::new();
         options.set_max_payload(EDNS_PAYLOAD);
+        options.set_dnssec_ok(flags.dnssec_ok);
         message.set_edns(options);
     }
     message.to_vec().expect("a valid name and one question always fit in a message")
+}
+
+/// Changes the case of each letter of the question's name as chance has it: who cannot see the question cannot
+/// repeat it (draft-vixie-dnsext-dns0x20). `chance` gives 64 random bits each time.
+pub fn mix_case(question: &mut [u8], mut chance: impl FnMut() -> u64) {
+    let end = question_end(question).min(question.len());
+    let name = HEADER.min(end)..end.saturating_sub(4).max(HEADER.min(end));
+    let (mut bits, mut left) = (0, 0);
+    // A label's length is at most 63, which is no letter.
+    for octet in question[name].iter_mut().filter(|octet| octet.is_ascii_alphabetic()) {
+        if left == 0 {
+            (bits, left) = (chance(), u64::BITS);
+        }
+        if bits & 1 == 1 {
+            *octet ^= 0x20;
+        }
+        (bits, left) = (bits >> 1, left - 1);
+    }
+}
+
+/// How `reply` fits to `question`.
+#[must_use]
+pub fn fit(question: &[u8], reply: &[u8]) -> Fit {
+    let (Some(asked), Some(header)) = (question.get(..HEADER), reply.get(..HEADER)) else {
+        return Fit::Stranger;
+    };
+    let is_reply = header[2] & FLAG_QR != 0 && header[2] & OPCODE == 0;
+    if !is_reply || header[..2] != asked[..2] {
+        return Fit::Stranger;
+    }
+    let questions = u16::from_be_bytes([header[4], header[5]]);
+    if questions == 0 && reply.len() == HEADER && header[3] & 0x0f != 0 {
+        return Fit::Bare;
+    }
+    let end = question_end(question);
+    match (question.get(HEADER..end), reply.get(HEADER..end)) {
+        _ if questions != 1 => Fit::Stranger,
+        (Some(ours), Some(theirs)) if ours == theirs => Fit::Exact,
+        (Some(ours), Some(theirs)) if ours.eq_ignore_ascii_case(theirs) => Fit::OtherCase,
+        _ => Fit::Stranger,
+    }
 }
 
 /// True when `reply` is the reply to `question`: same id, and the same question whatever its case.
@@ -76,21 +166,7 @@ pub fn question(id: u16, name: &Name, kind: RecordType, edns: bool) -> Vec<u8> {
 /// A bare header with an error counts: servers that cannot read a question cannot repeat it.
 #[must_use]
 pub fn is_reply_to(question: &[u8], reply: &[u8]) -> bool {
-    let (Some(asked), Some(header)) = (question.get(..HEADER), reply.get(..HEADER)) else {
-        return false;
-    };
-    let is_reply = header[2] & FLAG_QR != 0 && header[2] & OPCODE == 0;
-    if !is_reply || header[..2] != asked[..2] {
-        return false;
-    }
-    let questions = u16::from_be_bytes([header[4], header[5]]);
-    let bare_error = questions == 0 && reply.len() == HEADER && header[3] & 0x0f != 0;
-    let end = question_end(question);
-    let same = || match (question.get(HEADER..end), reply.get(HEADER..end)) {
-        (Some(ours), Some(theirs)) => ours.eq_ignore_ascii_case(theirs),
-        _ => false,
-    };
-    bare_error || (questions == 1 && same())
+    fit(question, reply) != Fit::Stranger
 }
 
 /// True when the reply was cut (TC). Looks at the header alone: what follows may be cut anywhere.
@@ -115,6 +191,9 @@ pub fn read(octets: &[u8]) -> Result<Reply, Unreadable> {
         recursive: message.metadata.recursion_available,
         authentic: message.metadata.authentic_data,
         answers: message.answers.iter().filter_map(record).collect(),
+        authorities: side(&message.authorities),
+        additionals: side(&message.additionals),
+        edns: message.edns.is_some(),
         negative_ttl,
         names_servers: message.authorities.iter().any(|r| matches!(r.data, RData::NS(_))),
         extended: message.edns.as_ref().map(extended_errors).unwrap_or_default(),
@@ -131,7 +210,11 @@ fn question_end(question: &[u8]) -> usize {
     at + 1 + 4
 }
 
-fn record(record: &hickory_proto::rr::Record) -> Option<Record> {
+fn side(section: &[WireRecord]) -> Vec<Record> {
+    section.iter().filter_map(record).take(MAX_SIDE_RECORDS).collect()
+}
+
+fn record(record: &WireRecord) -> Option<Record> {
     if record.dns_class != DNSClass::IN {
         return None;
     }

@@ -7,7 +7,7 @@ use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::rdata::{A, CNAME, MX, NS, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType as WireType};
 use posthaste_dns::meaning::{MAX_ALIASES, MAX_RECORDS, Meaning};
-use posthaste_dns::wire::{self, MAX_EXTENDED, MAX_EXTENDED_TEXT};
+use posthaste_dns::wire::{self, Flags, MAX_EXTENDED, MAX_EXTENDED_TEXT};
 use posthaste_evidence::{AnswerKind, RecordData, RecordType, Transport};
 use proptest::prelude::*;
 
@@ -18,7 +18,7 @@ fn name(text: &str) -> Name {
 }
 
 fn question() -> Vec<u8> {
-    wire::question(ID, &name("example.org"), RecordType::Mx, true)
+    wire::question(ID, &name("example.org"), RecordType::Mx, true, Flags::default())
 }
 
 fn reply() -> Message {

@@ -140,7 +140,7 @@ impl<'a> Race<'a> {
         let Some(server) = self.inner.servers.asking(place) else { return };
         let (name, kind) = self.key.clone();
         let until = self.inner.world.now() + self.inner.settings.try_limit;
-        let exchange = Exchange { server, name, kind, until };
+        let exchange = Exchange::new(server, name, kind, until);
         *self.tries.entry(place).or_default() += 1;
         self.running.push(place);
         let inner = Arc::clone(self.inner);
@@ -252,7 +252,7 @@ async fn said(inner: &Inner, place: usize, exchange: &Exchange) -> Said {
     let now = inner.world.now();
     inner.servers.learn(place, &meaning, now - began, (now, inner.world.wall()));
     let subject = Subject::Question {
-        server: Some(exchange.server),
+        server: Some(exchange.server.address),
         name: exchange.name.clone(),
         kind: exchange.kind,
     };
