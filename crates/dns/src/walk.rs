@@ -3,6 +3,10 @@
 //! Evidence for the rare moment before a bounce and for checks; never on the fast path of mail. Not here: asking
 //! recursive servers (`resolver`).
 
+pub mod roots;
+
+pub use roots::ROOTS;
+
 use crate::settings::Settings;
 use posthaste_evidence::Observation;
 use posthaste_io::World;

@@ -9,6 +9,8 @@ mod imports;
 mod libraries;
 #[path = "house/licences.rs"]
 mod licences;
+#[path = "house/roots.rs"]
+mod roots;
 #[path = "house/style.rs"]
 mod style;
 #[path = "house/workspace.rs"]

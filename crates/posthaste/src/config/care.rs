@@ -1,7 +1,11 @@
 //! What is allowed, or nearly, and hardly meant: relay networks that make an open relay, next hops that no address family
-//! of the route reaches, a source that is not of this machine, a keyword written wrong, own mail that no route takes.
+//! of the route reaches, a source that is not of this machine, a keyword written wrong, own mail that no route takes, DNS servers named twice.
 //!
 //! Not here: what a setting may be at all (`receive`, `routes`, `domains`).
+
+mod resolver;
+
+pub(super) use resolver::{resolver, resolvers};
 
 use super::complain::nearest;
 use super::kinds::Via;

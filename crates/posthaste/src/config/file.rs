@@ -1,6 +1,6 @@
 //! The configuration file: every section, every setting, its default and its limits.
 //!
-//! Sections with many settings have rooms of their own: `domains`, `receive`, `routes`, `send`, `submission`. Defaults
+//! Sections with many settings have rooms of their own: `domains`, `receive`, `resolver`, `routes`, `send`, `submission`. Defaults
 //! are the agents' own.
 //! Not here: the walk through the TOML (`read`), lowering into the agents' settings (`lower`).
 
@@ -11,8 +11,9 @@ use super::kinds::{AdminAddress, Domain};
 use super::pressure::{self, Pressure};
 use super::read::{Book, Preset, Section, Shown};
 use super::receive;
+use super::resolver::{self, Resolver};
 use super::routes::{self, RouteRule};
-use super::send::{self, Delivery, Resolver};
+use super::send::{self, Delivery};
 use super::setting::{Ratio, Setting, Word, Wrong, read_word, show_word};
 use super::submission::{self, Submission};
 use posthaste_queue::Schedule;
@@ -184,11 +185,12 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
     let routes = routes::read(top, &retry, &listeners);
     care::relays(top, &listeners);
     care::own_domains(top, &routes);
+    let resolver = resolver::read(top.section("resolver"), &routes);
     Config {
         limits: receive::limits(top.section("limits")),
         routes,
         listeners,
-        resolver: send::resolver(top.section("resolver")),
+        resolver,
         delivery: send::delivery(top.section("delivery")),
         admin: admin(top.section("admin"), &data, around),
         own: Own { origin: submission.origin.0.clone(), ..own },

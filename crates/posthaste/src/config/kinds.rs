@@ -40,15 +40,6 @@ pub(crate) struct NextHop {
     pub(crate) port: Option<u16>,
 }
 
-/// Which DNS servers are asked.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Servers {
-    /// Those of the system, `/etc/resolv.conf`.
-    System,
-    /// These, the preferred one first.
-    These(Vec<SocketAddr>),
-}
-
 /// Where the read-only interface listens.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum AdminAddress {
@@ -210,53 +201,6 @@ impl Setting for Via {
                 quote(named.map_or("", |(name, _)| name))
             }
         }
-    }
-}
-
-impl Setting for Servers {
-    fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong> {
-        const EXPECTED: &str = "\"system\" or a list of addresses such as [\"192.0.2.1:53\"]";
-        match value.get_ref() {
-            DeValue::String(text) if text.as_ref() == "system" => Ok(Self::System),
-            DeValue::Array(array) if array.is_empty() => {
-                Err(wrong(value, format!("the list is empty; expected {EXPECTED}")))
-            }
-            DeValue::Array(_) | DeValue::String(_) => {
-                let servers = Vec::<Server>::read(value)?;
-                Ok(Self::These(servers.into_iter().map(|s| s.0).collect()))
-            }
-            _ => Err(wrong_type(value, EXPECTED)),
-        }
-    }
-
-    fn show(&self) -> String {
-        match self {
-            Self::System => quote("system"),
-            Self::These(servers) => servers.show(),
-        }
-    }
-}
-
-/// A DNS server; port 53 when none is given.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Server(pub(crate) SocketAddr);
-
-impl Text for Server {
-    const EXPECTED: &'static str = "a DNS server such as \"192.0.2.1\" or \"127.0.0.1:5353\"";
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        let address = text.parse().or_else(|_| {
-            text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, posthaste_dns::settings::DNS_PORT))
-        });
-        let address: SocketAddr = address.map_err(|_| format!("\"{text}\" is not an address"))?;
-        if address.ip().is_unspecified() || address.port() == 0 {
-            return Err(format!("nobody can be asked at \"{text}\""));
-        }
-        Ok(Self(address))
-    }
-
-    fn to_text(&self) -> String {
-        self.0.to_string()
     }
 }
 

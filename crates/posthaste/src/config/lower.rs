@@ -1,8 +1,10 @@
 //! From the configuration to each agent's own settings. Pure: what must be read from the machine is given.
 
 use super::file::Config;
-use super::kinds::{Servers, Via};
+use super::kinds::Via;
+use super::resolver::{Roots, Server, Servers};
 use super::routes::RouteRule;
+use posthaste_evidence::NameServer;
 use posthaste_queue::RouteSettings;
 use posthaste_queue::Schedule;
 use posthaste_queue::schedule::Step;
@@ -76,7 +78,7 @@ impl Config {
         Lowered {
             reception: self.reception(machine),
             dns: self.dns(machine),
-            routes: Arc::new(Table::new(self.routes.iter().map(route).collect())),
+            routes: Arc::new(Table::new(self.routes.iter().map(|rule| self.route(rule)).collect())),
             delivery: Arc::new(self.attempts(machine)),
             queue: self.queue(machine),
             dispatch: Arc::new(posthaste_dispatch::Settings {
@@ -112,17 +114,36 @@ impl Config {
     }
 
     fn dns(&self, machine: &Machine) -> posthaste_dns::Settings {
-        let servers = match &self.resolver.servers {
-            Servers::System => posthaste_dns::system_servers(&machine.resolv_conf),
+        let own = &self.resolver;
+        let base = posthaste_dns::Settings::default();
+        let servers = match &own.servers {
+            Servers::System => {
+                let servers = posthaste_dns::system_servers(&machine.resolv_conf);
+                servers.into_iter().map(|address| Server(address.into())).collect()
+            }
             Servers::These(servers) => servers.clone(),
         };
         posthaste_dns::Settings {
-            servers: servers.into_iter().map(Into::into).collect(),
-            try_limit: self.resolver.try_limit,
-            total_limit: self.resolver.total_limit,
-            cache_entries: self.resolver.cache_entries,
-            ..posthaste_dns::Settings::default()
+            servers: self.believed(&servers),
+            fallback: self.believed(&own.fallback),
+            roots: match &own.roots {
+                Roots::BuiltIn => posthaste_dns::walk::roots::hints(),
+                Roots::These(roots) => roots.iter().map(|root| root.0).collect(),
+            },
+            try_limit: own.try_limit.unwrap_or(base.try_limit),
+            race_after: own.race_after,
+            total_limit: own.total_limit,
+            cache_entries: own.cache_entries,
+            stale_for: own.stale_for,
+            tries: own.tries.unwrap_or(base.tries),
+            rotate: own.rotate.unwrap_or(base.rotate),
+            tcp_only: own.tcp_only.unwrap_or(base.tcp_only),
+            ..base
         }
+    }
+
+    fn believed(&self, servers: &[Server]) -> Vec<NameServer> {
+        servers.iter().map(|server| server.believed(&self.resolver.trusted)).collect()
     }
 
     fn attempts(&self, machine: &Machine) -> posthaste_delivery::Settings {
@@ -182,36 +203,36 @@ impl Config {
         }
     }
 
+    fn route(&self, rule: &RouteRule) -> Route {
+        let action = match &rule.via {
+            Via::Mx => Action::Mx { port: rule.port },
+            Via::Hosts(hosts) => Action::SmartHosts {
+                hosts: hosts.iter().map(|hop| hop.with_port(rule.port)).collect(),
+                order: rule.order,
+                protocol: rule.protocol,
+            },
+            Via::Discard => Action::Discard,
+            Via::Fail => Action::Fail { status: rule.status.0, text: rule.text.clone() },
+            Via::Hold => Action::Hold,
+        };
+        Route {
+            name: rule.name.clone(),
+            to: rule.to.clone(),
+            when: rule.when.clone(),
+            action,
+            sources: rule.source.clone(),
+            ehlo: rule.ehlo.as_ref().map(|name| name.0.clone()),
+            resolvers: self.believed(&rule.resolvers),
+            message_size: rule.message_size.map(|size| size.0),
+            allow_private: rule.allow_private,
+            eight_bit: rule.eight_bit,
+            families: rule.families,
+        }
+    }
+
     /// A duration of the retry, notice and expiry clocks.
     fn faster(&self, duration: Duration) -> Duration {
         duration.div_f64(self.clock_scale)
-    }
-}
-
-fn route(rule: &RouteRule) -> Route {
-    let action = match &rule.via {
-        Via::Mx => Action::Mx { port: rule.port },
-        Via::Hosts(hosts) => Action::SmartHosts {
-            hosts: hosts.iter().map(|hop| hop.with_port(rule.port)).collect(),
-            order: rule.order,
-            protocol: rule.protocol,
-        },
-        Via::Discard => Action::Discard,
-        Via::Fail => Action::Fail { status: rule.status.0, text: rule.text.clone() },
-        Via::Hold => Action::Hold,
-    };
-    Route {
-        name: rule.name.clone(),
-        to: rule.to.clone(),
-        when: rule.when.clone(),
-        action,
-        sources: rule.source.clone(),
-        ehlo: rule.ehlo.as_ref().map(|name| name.0.clone()),
-        resolvers: rule.resolvers.iter().map(|server| server.0.into()).collect(),
-        message_size: rule.message_size.map(|size| size.0),
-        allow_private: rule.allow_private,
-        eight_bit: rule.eight_bit,
-        families: rule.families,
     }
 }
 

@@ -13,6 +13,7 @@ mod lower;
 mod pressure;
 mod read;
 mod receive;
+mod resolver;
 mod routes;
 mod send;
 mod setting;

@@ -4,8 +4,9 @@
 //! Not here: which rule matches (`posthaste_route`), how one value is read (`kinds`).
 
 use super::care;
-use super::kinds::{Domain, FailureStatus, Server, Via};
+use super::kinds::{Domain, FailureStatus, Via};
 use super::read::{Preset, Section};
+use super::resolver::Server;
 use super::send::schedule;
 use super::setting::{Size, Word};
 use posthaste_mail::EnhancedStatus;
@@ -81,6 +82,7 @@ pub(crate) fn read(
         check_action(&section, &rule);
         care::next_hops(&section, &rule);
         care::sources(&section, &rule);
+        care::resolvers(&section);
         rules.push(rule);
         section.finish();
     }

@@ -1,6 +1,5 @@
-//! `[resolver]`, `[retry]` and `[delivery]`: how mail goes out, how often it is tried, and how much at once.
+//! `[retry]` and `[delivery]`: how mail goes out, how often it is tried, and how much at once.
 
-use super::kinds::Servers;
 use super::read::{Preset, Section};
 use super::setting::Ratio;
 use posthaste_queue::schedule::{MAX_JITTER, Schedule};
@@ -13,15 +12,6 @@ const MAX_STEPS: usize = 32;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// DNS.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Resolver {
-    pub(crate) servers: Servers,
-    pub(crate) try_limit: Duration,
-    pub(crate) total_limit: Duration,
-    pub(crate) cache_entries: usize,
-}
-
 /// Limits of sending.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Delivery {
@@ -32,18 +22,6 @@ pub(crate) struct Delivery {
     pub(crate) hosts_per_attempt: usize,
     /// Our own addresses besides those of this machine's interfaces: behind NAT.
     pub(crate) own_addresses: Vec<IpAddr>,
-}
-
-pub(super) fn resolver(section: Section<'_, '_>) -> Resolver {
-    let base = posthaste_dns::Settings::default();
-    let resolver = Resolver {
-        servers: section.take("servers", Servers::System),
-        try_limit: section.take_in("try_limit", base.try_limit, SECOND / 10..=MINUTE),
-        total_limit: section.take_in("total_limit", base.total_limit, SECOND..=5 * MINUTE),
-        cache_entries: count(&section, "cache_entries", base.cache_entries, 10_000_000),
-    };
-    section.finish();
-    resolver
 }
 
 /// The retry schedule of a `retry` section; what it does not say is as in `base`.
@@ -129,7 +107,12 @@ fn drain(section: &Section<'_, '_>) -> Drain {
     drain
 }
 
-fn count(section: &Section<'_, '_>, key: &'static str, preset: usize, most: u64) -> usize {
+pub(super) fn count(
+    section: &Section<'_, '_>,
+    key: &'static str,
+    preset: usize,
+    most: u64,
+) -> usize {
     let preset = u64::try_from(preset).unwrap_or(most);
     usize::try_from(section.take_in::<u64>(key, preset, 1..=most)).unwrap_or(usize::MAX)
 }

@@ -1,11 +1,13 @@
 //! The configuration as an operator meets it: what is wrong with a file, in full; what a file comes to.
 
 mod care;
+mod resolver;
 mod routes;
 
 use super::domains::Source;
 use super::file::{Config, Good, Surroundings, read};
-use super::kinds::{AdminAddress, NextHop, Servers, Via};
+use super::kinds::{AdminAddress, NextHop, Via};
+use super::resolver::{Server, Servers};
 use super::show::as_toml;
 use posthaste_reception::ListenerKind;
 use posthaste_route::Pattern;
@@ -129,7 +131,7 @@ fn a_whole_file_is_read() {
     assert!(!second.allow_private);
     assert_eq!(last.to, [Pattern::Any]);
     let Servers::These(servers) = &config.resolver.servers else { panic!("two servers") };
-    assert_eq!(servers[1].to_string(), "[::1]:53");
+    assert_eq!(servers[1].0.address.to_string(), "[::1]:53");
     assert_eq!(config.admin.address, AdminAddress::Off);
     assert_eq!(config.admin.socket, PathBuf::from("/etc/posthaste/run/control.sock"));
 }
@@ -148,7 +150,7 @@ fn one_string_stands_for_a_list_of_one() {
     let hop = NextHop { host: "10.0.0.5".into(), port: Some(25) };
     assert_eq!(config.routes[0].via, Via::Hosts(vec![hop]));
     let Servers::These(servers) = &config.resolver.servers else { panic!("one server") };
-    assert_eq!(servers[0].to_string(), "[::1]:53");
+    assert_eq!(servers[0].0.address.to_string(), "[::1]:53");
     assert_eq!(good(&text("\"MX\"")).routes[0].via, Via::Mx, "no host is called so");
 }
 
@@ -213,7 +215,7 @@ const WRONG: &[(&str, &str)] = &[
     (
         "[resolver]\nservers = \"sytem\"",
         "p.toml:2:11: `resolver.servers`: \"sytem\" is not an address; expected a DNS server such as \
-             \"192.0.2.1\" or \"127.0.0.1:5353\"",
+             \"192.0.2.1\", \"127.0.0.1:5353\" or \"tls://192.0.2.1#dns.example.org\"",
     ),
     (
         "[limits]\nstore_timeout = \"1h\"",
@@ -249,7 +251,7 @@ const WRONG: &[(&str, &str)] = &[
     (
         "[resolver]\nservers = \"0.0.0.0:0\"",
         "p.toml:2:11: `resolver.servers`: nobody can be asked at \"0.0.0.0:0\"; expected a DNS server such as \
-             \"192.0.2.1\" or \"127.0.0.1:5353\"",
+             \"192.0.2.1\", \"127.0.0.1:5353\" or \"tls://192.0.2.1#dns.example.org\"",
     ),
     (
         "[pressure]\nmemory_slow = 0.95",

@@ -93,7 +93,7 @@ impl Scene {
              [submission]\norigin = \"sender.test\"\nsocket = \"{dir}/submit.sock\"\npickup = \"{dir}/pickup\"\n\
              [[listener]]\naddress = \"{listener}\"\n\
              [[route]]\nto = \"*\"\nvia = \"{postfix}\"\n\
-             [resolver]\nservers = \"127.0.0.1:1\"\n\
+             [resolver]\nservers = \"127.0.0.1:1\"\nroots = []\n\
              [retry]\nglitch = {step}\ntransient = {step}\nlater = [\"1s\"]\njitter = 0.0\n\
              [admin]\naddress = \"off\"\n",
             dir = self.dir.path().display(),

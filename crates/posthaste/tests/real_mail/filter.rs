@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn surroundings(dir: &Path) -> String {
     let data = dir.join("data");
     format!(
-        "[resolver]\nservers = [\"127.0.0.1:9\"]\n[admin]\naddress = \"off\"\nsocket = \"{}\"\n",
+        "[resolver]\nservers = [\"127.0.0.1:9\"]\nroots = []\n[admin]\naddress = \"off\"\nsocket = \"{}\"\n",
         data.join("control.sock").display()
     )
 }

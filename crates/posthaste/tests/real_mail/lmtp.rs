@@ -34,7 +34,7 @@ impl Scene {
         let config = format!(
             "hostname = \"mta.sender.test\"\ndata = \"{}\"\n\
              [[listener]]\naddress = \"{listener}\"\n\
-             [resolver]\nservers = [\"127.0.0.1:9\"]\n\
+             [resolver]\nservers = [\"127.0.0.1:9\"]\nroots = []\n\
              [admin]\naddress = \"off\"\n\
              [[route]]\nto = [\"*\"]\nvia = [\"{}\"]\nprotocol = \"lmtp\"\n",
             dir.path().join("data").display(),
@@ -126,7 +126,7 @@ fn a_server_of_smtp_is_no_store() {
     let listener = loopback::address(2525);
     let config = format!(
         "hostname = \"mta.sender.test\"\ndata = \"{}\"\n[[listener]]\naddress = \"{listener}\"\n\
-         [resolver]\nservers = [\"127.0.0.1:9\"]\n[admin]\naddress = \"off\"\n\
+         [resolver]\nservers = [\"127.0.0.1:9\"]\nroots = []\n[admin]\naddress = \"off\"\n\
          [[route]]\nto = [\"sender.test\"]\nvia = \"hold\"\n\
          [[route]]\nto = [\"*\"]\nvia = [\"{}\"]\nprotocol = \"lmtp\"\n",
         dir.path().join("data").display(),

@@ -202,7 +202,7 @@ fn settings(dir: &TempDir, listener: SocketAddr, routes: &BTreeMap<&str, SocketA
     let mut text = format!(
         "hostname = \"mta.sender.test\"\ndata = \"{}\"\n\
          [[listener]]\naddress = \"{listener}\"\n\
-         [resolver]\nservers = [\"127.0.0.1:9\"]\n\
+         [resolver]\nservers = [\"127.0.0.1:9\"]\nroots = []\n\
          [retry]\nglitch = {step}\ntransient = {step}\n\
          [admin]\naddress = \"off\"\n",
         dir.path().join("data").display(),

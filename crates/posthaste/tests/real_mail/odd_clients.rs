@@ -225,7 +225,7 @@ fn settings(dir: &Path, listener: SocketAddr, sinks: &[Sink]) -> String {
     let mut text = format!(
         "hostname = \"mta.sender.test\"\ndata = \"{}\"\n\
          [[listener]]\naddress = \"{listener}\"\n\
-         [resolver]\nservers = [\"127.0.0.1:9\"]\n\
+         [resolver]\nservers = [\"127.0.0.1:9\"]\nroots = []\n\
          [admin]\naddress = \"off\"\n",
         dir.join("data").display(),
     );

@@ -112,7 +112,7 @@ impl Scene {
              [[route]]\nto = [\"*\"]\nvia = [\"{hop}\"]\n\
              [limits]\nrecipients = {recipients}\n\
              [delivery]\nper_host = {per_host}\n\
-             [resolver]\nservers = [\"127.0.0.1:9\"]\n\
+             [resolver]\nservers = [\"127.0.0.1:9\"]\nroots = []\n\
              [admin]\naddress = \"off\"\n",
             data = self.dir.path().join("data").display(),
             first = self.listener("first", self.first),

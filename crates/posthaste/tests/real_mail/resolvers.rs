@@ -100,7 +100,7 @@ fn settings(dir: &Path, listener: SocketAddr, servers: &[SocketAddr]) -> String 
         "hostname = \"mta.sender.test\"\ndata = \"{data}\"\n\
          [[listener]]\naddress = \"{listener}\"\n\
          [[route]]\nto = [\"*\"]\nvia = \"mx\"\nallow_private = true\n\
-         [resolver]\nservers = [{servers}]\ntry_limit = \"1s\"\ntotal_limit = \"3s\"\n\
+         [resolver]\nservers = [{servers}]\nroots = []\ntry_limit = \"1s\"\ntotal_limit = \"3s\"\n\
          [retry]\nglitch = {step}\ntransient = {step}\n\
          [admin]\naddress = \"off\"\n",
         data = dir.join("data").display(),

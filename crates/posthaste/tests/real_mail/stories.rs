@@ -202,7 +202,7 @@ impl Scene {
              data = \"{data}\"\n\
              [[listener]]\naddress = \"{listener}\"\n\
              [[route]]\nto = [\"*\"]\nvia = \"mx\"\nallow_private = true\n\
-             [resolver]\nservers = [\"{dns}\"]\n\
+             [resolver]\nservers = [\"{dns}\"]\nroots = []\n\
              [retry]\nglitch = {step}\ntransient = {step}\nlater = [\"1s\"]\njitter = 0.0\n\
              [admin]\naddress = \"off\"\n",
             data = self.dir.path().join("data").display(),

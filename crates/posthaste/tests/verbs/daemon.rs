@@ -34,7 +34,7 @@ pub(crate) fn settings(folder: &Path, ports: &[u16], more: &str) {
         text +=
             &format!("[[listener]]\nname = \"door {i} {port}\"\naddress = \"127.0.0.1:{port}\"\n");
     }
-    text += "[resolver]\nservers = \"127.0.0.1:1\"\n[admin]\naddress = \"off\"\n";
+    text += "[resolver]\nservers = \"127.0.0.1:1\"\nroots = []\n[admin]\naddress = \"off\"\n";
     std::fs::write(folder.join("p.toml"), text + more).unwrap();
 }
 

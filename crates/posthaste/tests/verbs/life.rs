@@ -37,7 +37,7 @@ pub(crate) fn start(folder: &Path, shell: &str, variables: &[(&str, &str)]) -> D
 pub(crate) fn settings(folder: &Path, port: u16, top: &str, sections: &str) {
     let text = format!(
         "hostname = \"a.example\"\n{top}\n[[listener]]\nname = \"door\"\naddress = \"127.0.0.1:{port}\"\n\
-         [resolver]\nservers = \"127.0.0.1:1\"\n[admin]\naddress = \"off\"\n{sections}"
+         [resolver]\nservers = \"127.0.0.1:1\"\nroots = []\n[admin]\naddress = \"off\"\n{sections}"
     );
     std::fs::write(folder.join("p.toml"), text).unwrap();
 }

@@ -192,6 +192,10 @@ fn the_example_is_good_and_tells_the_defaults() {
         "aliases",
         "recipient_delimiter",
         "memory_limit",
+        "\"try_limit\"",
+        "\"tries\"",
+        "\"rotate\"",
+        "\"tcp_only\"",
     ];
     let of_routes = [
         "from",

@@ -41,7 +41,7 @@ fn a_route_may_demand_and_do_much() {
     assert_eq!(route.source.len(), 3);
     assert_eq!(route.ehlo.expect("set").0, "out.example.org");
     assert_eq!(route.families, Families::OnlyV4);
-    assert_eq!(route.resolvers[1].0.to_string(), "[::1]:53");
+    assert_eq!(route.resolvers[1].0.address.to_string(), "[::1]:53");
     assert_eq!((route.connections, route.messages_per_minute), (Some(3), Some(60)));
     assert_eq!(route.message_size.expect("set").0, 10_000_000);
 }
