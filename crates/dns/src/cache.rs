@@ -1,17 +1,32 @@
-//! Answers kept for a while: by TTL within bounds, in a bounded number (RFC 2308 section 5, RFC 9520).
+//! Answers kept for a while: by TTL within bounds, bounded in number and octets (RFC 2308 section 5, RFC 9520), and
+//! past their TTL for when the servers fail (RFC 8767).
+//!
+//! Two lines wait for eviction: what was asked for once is *young*, what was asked for again, or again soon after it was
+//! dropped, is *proven*. A flood of names that nobody asks for twice passes through the young line only, which has a
+//! tenth of the room when room is scarce; the proven ones stay.
 //!
 //! Pure: `now` is an argument. Not here: asking (`resolver`).
 
+mod ghosts;
+
 use crate::lookup::Agreement;
 use crate::settings::Settings;
-use posthaste_evidence::{Answer, AnswerKind, Observation, RecordType};
+use ghosts::Ghosts;
+use posthaste_evidence::{
+    Answer, AnswerKind, Observation, Record, RecordData, RecordType, Records, Seen,
+};
 use posthaste_io::Instant;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Failures are kept at most this long, whatever the settings say.
 pub const LONGEST_FAILURE: Duration = Duration::from_secs(30);
+/// When room is scarce, one part in so many is for answers that were asked for once.
+pub const YOUNG_SHARE: usize = 10;
+/// An answer that takes more than one part in so many of the room is not kept.
+pub const LARGEST_SHARE: usize = 16;
 
 /// A question: a name in the resolver's form, and a type.
 pub type Key = (String, RecordType);
@@ -25,76 +40,238 @@ pub struct Found {
     pub next: Option<String>,
     /// Every configured server was asked, and says the same.
     pub agreed: bool,
+    /// Whose answer it is; `None` for a failure without any server's word.
+    pub by: Option<SocketAddr>,
     /// One for each server asked.
     pub observations: Vec<Observation>,
+}
+
+/// What the cache has for a question.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Hit {
+    /// An answer within its time, so old.
+    Fresh(Arc<Found>, Duration),
+    /// An answer past its time, to be used when the servers fail.
+    Stale {
+        /// The answer.
+        found: Arc<Found>,
+        /// How old it is.
+        age: Duration,
+        /// The servers failed a moment ago, in this way: they need not be asked now.
+        instead: Option<Arc<Found>>,
+    },
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Kept {
+    /// Answers, ended ones that are not gone yet included.
+    pub entries: usize,
+    /// Octets they take, about.
+    pub octets: usize,
+    /// Answers dropped for want of room since the beginning, though they had not ended.
+    pub evicted: u64,
 }
 
 /// The kept answers.
 #[derive(Debug, Default)]
 pub struct Cache {
-    entries: BTreeMap<Key, Entry>,
-    /// The same entries by when they end: the one that ends first is dropped first.
-    ends: BTreeMap<(Instant, u64), Key>,
-    sequence: u64,
+    entries: BTreeMap<Arc<Key>, Entry>,
+    /// Asked for once. Each key is in one of the two lines, once.
+    young: VecDeque<Arc<Key>>,
+    /// Asked for again while it was young.
+    proven: VecDeque<Arc<Key>>,
+    ghosts: Ghosts,
+    young_octets: usize,
+    octets: usize,
+    evicted: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
     found: Arc<Found>,
     kept_at: Instant,
-    ends: (Instant, u64),
+    ends: Instant,
+    /// Nothing is left of its use, not even when the servers fail.
+    gone: Instant,
+    /// The servers failed when the answer was to be renewed.
+    failure: Option<Failure>,
+    octets: usize,
+    /// Asked for since the line's front was last here.
+    used: bool,
+    proven: bool,
+}
+
+#[derive(Debug)]
+struct Failure {
+    found: Arc<Found>,
+    at: Instant,
+    until: Instant,
 }
 
 impl Cache {
-    /// The answer to a question and its age, if one is kept that is good enough.
+    /// What is kept for a question that is good enough.
+    pub fn get(&mut self, key: &Key, wanted: Agreement, now: Instant) -> Option<Hit> {
+        let entry = self.entries.get_mut(key).filter(|e| e.gone > now)?;
+        let age = now - entry.kept_at;
+        if entry.ends > now {
+            let enough = wanted == Agreement::First || !entry.is_negative() || entry.found.agreed;
+            entry.used |= enough;
+            return enough.then(|| Hit::Fresh(Arc::clone(&entry.found), age));
+        }
+        entry.used = true;
+        let failure = entry.failure.as_ref().filter(|failure| failure.until > now);
+        if let Some(bogus) = failure.filter(|f| f.found.answer.kind == AnswerKind::Bogus) {
+            return Some(Hit::Fresh(Arc::clone(&bogus.found), now - bogus.at));
+        }
+        let instead = failure.map(|failure| Arc::clone(&failure.found));
+        Some(Hit::Stale { found: Arc::clone(&entry.found), age, instead })
+    }
+
+    /// Keeps an answer for as long as the settings and its TTL allow. A failure does not take the place of an answer
+    /// with records that may still be used past its time; true when it came upon such a one.
+    pub fn put(&mut self, key: Key, found: Arc<Found>, settings: &Settings, now: Instant) -> bool {
+        self.sweep(now);
+        let ends = now + kept_for(&found.answer, settings);
+        let gained = octets_of(&found);
+        if gained > settings.cache_octets / LARGEST_SHARE {
+            return false;
+        }
+        let known = self.entries.get_mut(&key);
+        if let Some(old) = known.filter(|old| old.outlasts(&found, now)) {
+            let lost = old.failure.as_ref().map_or(0, |failure| octets_of(&failure.found));
+            let proven = old.proven;
+            old.octets = old.octets + gained - lost;
+            old.failure = Some(Failure { found, at: now, until: ends });
+            self.count(proven, gained, lost);
+        } else {
+            self.replace(key, found, (ends, settings.stale_for), now);
+            self.make_room(settings, now);
+            return false;
+        }
+        self.make_room(settings, now);
+        true
+    }
+
+    /// Forgets everything, or a name and all names below it; answers how many answers that were.
+    pub fn forget(&mut self, name: Option<&str>) -> usize {
+        let before = self.entries.len();
+        match name {
+            None => *self = Self { evicted: self.evicted, ..Self::default() },
+            Some(name) => {
+                let stays = |key: &Key| !is_at_or_below(&key.0, name);
+                self.young.retain(|key| stays(key));
+                self.proven.retain(|key| stays(key));
+                self.entries.retain(|key, _| stays(key));
+                self.octets = self.entries.values().map(|e| e.octets).sum();
+                let young = self.entries.values().filter(|e| !e.proven);
+                self.young_octets = young.map(|e| e.octets).sum();
+            }
+        }
+        before - self.entries.len()
+    }
+
+    /// How much is kept.
     #[must_use]
-    pub fn get(
-        &self,
-        key: &Key,
-        wanted: Agreement,
+    pub fn kept(&self) -> Kept {
+        Kept { entries: self.entries.len(), octets: self.octets, evicted: self.evicted }
+    }
+
+    /// A new answer takes the place of an old one in its line, or goes to the end of the young.
+    fn replace(
+        &mut self,
+        key: Key,
+        found: Arc<Found>,
+        (ends, stale_for): (Instant, Duration),
         now: Instant,
-    ) -> Option<(Arc<Found>, Duration)> {
-        let entry = self.entries.get(key).filter(|e| e.ends.0 > now)?;
-        let negative = matches!(entry.found.answer.kind, AnswerKind::NoData | AnswerKind::NxDomain);
-        let good_enough = wanted == Agreement::First || !negative || entry.found.agreed;
-        good_enough.then(|| (Arc::clone(&entry.found), now - entry.kept_at))
+    ) {
+        let octets = size_of::<(Arc<Key>, Entry)>() + key.0.len() + octets_of(&found);
+        let positive = found.answer.kind == AnswerKind::Answer;
+        let gone = if positive { ends + stale_for } else { ends };
+        let mut entry = Entry {
+            found,
+            kept_at: now,
+            ends,
+            gone,
+            failure: None,
+            octets,
+            used: false,
+            proven: false,
+        };
+        if let Some(old) = self.entries.get_mut(&key) {
+            // Somebody asked for it again: that is why it was renewed.
+            (entry.used, entry.proven) = (true, old.proven);
+            let lost = std::mem::replace(old, entry);
+            self.count(lost.proven, octets, lost.octets);
+            return;
+        }
+        let back = self.ghosts.has(&key);
+        (entry.used, entry.proven) = (back, back);
+        let key = Arc::new(key);
+        let line = if entry.proven { &mut self.proven } else { &mut self.young };
+        line.push_back(Arc::clone(&key));
+        self.count(entry.proven, octets, 0);
+        self.entries.insert(key, entry);
     }
 
-    /// Keeps an answer for as long as the settings and its TTL allow.
-    pub fn put(&mut self, key: Key, found: Arc<Found>, settings: &Settings, now: Instant) {
-        self.remove(&key);
-        self.sequence += 1;
-        let ends = (now + kept_for(&found.answer, settings), self.sequence);
-        self.ends.insert(ends, key.clone());
-        self.entries.insert(key, Entry { found, kept_at: now, ends });
-        while self.entries.len() > settings.cache_entries {
-            let Some((_, oldest)) = self.ends.pop_first() else { break };
-            self.entries.remove(&oldest);
+    fn count(&mut self, proven: bool, gained: usize, lost: usize) {
+        self.octets = self.octets + gained - lost;
+        if !proven {
+            self.young_octets = self.young_octets + gained - lost;
         }
     }
 
-    /// Forgets everything; answers how much that was.
-    pub fn clear(&mut self) -> usize {
-        self.ends.clear();
-        std::mem::take(&mut self.entries).len()
-    }
-
-    /// How many answers are kept, ended ones included.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// True when nothing is kept.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    fn remove(&mut self, key: &Key) {
-        if let Some(old) = self.entries.remove(key) {
-            self.ends.remove(&old.ends);
+    /// One step round the proven ones: those that are gone make room before anybody needs it.
+    fn sweep(&mut self, now: Instant) {
+        let Some(key) = self.proven.pop_front() else { return };
+        match self.entries.get(&key) {
+            Some(entry) if entry.gone > now => self.proven.push_back(key),
+            _ => self.drop_entry(&key),
         }
+    }
+
+    /// Each turn drops an answer, or takes from one the mark that it was used: it ends.
+    fn make_room(&mut self, settings: &Settings, now: Instant) {
+        let (entries, octets) = (settings.cache_entries, settings.cache_octets);
+        while self.entries.len() > entries || self.octets > octets {
+            let crowded = self.young.len() > entries / YOUNG_SHARE
+                || self.young_octets > octets / YOUNG_SHARE;
+            let young = crowded || self.proven.is_empty();
+            let line = if young { &mut self.young } else { &mut self.proven };
+            let Some(key) = line.pop_front() else { return };
+            let Some(entry) = self.entries.get_mut(&key) else { continue };
+            let is_gone = entry.gone <= now;
+            if entry.used && !is_gone {
+                (entry.used, entry.proven) = (false, true);
+                self.young_octets -= if young { entry.octets } else { 0 };
+                self.proven.push_back(key);
+            } else {
+                self.evicted += u64::from(!is_gone);
+                if !is_gone {
+                    self.ghosts.add(&key, entries);
+                }
+                self.drop_entry(&key);
+            }
+        }
+    }
+
+    /// The key has left its line already.
+    fn drop_entry(&mut self, key: &Arc<Key>) {
+        if let Some(entry) = self.entries.remove(key) {
+            self.count(entry.proven, 0, entry.octets);
+        }
+    }
+}
+
+impl Entry {
+    fn is_negative(&self) -> bool {
+        matches!(self.found.answer.kind, AnswerKind::NoData | AnswerKind::NxDomain)
+    }
+
+    /// It has records, may still be used, and what comes now is no answer.
+    fn outlasts(&self, news: &Found, now: Instant) -> bool {
+        let positive = self.found.answer.kind == AnswerKind::Answer;
+        positive && self.gone > now && !news.answer.kind.is_conclusive()
     }
 }
 
@@ -111,77 +288,55 @@ pub fn kept_for(answer: &Answer, settings: &Settings) -> Duration {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use posthaste_evidence::Transport;
+/// About the octets that an answer takes with all that belongs to it.
+fn octets_of(found: &Found) -> usize {
+    let told = |o: &Observation| match &o.seen {
+        Seen::Answer(a) if a.records.shares(&found.answer.records) => extended(a),
+        Seen::Answer(a) => records(&a.records) + extended(a),
+        _ => 0,
+    };
+    // The name is in each observation again.
+    let name = found.answer.records.first().map_or(64, |record| record.name.len());
+    let observations: usize =
+        found.observations.iter().map(|o| size_of::<Observation>() + name + told(o)).sum();
+    let next = found.next.as_ref().map_or(0, String::len);
+    size_of::<Found>()
+        + next
+        + records(&found.answer.records)
+        + extended(&found.answer)
+        + observations
+}
 
-    fn found(kind: AnswerKind, ttl: u32, agreed: bool) -> Arc<Found> {
-        let answer = Answer { ttl, ..Answer::empty(kind, Transport::Udp) };
-        Arc::new(Found { answer, next: None, agreed, observations: Vec::new() })
-    }
+fn records(records: &Records) -> usize {
+    records.iter().map(|r| size_of::<Record>() + r.name.len() + data(&r.data)).sum()
+}
 
-    fn key(name: &str) -> Key {
-        (name.to_owned(), RecordType::Mx)
-    }
+fn extended(answer: &Answer) -> usize {
+    answer.extended.iter().map(|(_, text)| size_of::<(u16, String)>() + text.len()).sum()
+}
 
-    const fn secs(n: u64) -> Instant {
-        Instant(n * 1_000_000_000)
-    }
-
-    #[test]
-    fn answers_are_kept_within_bounds() {
-        let settings = Settings { failure_ttl: Duration::from_secs(300), ..Settings::default() };
-        for (kind, ttl, expected) in [
-            (AnswerKind::Answer, 0, 5),
-            (AnswerKind::Answer, 300, 300),
-            (AnswerKind::Answer, u32::MAX, 86_400),
-            (AnswerKind::NoData, 0, 5),
-            (AnswerKind::NxDomain, 86_400, 900),
-            (AnswerKind::ServFail, 86_400, 30),
-            (AnswerKind::Timeout, 0, 30),
-        ] {
-            let kept = kept_for(&found(kind, ttl, false).answer, &settings);
-            assert_eq!(kept, Duration::from_secs(expected), "{kind:?} {ttl}");
-        }
-        let failure = Answer::empty(AnswerKind::Refused, Transport::Udp);
-        assert_eq!(kept_for(&failure, &Settings::default()), Duration::from_secs(5));
-    }
-
-    #[test]
-    fn an_answer_ends_with_its_ttl() {
-        let mut cache = Cache::default();
-        cache.put(key("a"), found(AnswerKind::Answer, 60, false), &Settings::default(), secs(100));
-        let (_, age) = cache.get(&key("a"), Agreement::All, secs(159)).unwrap();
-        assert_eq!(age, Duration::from_secs(59));
-        assert!(cache.get(&key("a"), Agreement::First, secs(160)).is_none());
-        assert!(cache.get(&key("b"), Agreement::First, secs(100)).is_none());
-    }
-
-    #[test]
-    fn a_negative_answer_of_one_server_is_not_everyones() {
-        let mut cache = Cache::default();
-        let settings = Settings::default();
-        for (agreed, expected) in [(false, false), (true, true)] {
-            cache.put(key("a"), found(AnswerKind::NxDomain, 60, agreed), &settings, secs(0));
-            assert!(cache.get(&key("a"), Agreement::First, secs(1)).is_some());
-            assert_eq!(cache.get(&key("a"), Agreement::All, secs(1)).is_some(), expected);
-        }
-    }
-
-    #[test]
-    fn the_number_of_answers_is_bounded_and_the_first_to_end_goes_first() {
-        let settings = Settings { cache_entries: 100, ..Settings::default() };
-        let mut cache = Cache::default();
-        for i in 0..1000u32 {
-            let name = format!("n{i}");
-            cache.put(key(&name), found(AnswerKind::Answer, 1000 - i, false), &settings, secs(0));
-            cache.put(key(&name), found(AnswerKind::Answer, 1000 - i, false), &settings, secs(0));
-            assert!(cache.len() <= 100 && cache.ends.len() == cache.len());
-        }
-        assert!(cache.get(&key("n0"), Agreement::First, secs(1)).is_some());
-        assert!(cache.get(&key("n500"), Agreement::First, secs(1)).is_none());
-        assert_eq!(cache.clear(), 100);
-        assert!(cache.is_empty());
+const fn data(data: &RecordData) -> usize {
+    match data {
+        RecordData::A(_)
+        | RecordData::Aaaa(_)
+        | RecordData::Ds { .. }
+        | RecordData::Dnskey { .. } => 0,
+        RecordData::Mx { exchange: text, .. }
+        | RecordData::Cname(text)
+        | RecordData::Ptr(text)
+        | RecordData::Txt(text)
+        | RecordData::Ns(text)
+        | RecordData::Soa { primary: text, .. }
+        | RecordData::Rrsig { signer: text, .. } => text.len(),
+        RecordData::Tlsa(_, _, _, octets) => octets.len(),
     }
 }
+
+/// Both in the resolver's form.
+fn is_at_or_below(name: &str, top: &str) -> bool {
+    let above = name.strip_suffix(top);
+    above.is_some_and(|above| above.is_empty() || top.is_empty() || above.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests;

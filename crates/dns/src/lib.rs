@@ -20,8 +20,9 @@ pub mod signed;
 pub mod walk;
 pub mod wire;
 
-pub use lookup::{Agreement, Lookup};
+pub use cache::Kept;
+pub use lookup::{Agreement, Lookup, Origin};
 pub use name::{BadName, to_dns};
-pub use resolver::Resolver;
+pub use resolver::{Numbers, Resolver};
 pub use servers::ServerHealth;
 pub use settings::{Settings, system_servers};

@@ -12,6 +12,21 @@ pub enum Agreement {
     All,
 }
 
+/// Where an answer came from.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Origin {
+    /// The cache, within its TTL.
+    Cache,
+    /// Servers were asked.
+    Network,
+    /// Servers were asked, and only one of the fallback list answered.
+    Fallback,
+    /// The cache, past its TTL, because the servers fail or are slow (RFC 8767).
+    Stale,
+    /// Nobody was asked: DNS cannot hold such a name.
+    Nobody,
+}
+
 /// The verdict on one question.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Lookup {
@@ -24,9 +39,16 @@ pub struct Lookup {
     pub answer: Answer,
     /// The answer is negative, and every configured server says the same. Never true of failures.
     pub permanent: bool,
+    /// Every answer on the way, from alias to alias, was validated by a server that is trusted to say so (AD from
+    /// loopback or a server marked as trusted, RFC 6698 section 10.1). What an untrusted server claims is told by
+    /// [`Answer::authentic`] in its observation only. Never true of an answer past its TTL.
+    pub secure: bool,
+    /// Where the answer came from; with aliases: the one furthest from a fresh answer of the first servers.
+    pub origin: Origin,
     /// How old the answer is when it came from the cache.
     pub age: Option<Duration>,
-    /// One for each server asked, in the order of their answers; from the cache: one, without server.
+    /// One for each server asked, in the order of their answers; from the cache: one, without server. Beside a
+    /// stale answer also what the servers said instead.
     pub observations: Vec<Observation>,
 }
 

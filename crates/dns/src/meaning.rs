@@ -86,7 +86,7 @@ impl Meaning {
             _ => AnswerKind::NoData,
         };
         let next = (!found && answer.kind == AnswerKind::Answer).then_some(chain.end);
-        answer.records = chain.records;
+        answer.records = chain.records.into();
         Self { answer, next, legible: true }
     }
 }

@@ -1,24 +1,34 @@
-//! The strategy: cache first, one exchange for many askers, servers raced, aliases followed, and agreement of
-//! all servers where a permanent failure hangs on it.
+//! The strategy: cache first, one exchange for many askers, servers raced, aliases followed, agreement of all servers
+//! where a permanent failure hangs on it, and an old answer when the servers fail or are slow (RFC 8767).
 //!
 //! Not here: one server's exchange (`exchange`), health and order of servers (`servers`).
 
-use crate::cache::{Cache, Found, Key};
+use crate::cache::{Cache, Found, Hit, Kept, Key};
 use crate::lookup::{Agreement, Lookup};
-use crate::meaning::{MAX_ALIASES, MAX_RECORDS};
 use crate::servers::{ServerHealth, Servers};
 use crate::settings::Settings;
 use parking_lot::Mutex;
 use posthaste_evidence::{
     Answer, AnswerKind, Effect, Observation, RecordType, Seen, Stage, Subject, Transport,
 };
-use posthaste_io::{World, within};
+use posthaste_io::{Instant, World, within};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
+use trail::{Heard, Source, Trail};
 
+mod numbers;
 mod race;
+mod trail;
+
+pub use numbers::Numbers;
+
+/// Who has an answer past its TTL waits so long for a fresh one, and then uses it (RFC 8767 section 5, client response
+/// timer); the question goes on and renews the cache.
+pub const STALE_AFTER: Duration = Duration::from_millis(1800);
+/// From so many waiters on, those that have gone away are looked for, each time their number has doubled.
+const CROWD: usize = 64;
 
 /// Asks DNS. Cheap to clone; clones share cache and servers.
 #[derive(Clone)]
@@ -37,8 +47,15 @@ struct Inner {
 #[derive(Default)]
 struct Shared {
     cache: Cache,
-    /// Who waits for a question that is under way; as many as there are askers.
-    flights: BTreeMap<(Key, Agreement), Vec<oneshot::Sender<Arc<Found>>>>,
+    flights: BTreeMap<(Key, Agreement), Flight>,
+    numbers: Numbers,
+}
+
+/// A question that is under way.
+struct Flight {
+    began: Instant,
+    /// Who waits for it: live askers, and at most as many that have gone away.
+    waiting: Vec<oneshot::Sender<Arc<Found>>>,
 }
 
 impl Resolver {
@@ -60,7 +77,7 @@ impl Resolver {
     /// cannot hold does not exist, permanently.
     pub async fn ask(&self, name: &str, kind: RecordType, agreement: Agreement) -> Lookup {
         let Ok(name) = crate::name::to_dns(name) else {
-            return impossible(name, kind);
+            return trail::impossible(name, kind);
         };
         let mut trail = Trail::new(name, kind);
         let limit = self.inner.settings.total_limit;
@@ -83,23 +100,36 @@ impl Resolver {
         self.inner.servers.recoveries()
     }
 
-    /// Forgets every kept answer; answers how many there were.
-    pub fn flush(&self) -> usize {
-        self.inner.shared.lock().cache.clear()
+    /// Forgets every kept answer, or those for a name and all names below it; answers how many there were. A name that
+    /// DNS cannot hold has none.
+    pub fn flush(&self, name: Option<&str>) -> usize {
+        let name = match name.map(crate::name::to_dns) {
+            Some(Err(_)) => return 0,
+            Some(Ok(name)) => Some(name),
+            None => None,
+        };
+        self.inner.shared.lock().cache.forget(name.as_deref())
     }
 
-    /// How many answers are kept.
+    /// How much is kept.
     #[must_use]
-    pub fn cached(&self) -> usize {
-        self.inner.shared.lock().cache.len()
+    pub fn cached(&self) -> Kept {
+        self.inner.shared.lock().cache.kept()
+    }
+
+    /// What was asked of this resolver and what came of it, since it was made.
+    #[must_use]
+    pub fn numbers(&self) -> Numbers {
+        let shared = self.inner.shared.lock();
+        Numbers { evicted: shared.cache.kept().evicted, ..shared.numbers }
     }
 
     /// Follows the aliases from question to question.
     async fn follow(&self, trail: &mut Trail, agreement: Agreement) {
         let mut name = trail.lookup.name.clone();
         loop {
-            let (found, age) = self.find(name, trail.lookup.kind, agreement).await;
-            match trail.add(&found, age, self.inner.world.wall()) {
+            let heard = self.find((name, trail.lookup.kind), agreement).await;
+            match trail.add(&heard, &self.inner.settings, self.inner.world.wall()) {
                 Some(next) => name = next,
                 None => return,
             }
@@ -107,32 +137,73 @@ impl Resolver {
     }
 
     /// One question: kept, under way, or asked now.
-    async fn find(
-        &self,
-        name: String,
-        kind: RecordType,
-        agreement: Agreement,
-    ) -> (Arc<Found>, Option<Duration>) {
-        let key = (name, kind);
-        let answer = {
+    async fn find(&self, key: Key, agreement: Agreement) -> Heard {
+        let (answer, stale, patience) = {
             let mut shared = self.inner.shared.lock();
             let now = self.inner.world.now();
-            if let Some((found, age)) = shared.cache.get(&key, agreement, now) {
-                return (found, Some(age));
-            }
-            let (sender, answer) = oneshot::channel();
-            let flight = (key.clone(), agreement);
-            match shared.flights.get_mut(&flight) {
-                Some(waiting) => waiting.push(sender),
-                None => {
-                    shared.flights.insert(flight, vec![sender]);
-                    self.fly(key, agreement);
+            shared.numbers.asked += 1;
+            let mut stale = None;
+            match shared.cache.get(&key, agreement, now) {
+                Some(Hit::Fresh(found, age)) => {
+                    shared.numbers.kept += 1;
+                    return Heard { found, source: Source::Kept { age } };
                 }
+                Some(Hit::Stale { found, age, instead: instead @ Some(_) }) => {
+                    shared.numbers.stale += 1;
+                    return Heard { found, source: Source::Stale { age, instead } };
+                }
+                Some(Hit::Stale { found, age, instead: None }) => stale = Some((found, age)),
+                None => {}
             }
-            answer
+            let (began, answer) = self.board(&mut shared, key, agreement, now);
+            (answer, stale, (began + STALE_AFTER) - now)
         };
-        let found = answer.await.unwrap_or_else(|_| Arc::new(Found::nothing(AnswerKind::Timeout)));
-        (found, None)
+        match stale {
+            None => fresh(answer.await.ok()),
+            Some(stale) => self.find_before(stale, patience, answer).await,
+        }
+    }
+
+    /// The fresh answer if it comes soon and is one, else the stale one.
+    async fn find_before(
+        &self,
+        (found, age): (Arc<Found>, Duration),
+        patience: Duration,
+        answer: oneshot::Receiver<Arc<Found>>,
+    ) -> Heard {
+        let instead = match patience.is_zero() {
+            true => None,
+            false => within(&*self.inner.world.clock, patience, answer).await.and_then(Result::ok),
+        };
+        if let Some(answer) = instead.as_ref().filter(|instead| !gives_way(instead)) {
+            return fresh(Some(Arc::clone(answer)));
+        }
+        self.inner.shared.lock().numbers.stale += 1;
+        Heard { found, source: Source::Stale { age, instead } }
+    }
+
+    /// Joins the question that is under way, or puts it. Answers when it was put, and where its answer will come.
+    fn board(
+        &self,
+        shared: &mut Shared,
+        key: Key,
+        agreement: Agreement,
+        now: Instant,
+    ) -> (Instant, oneshot::Receiver<Arc<Found>>) {
+        let (sender, answer) = oneshot::channel();
+        let flight = (key, agreement);
+        if let Some(flight) = shared.flights.get_mut(&flight) {
+            shared.numbers.joined += 1;
+            if flight.waiting.len() >= CROWD && flight.waiting.len().is_power_of_two() {
+                flight.waiting.retain(|asker| !asker.is_closed());
+            }
+            flight.waiting.push(sender);
+            return (flight.began, answer);
+        }
+        shared.numbers.put += 1;
+        shared.flights.insert(flight.clone(), Flight { began: now, waiting: vec![sender] });
+        self.fly(flight.0, agreement);
+        (now, answer)
     }
 
     /// Asks the servers in a task of its own: the first asker may go away, the others still get their answer.
@@ -152,11 +223,13 @@ impl Resolver {
 impl Inner {
     /// Keeps an answer and gives it to all who wait for it.
     fn land(&self, key: Key, agreement: Agreement, found: Arc<Found>) {
+        let fallback = found.by.is_some_and(|server| self.settings.is_fallback(server));
         let mut shared = self.shared.lock();
-        let waiting = shared.flights.remove(&(key.clone(), agreement)).unwrap_or_default();
+        let flight = shared.flights.remove(&(key.clone(), agreement));
+        shared.numbers.count(found.answer.kind, fallback);
         shared.cache.put(key, Arc::clone(&found), &self.settings, self.world.now());
         drop(shared);
-        for asker in waiting {
+        for asker in flight.map(|flight| flight.waiting).unwrap_or_default() {
             // An asker that has gone away needs no answer.
             let _ = asker.send(Arc::clone(&found));
         }
@@ -167,92 +240,19 @@ impl Found {
     /// A failure without any server's word.
     fn nothing(kind: AnswerKind) -> Self {
         let answer = Answer::empty(kind, Transport::Udp);
-        Self { answer, next: None, agreed: false, observations: Vec::new() }
+        Self { answer, next: None, agreed: false, by: None, observations: Vec::new() }
     }
 }
 
-/// The way from alias to alias, gathered into one lookup.
-struct Trail {
-    lookup: Lookup,
-    aliases: usize,
+fn fresh(found: Option<Arc<Found>>) -> Heard {
+    let found = found.unwrap_or_else(|| Arc::new(Found::nothing(AnswerKind::Timeout)));
+    Heard { found, source: Source::Servers }
 }
 
-impl Trail {
-    fn new(name: String, kind: RecordType) -> Self {
-        let answer = Answer::empty(AnswerKind::Timeout, Transport::Udp);
-        let observations = Vec::new();
-        let lookup = Lookup { name, kind, answer, permanent: false, age: None, observations };
-        Self { lookup, aliases: 0 }
-    }
-
-    /// Adds what was found; answers the name to ask for next.
-    fn add(
-        &mut self,
-        found: &Found,
-        age: Option<Duration>,
-        now: posthaste_mail::Timestamp,
-    ) -> Option<String> {
-        self.observe(found, age, now);
-        let mut records = std::mem::take(&mut self.lookup.answer.records);
-        let first = records.is_empty();
-        let ttl = if first { u32::MAX } else { self.lookup.answer.ttl };
-        let authentic = first || self.lookup.answer.authentic;
-        records.extend(found.answer.records.iter().cloned());
-        records.truncate(MAX_RECORDS);
-        self.lookup.answer = Answer {
-            records,
-            ttl: found.answer.ttl.min(ttl),
-            authentic: authentic && found.answer.authentic,
-            ..found.answer.clone()
-        };
-        self.lookup.age = self.lookup.age.max(age);
-        let negative = matches!(found.answer.kind, AnswerKind::NoData | AnswerKind::NxDomain);
-        self.lookup.permanent = negative && found.agreed;
-        let next = found.next.clone()?;
-        if self.is_circle(&next) {
-            self.fail(AnswerKind::Malformed);
-            return None;
-        }
-        Some(next)
-    }
-
-    fn observe(&mut self, found: &Found, age: Option<Duration>, now: posthaste_mail::Timestamp) {
-        let Some(age) = age else {
-            self.lookup.observations.extend(found.observations.iter().cloned());
-            return;
-        };
-        let asked = found.observations.iter().find_map(|o| match &o.subject {
-            Subject::Question { name, .. } => Some(name.clone()),
-            _ => None,
-        });
-        let name = asked.unwrap_or_else(|| self.lookup.name.clone());
-        let mut answer = found.answer.clone();
-        answer.transport = Transport::Cache;
-        let passed = u32::try_from(age.as_secs()).unwrap_or(u32::MAX);
-        answer.ttl = answer.ttl.saturating_sub(passed);
-        let subject = Subject::Question { server: None, name, kind: self.lookup.kind };
-        self.lookup.observations.push(observation(subject, answer, now, Duration::ZERO));
-    }
-
-    fn is_circle(&mut self, next: &str) -> bool {
-        self.aliases += 1;
-        let records = &self.lookup.answer.records;
-        self.aliases > MAX_ALIASES
-            || records.len() > MAX_ALIASES
-            || records.iter().any(|r| r.name == next)
-    }
-
-    fn fail(&mut self, kind: AnswerKind) {
-        self.lookup.answer.kind = kind;
-        self.lookup.permanent = false;
-    }
-}
-
-/// A name that cannot be put into a question.
-fn impossible(name: &str, kind: RecordType) -> Lookup {
-    let answer = Answer::empty(AnswerKind::NxDomain, Transport::Cache);
-    let name = name.to_lowercase();
-    Lookup { name, kind, answer, permanent: true, age: None, observations: Vec::new() }
+/// The servers failed, and an older answer is better than none. What validation forbids is no failure of a server.
+fn gives_way(found: &Found) -> bool {
+    let kind = found.answer.kind;
+    !kind.is_conclusive() && kind != AnswerKind::Bogus
 }
 
 fn observation(
@@ -265,7 +265,8 @@ fn observation(
         Subject::Question { kind, .. } => stage_of(*kind),
         _ => Stage::DnsMx,
     };
-    let effect = if answer.kind.is_conclusive() { Effect::None } else { Effect::Degrading };
+    let fresh_answer = answer.kind.is_conclusive() && !answer.stale;
+    let effect = if fresh_answer { Effect::None } else { Effect::Degrading };
     Observation { at, took, stage, subject, seen: Seen::Answer(answer), effect }
 }
 

@@ -28,6 +28,8 @@ pub struct Settings {
     pub total_limit: Duration,
     /// How many answers are kept.
     pub cache_entries: usize,
+    /// How many octets they may take, about.
+    pub cache_octets: usize,
     /// Answers are kept at least this long, whatever their TTL says.
     pub min_ttl: Duration,
     /// Answers with records are kept at most this long.
@@ -46,6 +48,28 @@ pub struct Settings {
     pub failure_ttl: Duration,
 }
 
+impl Settings {
+    /// Whether the AD bit of the server at this address is believed: every entry for it is marked as trusted, or it is
+    /// on loopback (RFC 6698 section 10.1).
+    #[must_use]
+    pub fn trusts(&self, server: SocketAddr) -> bool {
+        let mut entries = self.named(server).peekable();
+        let named = entries.peek().is_some();
+        named && (server.ip().is_loopback() || entries.all(|entry| entry.trusted))
+    }
+
+    /// Whether the server at this address is one of the fallback list only.
+    #[must_use]
+    pub fn is_fallback(&self, server: SocketAddr) -> bool {
+        !self.servers.iter().any(|known| known.address == server)
+            && self.fallback.iter().any(|known| known.address == server)
+    }
+
+    fn named(&self, server: SocketAddr) -> impl Iterator<Item = &NameServer> {
+        self.servers.iter().chain(&self.fallback).filter(move |known| known.address == server)
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -56,6 +80,7 @@ impl Default for Settings {
             race_after: Duration::from_millis(300),
             total_limit: Duration::from_secs(20),
             cache_entries: 20_000,
+            cache_octets: 32 * 1024 * 1024,
             min_ttl: Duration::from_secs(5),
             max_ttl: Duration::from_secs(86_400),
             max_negative_ttl: Duration::from_secs(900),

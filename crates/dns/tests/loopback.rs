@@ -123,7 +123,7 @@ fn an_answer_comes_with_the_server_that_gave_it_and_then_from_the_cache() {
         assert!(matches!(&again.observations[0].seen,
             Seen::Answer(a) if a.transport == Transport::Cache));
         assert_eq!((lab.asked(0), lab.asked(1)), (1, 0));
-        assert_eq!(lab.resolver.flush(), 1);
+        assert_eq!(lab.resolver.flush(None), 1);
         lab.ask("example.org", RecordType::Mx).await;
         assert_eq!(lab.asked(0), 2);
     });
@@ -373,7 +373,7 @@ fn a_very_long_chain_of_aliases_ends() {
             {
                 let text = format!("{}n{count}.example A 192.0.2.1", links(count));
                 lab.servers[0].set_zone(Zone::parse(&text).unwrap());
-                lab.resolver.flush();
+                lab.resolver.flush(None);
                 let before = lab.asked(0);
                 let lookup = lab.ask("n0.example", RecordType::A).await;
                 assert_eq!(lookup.verdict(), verdict, "{count}");

@@ -1,5 +1,9 @@
 //! DNS answers as typed data (RFC 1035, RFC 2308, RFC 8914): what one server said to one question.
 
+mod records;
+
+pub use records::Records;
+
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -138,7 +142,7 @@ pub struct Answer {
     /// What it amounts to.
     pub kind: AnswerKind,
     /// The records, CNAMEs of the chain included, at most 64.
-    pub records: Vec<Record>,
+    pub records: Records,
     /// How it travelled.
     pub transport: Transport,
     /// AD: the server says it validated.
@@ -163,7 +167,7 @@ impl Answer {
     pub const fn empty(kind: AnswerKind, transport: Transport) -> Self {
         Self {
             kind,
-            records: Vec::new(),
+            records: Records::EMPTY,
             transport,
             authentic: false,
             authoritative: false,

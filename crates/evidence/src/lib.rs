@@ -15,7 +15,9 @@ pub mod wait;
 
 pub use act::{Act, Order};
 pub use attempt::{Attempt, Connection, ConnectionId, Outcome, RecipientResult};
-pub use dns::{Answer, AnswerKind, Edns, NameServer, Record, RecordData, RecordType, Transport};
+pub use dns::{
+    Answer, AnswerKind, Edns, NameServer, Record, RecordData, RecordType, Records, Transport,
+};
 pub use event::{Event, EventIdentity, EventKind};
 pub use fault::{ConnectFault, Fault, FaultClass};
 pub use observation::{Effect, Observation, Seen, Stage, Subject};

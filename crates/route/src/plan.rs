@@ -13,7 +13,8 @@ use crate::exchangers::{Exchangers, lot, read};
 use crate::table::{Action, Order, Route, SMTP_PORT, SmartHost};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    Answer, AnswerKind, Effect, Fault, Observation, Record, RecordType, Seen, Stage, Subject,
+    Answer, AnswerKind, Effect, Fault, Observation, Record, RecordType, Records, Seen, Stage,
+    Subject,
 };
 use posthaste_mail::{Host, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -130,7 +131,7 @@ enum Start {
 #[derive(Clone, Debug)]
 struct Heard {
     kind: AnswerKind,
-    records: Vec<Record>,
+    records: Records,
     /// Every configured server says the same.
     permanent: bool,
     /// Every configured server was asked.

@@ -144,7 +144,11 @@ fn question() -> Subject {
 fn answer() -> Answer {
     let data = RecordData::Mx { preference: 10, exchange: "mx.example.org".into() };
     let record = Record { name: "example.org".into(), ttl: 3600, data };
-    Answer { records: vec![record], ttl: 3600, ..Answer::empty(AnswerKind::Answer, Transport::Udp) }
+    Answer {
+        records: vec![record].into(),
+        ttl: 3600,
+        ..Answer::empty(AnswerKind::Answer, Transport::Udp)
+    }
 }
 
 /// What a transaction that went well leaves.
@@ -220,7 +224,7 @@ pub fn every_observation() -> Vec<Observation> {
         truncated: true,
         edns: Edns::LeftOutToSee,
         stale: true,
-        records: every_record(),
+        records: every_record().into(),
         ..Answer::empty(AnswerKind::OtherRcode(23), Transport::Tcp)
     };
     let seen = [

@@ -229,7 +229,7 @@ mod tests {
         let mx = RecordData::Mx { preference: 10, exchange: "mx.b.example".into() };
         let record = Record { name: "b.example".into(), ttl: 300, data: mx };
         let answer = Answer {
-            records: vec![record],
+            records: vec![record].into(),
             extended: vec![(3, "stale".into())],
             ..Answer::empty(AnswerKind::Answer, Transport::Tcp)
         };

@@ -111,8 +111,10 @@ pub(crate) fn history(number: u64) -> History {
     };
     let data = RecordData::Mx { preference: 10, exchange: "mx.e.example".into() };
     let record = Record { name: "e.example".into(), ttl: 300, data };
-    let answer =
-        Answer { records: vec![record], ..Answer::empty(AnswerKind::Answer, Transport::Udp) };
+    let answer = Answer {
+        records: vec![record].into(),
+        ..Answer::empty(AnswerKind::Answer, Transport::Udp)
+    };
     let server = Some("127.0.0.1:53".parse().unwrap());
     let question = Subject::Question { server, name: "e.example".into(), kind: RecordType::Mx };
     let host = Subject::Host { name: "mx.e.example".into(), address: Some(peer()) };

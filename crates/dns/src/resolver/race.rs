@@ -184,8 +184,9 @@ impl<'a> Race<'a> {
         self.observe_silent();
         self.hear(&said);
         let agreed = self.configured() == 1;
+        let by = server_of(&said);
         let Meaning { answer, next, .. } = said.meaning;
-        Found { answer, next, agreed, observations: self.observations }
+        Found { answer, next, agreed, by, observations: self.observations }
     }
 
     /// Those that were asked for the answer's sake, and had not answered when another one did.
@@ -212,18 +213,13 @@ impl<'a> Race<'a> {
 
     fn best_failure(self) -> Found {
         let best = self.failures.into_iter().max_by_key(|s| telling(s.meaning.answer.kind));
-        let meaning = best.map(|said| said.meaning);
-        let mut found = meaning.map_or_else(
-            || Found::nothing(AnswerKind::Unreachable),
-            |Meaning { answer, next, .. }| Found {
-                answer,
-                next,
-                agreed: false,
-                observations: vec![],
-            },
-        );
-        found.observations = self.observations;
-        found
+        let Some(said) = best else {
+            let nothing = Found::nothing(AnswerKind::Unreachable);
+            return Found { observations: self.observations, ..nothing };
+        };
+        let by = server_of(&said);
+        let Meaning { answer, next, .. } = said.meaning;
+        Found { answer, next, agreed: false, by, observations: self.observations }
     }
 
     /// All servers have spoken, none with records.
@@ -234,8 +230,10 @@ impl<'a> Race<'a> {
         // One that knows the name outweighs one that does not.
         let kind = if empty > 0 { AnswerKind::NoData } else { AnswerKind::NxDomain };
         match negative.into_iter().find(|s| s.meaning.answer.kind == kind) {
-            Some(Said { meaning: Meaning { answer, next, .. }, .. }) => {
-                Found { answer, next, agreed, observations: self.observations }
+            Some(said) => {
+                let by = server_of(&said);
+                let Meaning { answer, next, .. } = said.meaning;
+                Found { answer, next, agreed, by, observations: self.observations }
             }
             None => self.best_failure(),
         }
@@ -258,6 +256,14 @@ async fn said(inner: &Inner, place: usize, exchange: &Exchange) -> Said {
     };
     let observation = observation(subject, meaning.answer.clone(), at, now - began);
     Said { place, meaning, observation }
+}
+
+/// Whose word it is.
+const fn server_of(said: &Said) -> Option<std::net::SocketAddr> {
+    match &said.observation.subject {
+        Subject::Question { server, .. } => *server,
+        _ => None,
+    }
 }
 
 /// How much a failure tells of the name asked for; the most telling one stands for all.

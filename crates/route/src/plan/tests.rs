@@ -422,7 +422,10 @@ fn addresses_are_capped_with_room_for_the_other_family() {
 fn aliases_in_answers_are_tolerated() {
     // B24: the domain is an alias, so that the MX records are another's; B14: the exchanger is an alias, too.
     let record = |name: &str, data| Record { name: name.into(), ttl: 60, data };
-    let answer = |records| Answer { records, ..Answer::empty(AnswerKind::Answer, Transport::Udp) };
+    let answer = |records: Vec<Record>| Answer {
+        records: records.into(),
+        ..Answer::empty(AnswerKind::Answer, Transport::Udp)
+    };
     let (mut plan, _) = Plan::start(Host::Name("d.test"), &mx_route(), &us(), 1);
     let mx = answer(vec![
         record("d.test", RecordData::Cname("shop.test".into())),

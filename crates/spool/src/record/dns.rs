@@ -62,6 +62,7 @@ pub(super) fn write(w: &mut Writer, answer: &Answer) {
 
 pub(super) fn read(fields: Fields<'_>) -> Result<Answer, Damaged> {
     let mut answer = Answer::empty(AnswerKind::Answer, Transport::Udp);
+    let mut records = Vec::new();
     fields.each(|tag, value| {
         match tag {
             KIND => answer.kind = AnswerKind::from_code(value.number()?)?,
@@ -75,12 +76,13 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Answer, Damaged> {
             }
             TTL => answer.ttl = value.small()?,
             EDNS => answer.edns = Edns::from_code(value.number()?)?,
-            RECORD => push(&mut answer.records, read_record(value.fields()?)?)?,
+            RECORD => push(&mut records, read_record(value.fields()?)?)?,
             EXTENDED => push(&mut answer.extended, read_extended(value.fields()?)?)?,
             _ => {}
         }
         Ok(())
     })?;
+    answer.records = records.into();
     Ok(answer)
 }
 
