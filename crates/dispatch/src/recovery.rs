@@ -120,7 +120,7 @@ impl Inner {
                     self.scheduler().restore_down(now, &name, &route, state);
                 }
                 LedgerKey::NextHop(host) => self.scheduler().restore_host(now, *host, state),
-                LedgerKey::Decision(_) | LedgerKey::Hold(_) => continue,
+                _ => continue,
             }
             found.down += 1;
             lock(&self.outages).restore(key, value);

@@ -30,6 +30,38 @@ pub enum ConnectFault {
     Other(i32),
 }
 
+/// Why what DNS says of a domain, that it or its hosts do not exist, is no reason to give up yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Doubt {
+    /// No server of its zone could be asked, and the configured servers have not all said so twice, far enough apart.
+    Unconfirmed,
+    /// A server of its zone says otherwise: the configured servers are mistaken.
+    Contradicted,
+    /// A configured server answers alike for names that exist and names that do not.
+    Indiscriminate,
+    /// Mail was delivered to it a short while ago.
+    Vanished,
+    /// None of its MX hosts has an address, which may be a mistake that is mended soon.
+    HostsMissing,
+}
+
+impl Doubt {
+    /// Every doubt with its name in the outside interface.
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::Unconfirmed, "domain_unconfirmed"),
+        (Self::Contradicted, "dns_contradicted"),
+        (Self::Indiscriminate, "dns_indiscriminate"),
+        (Self::Vanished, "domain_vanished"),
+        (Self::HostsMissing, "mx_hosts_missing"),
+    ];
+
+    /// The name in the outside interface.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(d, _)| *d == self).map_or("domain_unconfirmed", |(_, name)| name)
+    }
+}
+
 /// Why a recipient was not delivered.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Fault {
@@ -49,7 +81,14 @@ pub enum Fault {
         /// The best that any server said.
         answer: AnswerKind,
     },
-    /// The domain does not exist, and every configured server says so.
+    /// DNS says that the domain, or every host of it, does not exist, and that is not believed yet.
+    Doubted {
+        /// The domain.
+        name: String,
+        /// Why not.
+        doubt: Doubt,
+    },
+    /// The domain does not exist, and that is believed.
     NoSuchDomain {
         /// The domain.
         name: String,
@@ -156,6 +195,7 @@ impl Fault {
     pub const fn class(&self) -> FaultClass {
         match self {
             Self::DnsFailed { .. }
+            | Self::Doubted { .. }
             | Self::NoSuchDomain { .. }
             | Self::NoHosts { .. }
             | Self::NullMx { .. }
@@ -214,8 +254,10 @@ impl Fault {
     pub fn status(&self) -> EnhancedStatus {
         let (class, subject, detail) = match self {
             Self::Reply { reply, .. } => return reply_status(reply),
-            Self::DnsFailed { .. } => (4, 4, 3),
-            Self::NoSuchDomain { .. } | Self::NoHosts { .. } => (5, 4, 4),
+            Self::Doubted { doubt: Doubt::Vanished | Doubt::HostsMissing, .. } => (4, 4, 4),
+            Self::DnsFailed { .. } | Self::Doubted { .. } => (4, 4, 3),
+            Self::NoSuchDomain { .. } => (5, 1, 2),
+            Self::NoHosts { .. } => (5, 4, 4),
             Self::NullMx { .. } => (5, 1, 10),
             Self::LoopsBack { .. } => (5, 4, 6),
             Self::OnlyPrivateAddresses { .. } | Self::NoRoute => (4, 4, 4),
@@ -247,8 +289,10 @@ impl Fault {
             | Self::Gibberish { stage } => *stage,
             Self::DnsFailed { kind: RecordType::A | RecordType::Aaaa, .. }
             | Self::NoHosts { .. }
+            | Self::Doubted { doubt: Doubt::HostsMissing, .. }
             | Self::OnlyPrivateAddresses { .. } => Stage::DnsAddr,
             Self::DnsFailed { .. }
+            | Self::Doubted { .. }
             | Self::NoSuchDomain { .. }
             | Self::NullMx { .. }
             | Self::LoopsBack { .. } => Stage::DnsMx,

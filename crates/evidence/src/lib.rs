@@ -19,7 +19,7 @@ pub use dns::{
     Answer, AnswerKind, Edns, NameServer, Record, RecordData, RecordType, Records, Transport,
 };
 pub use event::{Event, EventIdentity, EventKind};
-pub use fault::{ConnectFault, Fault, FaultClass};
+pub use fault::{ConnectFault, Doubt, Fault, FaultClass};
 pub use observation::{Effect, Observation, Seen, Stage, Subject};
 pub use session::{Ended, Keep, Refusal, Session, Side, Tls};
 pub use tape::{Tape, Who};

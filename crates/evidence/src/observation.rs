@@ -1,7 +1,7 @@
 //! One seen fact: time, stage, subject, raw outcome. Successes too: they exonerate.
 
 use crate::dns::{Answer, RecordType};
-use crate::fault::ConnectFault;
+use crate::fault::{ConnectFault, Doubt};
 use posthaste_mail::{Reply, Timestamp};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -207,6 +207,45 @@ pub enum Choice {
     LeftOut,
     /// The host has addresses only of a family that the route does not use.
     FamilyUnused,
+    /// An MX record names an address in text, where only a name may stand (RFC 1035 section 3.3.9).
+    AddressForExchanger,
+    /// [`Doubt::Unconfirmed`].
+    Unconfirmed,
+    /// [`Doubt::Contradicted`].
+    Contradicted,
+    /// [`Doubt::Indiscriminate`].
+    Indiscriminate,
+    /// [`Doubt::Vanished`].
+    Vanished,
+    /// [`Doubt::HostsMissing`].
+    HostsMissing,
+}
+
+impl Choice {
+    /// The doubt that was chosen.
+    #[must_use]
+    pub const fn doubt(self) -> Option<Doubt> {
+        match self {
+            Self::Unconfirmed => Some(Doubt::Unconfirmed),
+            Self::Contradicted => Some(Doubt::Contradicted),
+            Self::Indiscriminate => Some(Doubt::Indiscriminate),
+            Self::Vanished => Some(Doubt::Vanished),
+            Self::HostsMissing => Some(Doubt::HostsMissing),
+            _ => None,
+        }
+    }
+}
+
+impl From<Doubt> for Choice {
+    fn from(doubt: Doubt) -> Self {
+        match doubt {
+            Doubt::Unconfirmed => Self::Unconfirmed,
+            Doubt::Contradicted => Self::Contradicted,
+            Doubt::Indiscriminate => Self::Indiscriminate,
+            Doubt::Vanished => Self::Vanished,
+            Doubt::HostsMissing => Self::HostsMissing,
+        }
+    }
 }
 
 /// One seen fact.

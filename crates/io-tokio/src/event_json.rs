@@ -201,6 +201,7 @@ fn fault_words(fault: &Fault) -> (&'static str, Option<String>, Option<&str>) {
         Fault::DnsFailed { name, kind, answer } => {
             ("dns_failed", Some(format!("{kind:?} {answer:?}").to_lowercase()), Some(name))
         }
+        Fault::Doubted { name, doubt } => (doubt.name(), None, Some(name)),
         Fault::NoSuchDomain { name } => ("no_such_domain", None, Some(name)),
         Fault::NoHosts { name } => ("no_hosts", None, Some(name)),
         Fault::NullMx { name } => ("null_mx", None, Some(name)),

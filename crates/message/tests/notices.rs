@@ -237,7 +237,7 @@ fn faults_keep_their_status_and_only_peers_are_quoted() {
     let servfail = dns(AnswerKind::ServFail);
     // (what ended it, the last failure, status, diagnostic, whether a remote MTA is named)
     let rows = [
-        (&nobody, &nobody, "5.4.4", "x-posthaste; The domain x.example does not exist.", false),
+        (&nobody, &nobody, "5.1.2", "x-posthaste; The domain x.example does not exist.", false),
         (&expired, &servfail, "4.4.3", "x-posthaste; The domain name system", false),
         (&expired, &busy, "4.3.2", "smtp; 451 4.3.2 Busy", true),
         (&expired, &lost, "4.4.2", "x-posthaste; The connection to the receiving", false),

@@ -4,6 +4,8 @@
 //! about a decision (`dispatch`).
 
 mod ages;
+pub mod belief;
+pub mod delivered;
 mod destination;
 mod drain;
 mod feedback;
@@ -15,6 +17,8 @@ pub mod scheduler;
 pub mod settings;
 
 pub use ages::{AGE_CLASSES, Ages, Rates};
+pub use belief::Claim;
+pub use delivered::Delivered;
 pub use life::{DestinationState, Life, RecipientState, Transition, TransitionKind};
 pub use schedule::{Schedule, Step};
 pub use scheduler::{

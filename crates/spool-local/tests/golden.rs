@@ -78,7 +78,7 @@ fn tell<D: Disk + 'static>(spool: &LocalSpool<D>) -> String {
         let key = match key {
             LedgerKey::Destination(name) => name,
             LedgerKey::NextHop(endpoint) => endpoint.to_string(),
-            LedgerKey::Decision(_) | LedgerKey::Hold(_) => unreachable!("they have other values"),
+            _ => unreachable!("they have other values"),
         };
         let DestinationState { since, failures: count, next_trial } = state;
         let _ = writeln!(told, "{key} is down since {since}, {count} failures, next {next_trial}");

@@ -163,6 +163,10 @@ pub enum LedgerKey {
     Decision(u64),
     /// A hold that concerns mail that is still to come, by its number (out of those of decisions).
     Hold(u64),
+    /// A domain that DNS says is missing, by its name.
+    Missing(String),
+    /// Domains that mail was delivered to, by the part they are in ([`posthaste_queue::delivered`]).
+    Delivered(u16),
 }
 
 /// What the ledger says.
@@ -179,6 +183,10 @@ pub enum LedgerValue {
     Decision(Box<crate::Decision>),
     /// What is held.
     Hold(crate::Hold),
+    /// What was said of it, and when.
+    Missing(posthaste_queue::Claim),
+    /// Which, and when.
+    Delivered(posthaste_queue::delivered::Part),
 }
 
 /// Attempts (or failed connections) remembered per message and per destination (design: spool rules 9 and 10).

@@ -6,9 +6,9 @@ pub(crate) mod strategies;
 use crate::{Content, NewMail};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    Answer, AnswerKind, Attempt, ConnectFault, Connection, ConnectionId, Edns, Effect, Fault,
-    Observation, Outcome, RecipientResult, Record, RecordData, RecordType, Seen, Stage, Subject,
-    Transport,
+    Answer, AnswerKind, Attempt, ConnectFault, Connection, ConnectionId, Doubt, Edns, Effect,
+    Fault, Observation, Outcome, RecipientResult, Record, RecordData, RecordType, Seen, Stage,
+    Subject, Transport,
 };
 use posthaste_mail::envelope::{Notify, Ret};
 use posthaste_mail::{
@@ -321,5 +321,6 @@ pub fn every_fault() -> Vec<Fault> {
         },
         Fault::OverRouteSize { route: name(), limit: 1000 },
         Fault::UnknownRecipient,
+        Fault::Doubted { name: name(), doubt: Doubt::Vanished },
     ]
 }

@@ -1,6 +1,6 @@
 //! A fault in one sentence without its subject: what a table's last column says.
 
-use posthaste_evidence::{AnswerKind, ConnectFault, Fault};
+use posthaste_evidence::{AnswerKind, ConnectFault, Doubt, Fault};
 
 /// The fault in words; a peer's reply as the peer said it.
 pub(crate) fn fault(fault: &Fault) -> String {
@@ -9,6 +9,7 @@ pub(crate) fn fault(fault: &Fault) -> String {
         Fault::DnsFailed { name, kind, answer } => {
             format!("DNS did not answer for {kind} of {name}: {}", answer_word(*answer))
         }
+        Fault::Doubted { name, doubt } => doubted(name, *doubt),
         Fault::NoSuchDomain { name } => format!("the domain {name} does not exist"),
         Fault::NoHosts { name } => format!("{name} has no mail host with an address"),
         Fault::NullMx { name } => format!("{name} accepts no mail (null MX)"),
@@ -43,6 +44,25 @@ pub(crate) fn fault(fault: &Fault) -> String {
         Fault::OverRouteSize { route, limit } => {
             format!("the message is larger than the {limit} octets the route {route} sends")
         }
+    }
+}
+
+/// Why what DNS says of a domain is no reason to give up yet, in words.
+fn doubted(name: &str, doubt: Doubt) -> String {
+    match doubt {
+        Doubt::Unconfirmed => format!(
+            "DNS says that {name} does not exist or has no mail host; unconfirmed, asked again before it is believed"
+        ),
+        Doubt::Contradicted => format!(
+            "the DNS servers configured here say that {name} does not exist or has no mail host; its own zone says otherwise"
+        ),
+        Doubt::Indiscriminate => format!(
+            "a DNS server configured here answers alike for every name: what it says of {name} is not believed"
+        ),
+        Doubt::Vanished => {
+            format!("{name} is gone from DNS, though mail was delivered to it a short while ago")
+        }
+        Doubt::HostsMissing => format!("no mail host that {name} names has an address"),
     }
 }
 

@@ -3,7 +3,7 @@
 //! For people only: no decision depends on it. A kind that a later version writes is told by its name.
 
 use super::fault;
-use posthaste_evidence::{AnswerKind, ConnectFault, Fault, RecordType, Stage};
+use posthaste_evidence::{AnswerKind, ConnectFault, Doubt, Fault, RecordType, Stage};
 use posthaste_mail::EnhancedStatus;
 use serde_json::Value;
 use std::time::Duration;
@@ -26,6 +26,7 @@ fn read(kind: &str, name: &str, detail: &str, stage: Stage) -> Option<Fault> {
             let (asked, answer) = detail.split_once(' ')?;
             Fault::DnsFailed { name, kind: record_type(asked)?, answer: answer_kind(answer)? }
         }
+        doubted if doubt(doubted).is_some() => Fault::Doubted { name, doubt: doubt(doubted)? },
         "no_such_domain" => Fault::NoSuchDomain { name },
         "no_hosts" => Fault::NoHosts { name },
         "null_mx" => Fault::NullMx { name },
@@ -57,6 +58,10 @@ fn read(kind: &str, name: &str, detail: &str, stage: Stage) -> Option<Fault> {
         }
         _ => return None,
     })
+}
+
+fn doubt(kind: &str) -> Option<Doubt> {
+    Doubt::ALL.iter().find(|(_, name)| *name == kind).map(|(doubt, _)| *doubt)
 }
 
 fn by_name(kind: &str, name: &str, detail: &str) -> String {

@@ -170,6 +170,12 @@ const fn choice_outcome(choice: Choice) -> &'static str {
         Choice::FoldedLongLines => "folded-long-lines",
         Choice::LeftOut => "left-out",
         Choice::FamilyUnused => "family-unused",
+        Choice::AddressForExchanger => "address-for-exchanger",
+        Choice::Unconfirmed => "unconfirmed",
+        Choice::Contradicted => "contradicted",
+        Choice::Indiscriminate => "indiscriminate",
+        Choice::Vanished => "vanished",
+        Choice::HostsMissing => "hosts-missing",
     }
 }
 
@@ -191,6 +197,16 @@ const fn choice_text(choice: Choice) -> &'static str {
         Choice::FoldedLongLines => "lines over 998 octets were folded",
         Choice::LeftOut => "observations were left out here, to keep the record small",
         Choice::FamilyUnused => "it has addresses only of a family that the route does not use",
+        Choice::AddressForExchanger => "the MX record names an address, where a name must stand",
+        Choice::Unconfirmed => "said to be missing, unconfirmed: not believed before a second time",
+        Choice::Contradicted => {
+            "its own zone says otherwise: the servers configured here are mistaken"
+        }
+        Choice::Indiscriminate => {
+            "a server configured here answers alike for every name: not believed"
+        }
+        Choice::Vanished => "missing, but mail was delivered to it a short while ago: not given up",
+        Choice::HostsMissing => "no MX host has an address: waited for, for an hour",
     }
 }
 

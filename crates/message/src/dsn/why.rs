@@ -1,7 +1,7 @@
 //! A fault in plain English: what happened, and who must act. The diagnosis will say it better (with evidence
 //! from several attempts); until then this is the one place that words it.
 
-use posthaste_evidence::{AnswerKind, ConnectFault, Fault, Stage};
+use posthaste_evidence::{AnswerKind, ConnectFault, Doubt, Fault, Stage};
 use posthaste_mail::Reply;
 
 /// What happened and what to do, in sentences.
@@ -25,6 +25,7 @@ pub fn why(fault: &Fault) -> Why {
             ),
             CANNOT_TELL.to_owned(),
         ),
+        Fault::Doubted { name, doubt } => doubted(name, *doubt),
         Fault::NoSuchDomain { name } => {
             (format!("The domain {name} does not exist."), CHECK_ADDRESS.to_owned())
         }
@@ -69,6 +70,31 @@ const RECEIVER_DNS: &str =
 const CANNOT_TELL: &str = "Whether the fault lies there, here or in between cannot be told from this. You can send \
      the message again later; if that fails too, ask the administrator of this mail server.";
 const OUR_ADMINISTRATOR: &str = "The administrator of this mail server must act.";
+
+fn doubted(name: &str, doubt: Doubt) -> (String, String) {
+    let (what, act) = match doubt {
+        Doubt::Unconfirmed => (
+            format!(
+                "The domain {name} seems not to exist, or to have no mail server; that could not be confirmed."
+            ),
+            CHECK_ADDRESS,
+        ),
+        Doubt::Contradicted | Doubt::Indiscriminate => (
+            format!("This mail server's name servers give wrong answers about the domain {name}."),
+            OUR_ADMINISTRATOR,
+        ),
+        Doubt::Vanished => (
+            format!(
+                "The domain {name}, to which mail was delivered before, is gone from the domain name system."
+            ),
+            RECEIVER_DNS,
+        ),
+        Doubt::HostsMissing => {
+            (format!("The mail servers that the domain {name} names do not exist."), RECEIVER_DNS)
+        }
+    };
+    (what, act.to_owned())
+}
 
 fn about_the_message(fault: &Fault) -> (String, String) {
     let (what, act) = match fault {

@@ -4,10 +4,11 @@ use super::wire::{Damaged, unzigzag, zigzag};
 use crate::decision::Stage as Phase;
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    Act, AnswerKind, ConnectFault, Edns, Effect, Outcome, RecordType, Stage, Transport,
+    Act, AnswerKind, ConnectFault, Doubt, Edns, Effect, Outcome, RecordType, Stage, Transport,
 };
 use posthaste_mail::envelope::Ret;
 use posthaste_mail::{BodyType, SourceKind};
+use posthaste_queue::belief::Finding;
 use posthaste_queue::life::Life;
 
 /// A value of a closed list.
@@ -53,7 +54,11 @@ codes!(
     Choice: ImplicitMx = 1, NullMx = 2, DroppedOurselves = 3, PrivateAddress = 4, HostRestsNow = 5,
     FamilyRestsNow = 6, FellBackToHelo = 7, SentEightBitAsIs = 8, OverPeersSize = 9,
     NoSmtpUtf8 = 10, FromCache = 11, FoldedLongLines = 12, LeftOut = 13, FamilyUnused = 14,
+    AddressForExchanger = 15, Unconfirmed = 16, Contradicted = 17, Indiscriminate = 18,
+    Vanished = 19, HostsMissing = 20,
 );
+codes!(Doubt: Unconfirmed = 1, Contradicted = 2, Indiscriminate = 3, Vanished = 4, HostsMissing = 5);
+codes!(Finding: Domain = 1, Records = 2, Targets = 3);
 
 /// Response codes and error numbers without a name of their own begin here.
 const OTHERS: u64 = 256;

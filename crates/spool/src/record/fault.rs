@@ -4,7 +4,7 @@ use super::codes::Code;
 use super::reply::Replies;
 use super::wire::{Damaged, Fields, Writer};
 use super::{get_duration, need, put_duration};
-use posthaste_evidence::{AnswerKind, ConnectFault, Fault, RecordType, Stage};
+use posthaste_evidence::{AnswerKind, ConnectFault, Doubt, Fault, RecordType, Stage};
 use posthaste_mail::EnhancedStatus;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ const TEXT: u32 = 10;
 const STATUS_CLASS: u32 = 11;
 const STATUS_SUBJECT: u32 = 12;
 const STATUS_DETAIL: u32 = 13;
+const DOUBT: u32 = 14;
 
 pub(super) fn write(w: &mut Writer, fault: &Fault, replies: &mut Replies) {
     w.number(KIND, kind(fault));
@@ -33,6 +34,10 @@ pub(super) fn write(w: &mut Writer, fault: &Fault, replies: &mut Replies) {
             w.text(NAME, name);
             w.number(RECORD_TYPE, kind.code());
             w.number(ANSWER, answer.code());
+        }
+        Fault::Doubted { name, doubt } => {
+            w.text(NAME, name);
+            w.number(DOUBT, doubt.code());
         }
         Fault::NoSuchDomain { name }
         | Fault::NoHosts { name }
@@ -96,6 +101,7 @@ const fn kind(fault: &Fault) -> u64 {
         Fault::RouteFails { .. } => 22,
         Fault::OverRouteSize { .. } => 23,
         Fault::UnknownRecipient => 24,
+        Fault::Doubted { .. } => 25,
     }
 }
 
@@ -112,6 +118,7 @@ struct Parts {
     limit: u64,
     connect: u64,
     text: String,
+    doubt: u64,
     /// Class, subject, detail.
     status: (u64, u64, u64),
 }
@@ -133,6 +140,7 @@ pub(super) fn read(fields: Fields<'_>, replies: &Replies) -> Result<Fault, Damag
             STATUS_CLASS => p.status.0 = value.number()?,
             STATUS_SUBJECT => p.status.1 = value.number()?,
             STATUS_DETAIL => p.status.2 = value.number()?,
+            DOUBT => p.doubt = value.number()?,
             _ => {}
         }
         Ok(())
@@ -176,6 +184,7 @@ impl Parts {
             22 => Fault::RouteFails { route: name, status: status(self.status)?, text: self.text },
             23 => Fault::OverRouteSize { route: name, limit: self.limit },
             24 => Fault::UnknownRecipient,
+            25 => Fault::Doubted { name, doubt: Doubt::from_code(self.doubt)? },
             _ => return Err(Damaged("an unknown fault")),
         })
     }

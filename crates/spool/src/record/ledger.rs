@@ -1,7 +1,7 @@
 //! The ledger.
 
 use super::wire::{Damaged, Fields, Value, Writer, push};
-use super::{Record, acted, get_socket, get_time, need, put_socket, put_time};
+use super::{Record, acted, belief, get_socket, get_time, need, put_socket, put_time};
 use crate::{KEPT_ATTEMPTS, LedgerEntry, LedgerKey, LedgerValue};
 use posthaste_evidence::Connection;
 use posthaste_mail::Timestamp;
@@ -14,6 +14,8 @@ const DESTINATION: u32 = 1;
 const NEXT_HOP: u32 = 2;
 const DECISION: u32 = 3;
 const HOLD: u32 = 4;
+const MISSING: u32 = 5;
+const DELIVERED: u32 = 6;
 
 const SINCE: u32 = 1;
 const FAILURES: u32 = 2;
@@ -49,6 +51,8 @@ impl Record for LedgerKey {
             Self::NextHop(endpoint) => put_socket(w, NEXT_HOP, *endpoint),
             Self::Decision(number) => w.number_even_zero(DECISION, *number),
             Self::Hold(number) => w.number_even_zero(HOLD, *number),
+            Self::Missing(name) => w.bytes(MISSING, name.as_bytes()),
+            Self::Delivered(part) => w.number_even_zero(DELIVERED, u64::from(*part)),
         }
     }
 
@@ -60,6 +64,8 @@ impl Record for LedgerKey {
                 NEXT_HOP => key = Some(Self::NextHop(get_socket(value)?)),
                 DECISION => key = Some(Self::Decision(value.number()?)),
                 HOLD => key = Some(Self::Hold(value.number()?)),
+                MISSING => key = Some(Self::Missing(value.text()?)),
+                DELIVERED => key = Some(Self::Delivered(part(value)?)),
                 _ => {}
             }
             Ok(())
@@ -74,6 +80,8 @@ impl Record for LedgerValue {
             Self::Down { state, failures } => (state, failures),
             Self::Decision(decision) => return acted::write_decision(w, decision),
             Self::Hold(hold) => return acted::write_hold(w, hold),
+            Self::Missing(claim) => return w.nested(belief::CLAIM, |w| claim.write(w)),
+            Self::Delivered(part) => return w.nested(belief::PART, |w| part.write(w)),
         };
         put_time(w, SINCE, state.since, Timestamp::EPOCH);
         w.number(FAILURES, u64::from(state.failures));
@@ -89,8 +97,11 @@ impl Record for LedgerValue {
         let mut state = DestinationState { since: epoch, failures: 0, next_trial: epoch };
         let mut failures = Vec::new();
         let mut parts = acted::Parts::default();
+        let mut known = None;
         fields.each(|tag, value| {
             match tag {
+                belief::CLAIM => known = Some(Self::Missing(Record::read(value.fields()?)?)),
+                belief::PART => known = Some(Self::Delivered(Record::read(value.fields()?)?)),
                 SINCE => state.since = get_time(value, epoch)?,
                 FAILURES => state.failures = value.small()?,
                 NEXT_TRIAL => state.next_trial = get_time(value, epoch)?,
@@ -99,8 +110,12 @@ impl Record for LedgerValue {
             }
             Ok(())
         })?;
-        Ok(parts.assemble()?.unwrap_or(Self::Down { state, failures }))
+        Ok(parts.assemble()?.or(known).unwrap_or(Self::Down { state, failures }))
     }
+}
+
+fn part(value: Value<'_>) -> Result<u16, Damaged> {
+    u16::try_from(value.number()?).map_err(|_| Damaged("a part is out of range"))
 }
 
 fn connection(value: Value<'_>) -> Result<Connection, Damaged> {

@@ -6,6 +6,7 @@
 
 mod acted;
 mod attempt;
+mod belief;
 mod carried;
 mod codes;
 mod connection;

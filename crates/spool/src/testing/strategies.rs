@@ -14,6 +14,8 @@ use posthaste_mail::{
     BodyType, ContentFacts, EnhancedStatus, Envelope, Mailbox, QueueId, Recipient, Reply,
     ReversePath, SourceKind, Timestamp,
 };
+use posthaste_queue::belief::{self, Claim, Finding};
+use posthaste_queue::delivered::{MAX_IN_PART, Part};
 use posthaste_queue::life::Life;
 use posthaste_queue::{DestinationState, RecipientState};
 use proptest::collection::vec;
@@ -141,6 +143,8 @@ pub(crate) fn ledger_entry() -> impl Strategy<Value = LedgerEntry> {
         socket().prop_map(LedgerKey::NextHop),
         any::<u64>().prop_map(LedgerKey::Decision),
         any::<u64>().prop_map(LedgerKey::Hold),
+        ".{0,40}".prop_map(LedgerKey::Missing),
+        any::<u16>().prop_map(LedgerKey::Delivered),
     ];
     let failure = (connection(), vec(observation(), 0..5))
         .prop_map(|(c, observations)| Connection { observations, ..c });
@@ -150,8 +154,21 @@ pub(crate) fn ledger_entry() -> impl Strategy<Value = LedgerEntry> {
             failures: connections,
         },
     );
-    let value = prop_oneof![down, hold(), decision()];
+    let value = prop_oneof![down, hold(), decision(), claim(), delivered()];
     (key, option::of(value)).prop_map(|(key, value)| LedgerEntry { key, value })
+}
+
+fn claim() -> impl Strategy<Value = LedgerValue> {
+    let findings = vec![Finding::Domain, Finding::Records, Finding::Targets];
+    let proof = (time(), vec(socket(), 0..4)).prop_map(|(again, by)| belief::Proof { again, by });
+    (select(findings), time(), time(), option::of(proof)).prop_map(
+        |(finding, since, last, proof)| LedgerValue::Missing(Claim { finding, since, last, proof }),
+    )
+}
+
+fn delivered() -> impl Strategy<Value = LedgerValue> {
+    (".{0,40}", vec(any::<u64>(), 0..MAX_IN_PART + 1))
+        .prop_map(|(name, domains)| LedgerValue::Delivered(Part { name, domains }))
 }
 
 fn order() -> impl Strategy<Value = Order> {
