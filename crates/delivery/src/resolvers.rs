@@ -40,6 +40,11 @@ impl Resolvers {
         Self { own: own.collect(), common }
     }
 
+    /// All of them, the common one first.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Resolver>> {
+        std::iter::once(&self.common).chain(self.own.values())
+    }
+
     /// The one for a route.
     #[must_use]
     pub fn of(&self, route: &Route) -> &Arc<Resolver> {

@@ -3,6 +3,7 @@
 //! Floor 4. `settle` is the one place where queue, evidence and message meet. Not here: one attempt
 //! (`delivery`), decisions about time (`queue`), accepting mail (`reception`).
 
+mod comeback;
 mod connection;
 mod content;
 mod counters;
@@ -110,6 +111,8 @@ pub(crate) struct Inner {
     /// Told when the store fails for good: the process must end.
     pub(crate) fatal: Notify,
     pub(crate) operator: operator::Operator,
+    /// Other resolvers are in use.
+    pub(crate) renewed_resolvers: Notify,
 }
 
 impl Dispatch {
@@ -149,6 +152,7 @@ impl Dispatch {
             counters: Counters::default(),
             fatal: Notify::new(),
             operator: operator::Operator::default(),
+            renewed_resolvers: Notify::new(),
         });
         spool.watch(Arc::new(watcher::Ear(Arc::downgrade(&inner))));
         Self { inner }
@@ -165,6 +169,7 @@ impl Dispatch {
         *lock(&inner.routes) = Arc::clone(&fresh.routes);
         inner.courier.set_settings(fresh.delivery);
         inner.courier.renew_resolvers(&fresh.dns, &fresh.routes);
+        inner.renewed_resolvers.notify_one();
         inner.scheduler().set_settings(inner.world.wall(), fresh.queue);
         let changed = before.changed(&inner.ways());
         let hardened = softened && !inner.settings().soft_fail;

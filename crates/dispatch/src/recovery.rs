@@ -2,7 +2,7 @@
 
 use crate::destination::{self, Destination};
 use crate::settle::Pending;
-use crate::{Dispatch, Inner, expiry, lock, operator};
+use crate::{Dispatch, Inner, comeback, expiry, lock, operator};
 use posthaste_evidence::{Attempt, Fault, Outcome, RecipientResult};
 use posthaste_mail::{QueueId, Timestamp};
 use posthaste_queue::life::{Rules, TransitionKind, after_crash};
@@ -61,6 +61,8 @@ impl Dispatch {
         inner.world.spawn.spawn("clock", Box::pin(expiry::keep_time(clock)));
         let decisions = Arc::clone(inner);
         inner.world.spawn.spawn("decisions", Box::pin(operator::run(decisions)));
+        let comeback = Arc::clone(inner);
+        inner.world.spawn.spawn("comeback", Box::pin(comeback::run(comeback)));
         let tidy = Arc::clone(inner);
         inner.world.spawn.spawn("tidy", Box::pin(expiry::tidy(tidy)));
         Ok(found)

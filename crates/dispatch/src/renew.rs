@@ -1,4 +1,5 @@
-//! After a reload: what waited on settings that have changed is due now. Nothing else is touched.
+//! After a reload: what waited on settings that have changed is due now. Nothing else is touched. The same after an
+//! outage of DNS (`comeback`).
 //!
 //! What counts as changed is decided by comparing the old settings with the new ones; what waited, by the last
 //! failure of what is down. Not here: moving mail to other routes (`reroute`), rates (`queue`).
@@ -68,6 +69,11 @@ impl Changed {
         *self == Self::default()
     }
 
+    /// The answers of those who are asked for the hosts of these routes, and nothing else.
+    pub(crate) fn answers(routes: impl Iterator<Item = String>) -> Self {
+        Self { rules: false, routes: routes.map(|route| (route, What::Resolver)).collect() }
+    }
+
     /// What waited on a route of this name is due, and counted, wherever it goes now.
     pub(crate) fn is_of_path(&self, route: &str) -> bool {
         self.routes.get(route) == Some(&What::Path)
@@ -108,7 +114,7 @@ impl Inner {
         }
     }
 
-    async fn renew(self: &Arc<Self>, changed: &Changed, count: &AtomicU64) {
+    pub(crate) async fn renew(self: &Arc<Self>, changed: &Changed, count: &AtomicU64) {
         if changed.routes.is_empty() {
             return;
         }
