@@ -171,6 +171,23 @@ impl Cache {
         before - self.entries.len()
     }
 
+    /// Forgets the failures, when servers that were all dead are back.
+    pub fn forget_failures(&mut self, now: Instant) {
+        let mut freed = [0, 0];
+        for entry in self.entries.values_mut() {
+            if !entry.found.answer.kind.is_conclusive() {
+                (entry.ends, entry.gone) = (now, now);
+            }
+            if let Some(failure) = entry.failure.take() {
+                let octets = octets_of(&failure.found);
+                entry.octets -= octets;
+                freed[usize::from(entry.proven)] += octets;
+            }
+        }
+        self.count(false, 0, freed[0]);
+        self.count(true, 0, freed[1]);
+    }
+
     /// How much is kept.
     #[must_use]
     pub fn kept(&self) -> Kept {

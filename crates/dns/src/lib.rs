@@ -24,5 +24,5 @@ pub use cache::Kept;
 pub use lookup::{Agreement, Lookup, Origin};
 pub use name::{BadName, to_dns};
 pub use resolver::{Numbers, Resolver};
-pub use servers::ServerHealth;
+pub use servers::{EdnsSupport, ServerHealth, ServerState};
 pub use settings::{Settings, system_servers};

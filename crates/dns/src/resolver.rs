@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use trail::{Heard, Source, Trail};
 
+mod health;
 mod numbers;
 mod race;
 mod trail;
@@ -91,7 +92,7 @@ impl Resolver {
     /// What is known of each configured server.
     #[must_use]
     pub fn servers(&self) -> Vec<ServerHealth> {
-        self.inner.servers.health()
+        self.inner.servers.health(self.inner.world.now())
     }
 
     /// Ticks when one server answers after all were dead: the moment to try again what waits for DNS.

@@ -1,98 +1,145 @@
-//! The configured servers: who is asked first, who rests after failing, and what is known of each.
+//! The configured servers: in which order they are asked, which are dead, and what is known of each.
 //!
-//! One failure sends a server to the end of the line; it is tried again beside a healthy one once its rest
-//! is over, so that a dead server costs one slow question and no more. Finer scoring has its place here.
+//! The configured order counts among servers that are about as quick (see [`NEAR_FACTOR`]); much slower ones, and
+//! those that fail now and then, come after them. A server that fails for good is dead: mail asks it no more while
+//! another one lives, and health questions (`resolver::health`) tell when it is back. Servers of the fallback list
+//! are asked when all others have failed.
+//!
+//! Not here: asking (`resolver`).
 
-use crate::meaning::Meaning;
+mod health;
+mod state;
+
+pub use health::{EdnsSupport, MAX_KINDS, ServerHealth, ServerState};
+pub use state::{DROPPED_FOR, FIRST_REST, FOLDED_FOR, JITTER, LONGEST_REST, PLAIN_FOR};
+
+use crate::cache::Key;
+use crate::exchange::{Heard, Manner};
 use crate::settings::Settings;
 use parking_lot::Mutex;
-use posthaste_evidence::AnswerKind;
+use posthaste_evidence::{AnswerKind, Edns, NameServer};
 use posthaste_io::Instant;
 use posthaste_mail::Timestamp;
+use state::State;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The most servers used.
+/// The most servers used of each list.
 pub const MAX_SERVERS: usize = 16;
-/// The first rest after a failure; it doubles with each further one.
-const FIRST_REST: Duration = Duration::from_secs(5);
-/// The longest rest.
-const LONGEST_REST: Duration = Duration::from_secs(60);
-/// Weight of the newest answer in the smoothed time: one in so many (RFC 6298 section 2).
-const SMOOTHING: u32 = 8;
-
-/// What is known of one server.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ServerHealth {
-    /// Who.
-    pub address: SocketAddr,
-    /// Questions put to it.
-    pub asked: u64,
-    /// Those it dealt with, whatever the answer.
-    pub answered: u64,
-    /// Those it did not answer, refused, or answered unintelligibly.
-    pub failures: u64,
-    /// Its smoothed answering time; `None` before the first answer.
-    pub smoothed: Option<Duration>,
-    /// It failed last time, or was slower than another just now: it is asked last.
-    pub resting: bool,
-    /// Its last failure.
-    pub last_failure: Option<(Timestamp, AnswerKind)>,
-}
+/// Servers up to so many times as slow as the best one are its equals: the configured order counts.
+pub const NEAR_FACTOR: u32 = 2;
+/// Servers slower than the best one by no more than this are its equals, too.
+pub const NEAR_SPAN: Duration = Duration::from_millis(20);
+/// A server that lost its place by being slow is asked beside the one that has it, every so often: nobody waits for
+/// it, and it may have its place again.
+pub const SHADOW_EVERY: Duration = Duration::from_secs(10);
 
 /// The servers' order and health.
 #[derive(Debug)]
 pub struct Servers {
-    states: Mutex<Vec<State>>,
+    states: Mutex<States>,
+    tcp_only: bool,
+    rotate: bool,
+    /// How many are no fallback: the first ones.
+    primaries: usize,
     /// Ticks when one answers after all were dead.
     recoveries: watch::Sender<u64>,
+}
+
+#[derive(Debug)]
+struct States {
+    list: Vec<State>,
+    /// Who begins, when servers of equal standing take turns.
+    turn: usize,
 }
 
 /// Who is to be asked.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Order {
-    /// Places of the servers, the best first; every server is in it.
+    /// Places of the servers that live, the best first.
     pub line: Vec<usize>,
-    /// Those whose rest is over: asked beside the first one, to see whether they are back.
-    pub probes: Vec<usize>,
+    /// Those of the fallback list that live: for when all of `line` have failed.
+    pub fallback: Vec<usize>,
+    /// Those that are dead, the fallback ones last: for when nobody lives.
+    pub dead: Vec<usize>,
+    /// Asked beside the first one, to see whether they are as good again. None is in `line`.
+    pub shadows: Vec<usize>,
 }
 
-#[derive(Debug)]
-struct State {
-    health: ServerHealth,
-    /// While it rests: until when, and how long this rest is.
-    rest: Option<(Instant, Duration)>,
-    /// Another server was asked because this one was slow, and it has not answered since.
-    suspect: bool,
+/// What an exchange with a server came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Lesson<'a> {
+    /// The question.
+    pub question: &'a Key,
+    /// How it was asked.
+    pub manner: Manner,
+    /// When.
+    pub began: Instant,
+    /// What came.
+    pub heard: &'a Heard,
+    /// Another server has answered the same question conclusively.
+    pub contradicted: bool,
+}
+
+/// What a lesson changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Turns {
+    /// The server is dead, from now: its health is to be asked after. The number of this death.
+    pub died: Option<u64>,
+    /// It was dead, and is back.
+    pub revived: bool,
 }
 
 impl Servers {
-    /// The servers of the settings, the first [`MAX_SERVERS`].
+    /// The servers of the settings, of each list the first [`MAX_SERVERS`].
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
-        let states = settings.servers.iter().take(MAX_SERVERS).map(|server| State {
-            health: ServerHealth {
-                address: server.address,
-                asked: 0,
-                answered: 0,
-                failures: 0,
-                smoothed: None,
-                resting: false,
-                last_failure: None,
-            },
-            rest: None,
-            suspect: false,
-        });
-        Self { states: Mutex::new(states.collect()), recoveries: watch::Sender::new(0) }
+        let primaries = settings.servers.iter().take(MAX_SERVERS);
+        let fallback = settings.fallback.iter().take(MAX_SERVERS);
+        let list: Vec<State> = primaries
+            .map(|server| State::new(server.clone(), false))
+            .chain(fallback.map(|server| State::new(server.clone(), true)))
+            .collect();
+        Self {
+            states: Mutex::new(States { list, turn: 0 }),
+            tcp_only: settings.tcp_only,
+            rotate: settings.rotate,
+            primaries: settings.servers.len().min(MAX_SERVERS),
+            recoveries: watch::Sender::new(0),
+        }
     }
 
-    /// What is known of each, in the order configured.
+    /// What is known of each, in the order configured, the fallback list last.
     #[must_use]
-    pub fn health(&self) -> Vec<ServerHealth> {
+    pub fn health(&self, now: Instant) -> Vec<ServerHealth> {
         let states = self.states.lock();
-        let health = |s: &State| ServerHealth { resting: s.is_last(), ..s.health };
-        states.iter().map(health).collect()
+        let lists = [0..self.primaries, self.primaries..states.list.len()];
+        let orders = lists.map(|places| states.ranked(places.collect(), 0));
+        let mut slow: Vec<usize> = Vec::new();
+        for (order, near) in orders {
+            slow.extend(order.into_iter().skip(near));
+        }
+        let seen = |(place, s): (usize, &State)| s.seen(slow.contains(&place), now);
+        states.list.iter().enumerate().map(seen).collect()
+    }
+
+    /// How many servers every one of which must say the same to be believed: the fallback list is not among them.
+    #[must_use]
+    pub const fn primaries(&self) -> usize {
+        self.primaries
+    }
+
+    /// Where a server is asked.
+    #[must_use]
+    pub fn address(&self, place: usize) -> Option<SocketAddr> {
+        self.states.lock().list.get(place).map(|state| state.server.address)
+    }
+
+    /// It belongs to the fallback list.
+    #[must_use]
+    pub const fn is_fallback(&self, place: usize) -> bool {
+        place >= self.primaries
     }
 
     /// Ticks when one answers after all were dead.
@@ -101,122 +148,146 @@ impl Servers {
         self.recoveries.subscribe()
     }
 
-    /// Who is to be asked now. A probe is given out once for each rest.
+    /// Tells those who listen to [`Servers::recoveries`].
+    pub fn tell_recovery(&self) {
+        self.recoveries.send_modify(|ticks| *ticks += 1);
+    }
+
+    /// Who is to be asked now.
     #[must_use]
     pub fn order(&self, now: Instant) -> Order {
         let mut states = self.states.lock();
-        let mut line: Vec<usize> = (0..states.len()).collect();
-        line.sort_by_key(|&place| (states[place].is_last(), place));
-        let mut probes = Vec::new();
-        for (place, state) in states.iter_mut().enumerate() {
-            let due = state.rest.filter(|(until, _)| *until <= now);
-            if let Some((_, rest)) = due.filter(|_| line.first() != Some(&place)) {
-                state.rest = Some((now + rest, rest));
-                probes.push(place);
-            }
-        }
-        Order { line, probes }
+        let turn = if self.rotate { states.turn } else { 0 };
+        states.turn = states.turn.wrapping_add(1);
+        let (line, near) = states.ranked((0..self.primaries).collect(), turn);
+        let all = self.primaries..states.list.len();
+        let (fallback, _) = states.ranked(all.collect(), turn);
+        let dead = (0..states.list.len()).filter(|&place| states.list[place].dead.is_some());
+        let mut order = Order { dead: dead.collect(), line, fallback, shadows: Vec::new() };
+        let Some(&first) = order.line.first() else { return order };
+        let due = |place: &&usize| {
+            let state = &states.list[**place];
+            let rested = state.last_asked.is_none_or(|at| now - at >= SHADOW_EVERY);
+            **place < first && rested && !state.suspect
+        };
+        order.shadows = order.line[near..].iter().filter(due).copied().collect();
+        order.line.retain(|place| !order.shadows.contains(place));
+        order
     }
 
-    /// The address of a server, which is asked now.
+    /// True when no server is alive, the fallback list included.
     #[must_use]
-    pub fn asking(&self, place: usize) -> Option<SocketAddr> {
+    pub fn all_dead(&self) -> bool {
+        self.states.lock().all_dead()
+    }
+
+    /// How a server is asked, which is asked now.
+    #[must_use]
+    pub fn asking(&self, place: usize, now: Instant) -> Option<(NameServer, Manner)> {
         let mut states = self.states.lock();
-        let state = states.get_mut(place)?;
-        state.health.asked += 1;
-        Some(state.health.address)
+        let state = states.list.get_mut(place)?;
+        let manner = state.asking(self.tcp_only, now);
+        Some((state.server.clone(), manner))
     }
 
     /// Another server is asked because this one is slow.
     pub fn passed_by(&self, place: usize) {
-        if let Some(state) = self.states.lock().get_mut(place) {
+        if let Some(state) = self.states.lock().list.get_mut(place) {
             state.suspect = true;
         }
     }
 
-    /// What a server's exchange came to, after how long.
-    pub fn learn(&self, place: usize, said: &Meaning, took: Duration, now: (Instant, Timestamp)) {
+    /// It was silent with EDNS and answered without, not long ago.
+    #[must_use]
+    pub fn drops_edns(&self, place: usize, now: Instant) -> bool {
+        self.states.lock().list.get(place).is_some_and(|state| state.drops_edns(now))
+    }
+
+    /// What a server's exchange came to. Answers what it changed, and whether all were dead until now.
+    #[must_use]
+    pub fn learn(
+        &self,
+        place: usize,
+        lesson: &Lesson<'_>,
+        now: (Instant, Timestamp),
+    ) -> (Turns, bool) {
+        self.change(place, |state| state.learn(lesson, now))
+    }
+
+    /// Another server answered conclusively what this one failed with `kind`.
+    #[must_use]
+    pub fn contradict(
+        &self,
+        place: usize,
+        kind: AnswerKind,
+        question: &Key,
+        at: Timestamp,
+    ) -> Turns {
+        self.change(place, |state| state.contradict(kind, question, at)).0
+    }
+
+    /// How long a dead server rests before its next health question; `None` when it is back since.
+    #[must_use]
+    pub fn rest(&self, place: usize, death: u64, jitter: u64, at: Timestamp) -> Option<Duration> {
+        self.states.lock().list.get_mut(place)?.rest(death, jitter, at)
+    }
+
+    /// The question that shows whether a dead server is back, which is asked now; `None` when it is.
+    #[must_use]
+    pub fn health_question(
+        &self,
+        place: usize,
+        death: u64,
+        now: Instant,
+    ) -> Option<(NameServer, Manner, Key)> {
         let mut states = self.states.lock();
-        let all_dead = states.iter().all(|s| s.rest.is_some());
-        let Some(state) = states.get_mut(place) else { return };
-        state.suspect = false;
-        if !said.speaks_against_server() {
-            state.health.answered += 1;
-            state.rest = None;
-            let smoothed = state.health.smoothed.unwrap_or(took);
-            state.health.smoothed = Some((smoothed * (SMOOTHING - 1) + took) / SMOOTHING);
-            if all_dead {
-                self.recoveries.send_modify(|ticks| *ticks += 1);
-            }
-            return;
+        let state = states.list.get_mut(place)?;
+        let question = state.health_question(death)?;
+        let mut manner = state.asking(self.tcp_only, now);
+        if manner.edns == Edns::Offered && state.drops_edns(now) {
+            manner.edns = Edns::LeftOutToSee;
         }
-        state.health.failures += 1;
-        state.health.last_failure = Some((now.1, said.answer.kind));
-        let rest = state.rest.map_or(FIRST_REST, |(_, rest)| (rest * 2).min(LONGEST_REST));
-        state.rest = Some((now.0 + rest, rest));
+        Some((state.server.clone(), manner, question))
+    }
+
+    fn change(&self, place: usize, change: impl FnOnce(&mut State) -> Turns) -> (Turns, bool) {
+        let mut states = self.states.lock();
+        let all_dead = states.all_dead();
+        let turns = states.list.get_mut(place).map(change).unwrap_or_default();
+        (turns, all_dead && turns.revived)
     }
 }
 
-impl State {
-    const fn is_last(&self) -> bool {
-        self.suspect || self.rest.is_some()
+impl States {
+    fn all_dead(&self) -> bool {
+        self.list.iter().all(|state| state.dead.is_some())
+    }
+
+    /// The living ones of these places, the best first, and how many of them are equals of the best.
+    fn ranked(&self, places: Vec<usize>, turn: usize) -> (Vec<usize>, usize) {
+        let alive: Vec<usize> =
+            places.into_iter().filter(|&p| self.list[p].dead.is_none()).collect();
+        let costs = alive.iter().filter(|&&p| !self.list[p].suspect);
+        let best = costs.filter_map(|&p| self.list[p].cost()).min();
+        let is_near = |place: &usize| {
+            let state = &self.list[*place];
+            // Of whom nothing is known, nothing bad is known.
+            let near = |cost| best.is_none_or(|b| cost <= (b * NEAR_FACTOR).max(b + NEAR_SPAN));
+            !state.suspect && state.cost().is_none_or(near)
+        };
+        let (mut line, mut slow): (Vec<usize>, Vec<usize>) = alive.into_iter().partition(is_near);
+        let near = line.len();
+        if near > 0 {
+            line.rotate_left(turn % near);
+        }
+        slow.sort_by_key(|&place| {
+            let state = &self.list[place];
+            (state.suspect, state.cost(), place)
+        });
+        line.append(&mut slow);
+        (line, near)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use posthaste_evidence::{NameServer, Transport};
-
-    const fn said(kind: AnswerKind) -> Meaning {
-        Meaning::failure(kind, Transport::Udp)
-    }
-
-    const fn at(secs: u64) -> (Instant, Timestamp) {
-        (Instant(secs * 1_000_000_000), Timestamp::EPOCH)
-    }
-
-    fn named(text: &str) -> NameServer {
-        text.parse::<SocketAddr>().unwrap().into()
-    }
-
-    fn two() -> Servers {
-        let servers = ["192.0.2.1:53", "192.0.2.2:53"].map(named).to_vec();
-        Servers::new(&Settings { servers, ..Settings::default() })
-    }
-
-    #[test]
-    fn a_failed_server_is_asked_last_and_tried_again_beside_a_good_one() {
-        let servers = two();
-        assert_eq!(servers.order(at(0).0).line, [0, 1]);
-        servers.learn(0, &said(AnswerKind::Timeout), Duration::from_secs(3), at(3));
-        assert_eq!(servers.order(at(4).0), Order { line: vec![1, 0], probes: vec![] });
-        assert_eq!(servers.order(at(8).0), Order { line: vec![1, 0], probes: vec![0] });
-        assert_eq!(servers.order(at(8).0).probes, [0; 0], "one probe for each rest");
-        servers.learn(0, &said(AnswerKind::Timeout), Duration::from_secs(3), at(11));
-        assert_eq!(servers.order(at(20).0).probes, [0; 0], "the rest has doubled");
-        assert_eq!(servers.order(at(21).0).probes, [0]);
-        servers.learn(0, &said(AnswerKind::Answer), Duration::from_millis(4), at(21));
-        assert_eq!(servers.order(at(22).0).line, [0, 1]);
-        let health = servers.health()[0];
-        assert_eq!((health.answered, health.failures, health.resting), (1, 2, false));
-        assert_eq!(health.smoothed, Some(Duration::from_millis(4)));
-    }
-
-    #[test]
-    fn a_slow_server_is_suspected_until_it_answers() {
-        let servers = two();
-        servers.passed_by(0);
-        assert_eq!(servers.order(at(0).0).line, [1, 0]);
-        servers.learn(0, &said(AnswerKind::ServFail), Duration::from_millis(400), at(1));
-        assert_eq!(servers.order(at(1).0).line, [0, 1]);
-    }
-
-    #[test]
-    fn a_lone_server_is_always_asked() {
-        let servers = ["192.0.2.1:53"].map(named).to_vec();
-        let lone = Servers::new(&Settings { servers, ..Settings::default() });
-        lone.learn(0, &said(AnswerKind::Refused), Duration::ZERO, at(0));
-        assert_eq!(lone.order(at(9).0), Order { line: vec![0], probes: vec![] });
-    }
-}
+mod tests;

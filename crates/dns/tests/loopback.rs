@@ -180,8 +180,8 @@ fn a_silent_server_costs_one_slow_question_and_is_tried_again_later() {
         assert_eq!(said(&lab, &lookup), [(Some(1), AnswerKind::Answer)]);
         posthaste_io::sleep(&*lab.world.clock, TRY).await;
         let health = lab.resolver.servers();
-        assert_eq!((health[0].failures, health[0].answered, health[0].resting), (1, 0, true));
-        assert_eq!((health[1].failures, health[1].answered, health[1].resting), (0, 2, false));
+        assert_eq!((health[0].failed(), health[0].answered, health[0].is_dead()), (1, 0, true));
+        assert_eq!((health[1].failed(), health[1].answered, health[1].is_dead()), (0, 2, false));
         assert!(health[1].smoothed.is_some());
     });
 }

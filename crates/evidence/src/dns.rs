@@ -153,6 +153,8 @@ pub struct Answer {
     pub truncated: bool,
     /// What the question said of EDNS.
     pub edns: Edns,
+    /// Given by a server of the fallback list: every other one had failed.
+    pub fallback: bool,
     /// Kept past its TTL, and used because no server answers (RFC 8767).
     pub stale: bool,
     /// Extended errors (RFC 8914): code and text cut at 128 octets, at most 4.
@@ -173,6 +175,7 @@ impl Answer {
             authoritative: false,
             truncated: false,
             edns: Edns::Offered,
+            fallback: false,
             stale: false,
             extended: Vec::new(),
             ttl: 0,

@@ -223,6 +223,7 @@ pub fn every_observation() -> Vec<Observation> {
         authentic: true,
         truncated: true,
         edns: Edns::LeftOutToSee,
+        fallback: true,
         stale: true,
         records: every_record().into(),
         ..Answer::empty(AnswerKind::OtherRcode(23), Transport::Tcp)

@@ -120,6 +120,9 @@ fn answer_text(answer: &Answer) -> String {
         Edns::LeftOut => " without EDNS",
         Edns::LeftOutToSee => " without EDNS, as a test",
     });
+    if answer.fallback {
+        text.push_str(" from the fallback list");
+    }
     text
 }
 

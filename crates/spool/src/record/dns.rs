@@ -20,6 +20,7 @@ const AUTHENTIC: u64 = 1;
 const AUTHORITATIVE: u64 = 2;
 const TRUNCATED: u64 = 4;
 const STALE: u64 = 8;
+const FALLBACK: u64 = 16;
 
 const OWNER: u32 = 1;
 const RECORD_TTL: u32 = 2;
@@ -43,6 +44,7 @@ pub(super) fn write(w: &mut Writer, answer: &Answer) {
         (answer.authoritative, AUTHORITATIVE),
         (answer.truncated, TRUNCATED),
         (answer.stale, STALE),
+        (answer.fallback, FALLBACK),
     ];
     w.number(FLAGS, flags.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum());
     w.number(TTL, u64::from(answer.ttl));
@@ -73,6 +75,7 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Answer, Damaged> {
                 answer.authoritative = flags & AUTHORITATIVE != 0;
                 answer.truncated = flags & TRUNCATED != 0;
                 answer.stale = flags & STALE != 0;
+                answer.fallback = flags & FALLBACK != 0;
             }
             TTL => answer.ttl = value.small()?,
             EDNS => answer.edns = Edns::from_code(value.number()?)?,

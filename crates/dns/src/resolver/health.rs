@@ -1,0 +1,72 @@
+//! Health questions: a dead server is asked now and then whether it is back, by one task of its own.
+//!
+//! The task ends when the server answers anything, to whomever, or when the resolver is gone.
+
+use super::Inner;
+use crate::exchange::{Exchange, Heard, Manner};
+use crate::servers::{Lesson, Turns};
+use posthaste_io::{Instant, sleep};
+use std::sync::{Arc, Weak};
+
+impl Inner {
+    /// Learns what a server's exchange came to, and does what follows from it.
+    pub(super) fn learn(self: &Arc<Self>, place: usize, lesson: &Lesson<'_>) {
+        let now = (self.world.now(), self.world.wall());
+        let (turns, recovered) = self.servers.learn(place, lesson, now);
+        if recovered {
+            // What was kept of the outage must not outlive it.
+            self.shared.lock().cache.forget_failures(now.0);
+            self.servers.tell_recovery();
+        }
+        self.attend(place, turns);
+    }
+
+    /// Starts asking after the health of a server that has died just now.
+    pub(super) fn attend(self: &Arc<Self>, place: usize, turns: Turns) {
+        let Some(death) = turns.died else { return };
+        let world = self.world.clone();
+        let inner = Arc::downgrade(self);
+        let task = async move {
+            while let Some(wait) = rest(&inner, place, death) {
+                sleep(&*world.clock, wait).await;
+                let Some((exchange, manner, began)) = question(&inner, place, death) else {
+                    return;
+                };
+                let heard = exchange.hear(&world).await;
+                if !taught(&inner, place, &exchange, manner, began, &heard) {
+                    return;
+                }
+            }
+        };
+        self.world.spawn.spawn("dns-health", Box::pin(task));
+    }
+}
+
+fn rest(inner: &Weak<Inner>, place: usize, death: u64) -> Option<std::time::Duration> {
+    let inner = inner.upgrade()?;
+    inner.servers.rest(place, death, inner.world.random.next(), inner.world.wall())
+}
+
+fn question(inner: &Weak<Inner>, place: usize, death: u64) -> Option<(Exchange, Manner, Instant)> {
+    let inner = inner.upgrade()?;
+    let began = inner.world.now();
+    let (server, manner, (name, kind)) = inner.servers.health_question(place, death, began)?;
+    let until = began + inner.settings.try_limit;
+    Some((Exchange { server, name, kind, until, manner }, manner, began))
+}
+
+/// False when the resolver is gone.
+fn taught(
+    inner: &Weak<Inner>,
+    place: usize,
+    exchange: &Exchange,
+    manner: Manner,
+    began: Instant,
+    heard: &Heard,
+) -> bool {
+    let Some(inner) = inner.upgrade() else { return false };
+    let question = (exchange.name.clone(), exchange.kind);
+    let lesson = Lesson { question: &question, manner, began, heard, contradicted: false };
+    inner.learn(place, &lesson);
+    true
+}
