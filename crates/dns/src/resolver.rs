@@ -271,7 +271,7 @@ fn observation(
     Observation { at, took, stage, subject, seen: Seen::Answer(answer), effect }
 }
 
-const fn stage_of(kind: RecordType) -> Stage {
+pub(crate) const fn stage_of(kind: RecordType) -> Stage {
     match kind {
         RecordType::Mx => Stage::DnsMx,
         RecordType::A | RecordType::Aaaa | RecordType::Cname => Stage::DnsAddr,

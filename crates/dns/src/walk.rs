@@ -1,16 +1,25 @@
 //! From the root, or the configured roots of a closed network, to the servers that know (RFC 1034 section 5.3.3).
 //!
-//! Evidence for the rare moment before a bounce and for checks; never on the fast path of mail. Not here: asking
-//! recursive servers (`resolver`).
+//! Evidence for the rare moment before a bounce and for checks; never on the fast path of mail. A walk trusts nobody
+//! further than their zone reaches (`reading`), has limits (`limits`), and keeps what each server said. Not here:
+//! asking recursive servers (`resolver`), validation of signatures.
 
+mod descent;
+mod existing;
+pub mod limits;
+mod reading;
 pub mod roots;
+mod walker;
+mod zones;
 
+pub use limits::{Limit, Limits};
 pub use roots::ROOTS;
 
 use crate::settings::Settings;
 use posthaste_evidence::Observation;
 use posthaste_io::World;
 use std::net::SocketAddr;
+use walker::Walker;
 
 /// What the servers of the closest enclosing delegated zone say of a name.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -22,7 +31,7 @@ pub enum Existence {
         /// Who says so.
         by: SocketAddr,
     },
-    /// One of them says, with authority, that it does not exist.
+    /// One of them says, with authority, that it does not exist, and none that it does.
     Missing {
         /// The zone, in the resolver's form.
         zone: String,
@@ -38,11 +47,17 @@ pub enum Existence {
 pub struct Walked {
     /// What it came to.
     pub existence: Existence,
-    /// One for each server asked, in the order of their answers.
+    /// One for each question to a server, in the order they were asked.
     pub observations: Vec<Observation>,
 }
 
-/// Asks, from the roots of `settings` down, whether `name` exists.
-pub async fn existence(_world: &World, _settings: &Settings, _name: &str) -> Walked {
-    Walked { existence: Existence::Unreachable, observations: Vec::new() }
+/// Asks, from the roots of `settings` down, whether `name` exists. Ends within [`Limits::EXISTENCE`].
+pub async fn existence(world: &World, settings: &Settings, name: &str) -> Walked {
+    let walker = Walker::new(world, settings, Limits::EXISTENCE);
+    let existence = match crate::name::to_dns(name) {
+        Ok(name) if !settings.roots.is_empty() => walker.exists(&name).await,
+        _ => Existence::Unreachable,
+    };
+    let (observations, _) = walker.finish();
+    Walked { existence, observations }
 }
