@@ -7,7 +7,7 @@ use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::rdata::{A, CNAME, MX, NS, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType as WireType};
 use posthaste_dns::meaning::{MAX_ALIASES, MAX_RECORDS, Meaning};
-use posthaste_dns::wire::{self, Flags, MAX_EXTENDED, MAX_EXTENDED_TEXT};
+use posthaste_dns::wire::{self, Fit, Flags, MAX_EXTENDED, MAX_EXTENDED_TEXT, MAX_SIDE_RECORDS};
 use posthaste_evidence::{AnswerKind, RecordData, RecordType, Transport};
 use proptest::prelude::*;
 
@@ -160,7 +160,9 @@ fn only_the_reply_to_the_question_is_taken() {
         reply[at] = to;
         reply
     };
-    assert!(wire::is_reply_to(&asked, &changed(13, b'E')), "case does not matter");
+    assert_eq!(wire::fit(&asked, &good), Fit::Exact);
+    assert_eq!(wire::fit(&asked, &changed(13, b'E')), Fit::OtherCase);
+    assert!(wire::is_reply_to(&asked, &changed(13, b'E')), "the reader decides about case");
     for (story, other) in [
         ("another id", changed(0, 0x99)),
         ("a query", changed(2, 0)),
@@ -199,6 +201,8 @@ fn check(octets: &[u8]) {
     let _ = wire::is_reply_to(&question(), octets);
     let _ = wire::is_truncated(octets);
     let Ok(reply) = wire::read(octets) else { return };
+    assert!(reply.authorities.len() <= MAX_SIDE_RECORDS);
+    assert!(reply.additionals.len() <= MAX_SIDE_RECORDS && reply.extended.len() <= MAX_EXTENDED);
     for kind in [RecordType::Mx, RecordType::A, RecordType::Cname, RecordType::Txt] {
         let meaning = Meaning::of(&reply, "example.org", kind, Transport::Udp);
         let Meaning { answer, next, .. } = meaning;
@@ -216,6 +220,51 @@ fn check(octets: &[u8]) {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn every_case_of_a_question_is_the_same_question_and_no_other(
+        chance in any::<u64>(), id in any::<u16>(), labels in prop::collection::vec("[a-z0-9-]{1,63}", 0..4),
+    ) {
+        let name = Name::from_labels(labels.iter().map(String::as_bytes)).unwrap();
+        let plain = wire::question(id, &name, RecordType::Mx, true, Flags::default());
+        let mut mixed = plain.clone();
+        wire::mix_case(&mut mixed, || chance);
+        prop_assert!(mixed.eq_ignore_ascii_case(&plain));
+        prop_assert_eq!(&mixed[..12], &plain[..12]);
+        let mut reply = mixed.clone();
+        reply[2] |= 0x80;
+        prop_assert_eq!(wire::fit(&mixed, &reply), Fit::Exact);
+        let folds = if mixed == plain { Fit::Exact } else { Fit::OtherCase };
+        prop_assert_eq!(wire::fit(&plain, &reply), folds);
+        reply[0] ^= 1;
+        prop_assert_eq!(wire::fit(&mixed, &reply), Fit::Stranger);
+    }
+
+    #[test]
+    fn what_fits_has_the_id_and_the_question(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let (asked, mut octets) = (question(), rich());
+        for (at, value) in changes {
+            let at = at.index(octets.len().min(40));
+            octets[at] = value;
+        }
+        if let Some(cut) = cut {
+            octets.truncate(cut.index(octets.len()));
+        }
+        let section = 12..12 + 17;
+        match wire::fit(&asked, &octets) {
+            Fit::Exact => prop_assert_eq!(&octets[section.clone()], &asked[section]),
+            Fit::OtherCase => {
+                prop_assert!(octets[section.clone()].eq_ignore_ascii_case(&asked[section]));
+            }
+            Fit::Bare => prop_assert!(octets.len() == 12 && octets[3] & 0x0f != 0),
+            Fit::Stranger => return Ok(()),
+        }
+        prop_assert_eq!(&octets[..2], &asked[..2]);
+        prop_assert!(octets[2] & 0x80 != 0);
+    }
 
     #[test]
     fn mutated_replies_are_read_or_refused(

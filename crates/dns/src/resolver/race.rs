@@ -167,11 +167,7 @@ impl<'a> Race<'a> {
     /// nobody lives, then once more those that were silent.
     fn ask_next(&mut self) {
         if self.line.is_empty() && self.is_idle() {
-            let bogus = |s: &Said| s.meaning.answer.kind == AnswerKind::Bogus;
-            // What one server found forged is not looked for at another that might not look.
-            if !self.failures.iter().any(bogus) {
-                self.line = std::mem::take(&mut self.order.fallback).into();
-            }
+            self.line = self.fallback().into();
             if self.line.is_empty() && self.inner.servers.all_dead() {
                 self.line = std::mem::take(&mut self.order.dead).into();
             }
@@ -185,9 +181,18 @@ impl<'a> Race<'a> {
 
     /// Every one of the fallback list, once.
     fn ask_fallback(&mut self) {
-        for place in std::mem::take(&mut self.order.fallback) {
+        for place in self.fallback() {
             self.ask(place, Try::Usual);
         }
+    }
+
+    /// The fallback list, once. What one server found forged is not looked for at another that might not look.
+    fn fallback(&mut self) -> Vec<usize> {
+        let bogus = |s: &Said| s.meaning.answer.kind == AnswerKind::Bogus;
+        if self.failures.iter().any(bogus) {
+            return Vec::new();
+        }
+        std::mem::take(&mut self.order.fallback)
     }
 
     /// Asks once more those that did not answer; and beside it, once, without EDNS, when nobody said anything.

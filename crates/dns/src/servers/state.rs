@@ -156,7 +156,7 @@ impl State {
             _ if truncated => false,
             AnswerKind::Unreachable => true,
             // Silence to one question is the server's when it said nothing else meanwhile.
-            AnswerKind::Timeout => self.last_reply.is_none_or(|at| at < lesson.began),
+            AnswerKind::Timeout => self.last_reply.is_none_or(|at| at <= lesson.began),
             _ => lesson.contradicted || self.strikes >= MOST_STRIKES,
         };
         if fatal { self.die(kind, lesson.question, now.1) } else { Turns::default() }
