@@ -7,6 +7,7 @@ pub use crate::conditions::{
     Conditions, Maintenance, PressureLevel, ResourceStanding, Spread, Traffic,
 };
 use crate::keeper::Keeper;
+use crate::resolving::{Resolving, ServerStanding};
 use bytes::Bytes;
 use posthaste_evidence::{Fault, Observation};
 use posthaste_io::Task;
@@ -100,6 +101,11 @@ pub trait Desk: Send + Sync {
 
     /// The spool itself, where the daemon has one of its own.
     fn keeper(&self) -> Option<&dyn Keeper> {
+        None
+    }
+
+    /// DNS, where the daemon asks it.
+    fn dns(&self) -> Option<&dyn Resolving> {
         None
     }
 
@@ -197,6 +203,8 @@ pub struct Numbers {
     pub decisions_stopped: u64,
     /// Holds whose filter cannot be read: they hold nothing.
     pub holds_broken: u64,
+    /// DNS servers.
+    pub resolvers: Vec<ServerStanding>,
 }
 
 /// A destination and what last went wrong there.

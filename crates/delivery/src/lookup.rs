@@ -2,6 +2,8 @@
 //!
 //! Not here: the algorithm (`route`) and the asking (`dns`).
 
+mod hosts;
+
 use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use posthaste_dns::{Agreement, Lookup, Resolver};
@@ -10,7 +12,7 @@ use posthaste_evidence::{
 };
 use posthaste_io::{Task, World};
 use posthaste_mail::{Host, Timestamp};
-use posthaste_route::{Hop, Ourselves, Plan, Planned, Question, Route, Step};
+use posthaste_route::{Action, Hop, Ourselves, Plan, Planned, Question, Route, Step};
 use std::time::Duration;
 
 /// How long a plan that can already be used waits for answers still under way (RFC 8305 section 8).
@@ -36,6 +38,7 @@ pub async fn find_hops(
     route: &Route,
     ourselves: &Ourselves,
 ) -> Found {
+    let named = matches!(route.action, Action::SmartHosts { .. });
     let (mut plan, mut step) = Plan::start(recipient, route, ourselves, world.random.next());
     let mut asked = Asked::new();
     let mut observations = Vec::new();
@@ -45,7 +48,12 @@ pub async fn find_hops(
             Step::Done(planned) => break planned,
             Step::Ask(questions) => {
                 for question in questions {
-                    asked.push(ask(resolver, question));
+                    asked.push(
+                        match named.then(|| hosts::known(world, resolver, &question)).flatten() {
+                            Some(known) => Box::pin(std::future::ready((question, known))),
+                            None => ask(resolver, question),
+                        },
+                    );
                 }
             }
             Step::Wait => {}

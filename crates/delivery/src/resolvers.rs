@@ -30,7 +30,9 @@ impl Resolvers {
         let common = kept(&self.common, world, settings.clone());
         let lists = routes.iter().map(|(_, route)| &route.resolvers).filter(|l| !l.is_empty());
         let own = lists.map(|servers| {
-            let wanted = Settings { servers: servers.clone(), ..settings.clone() };
+            // Names that the servers of a route know are not for everybody: they have no fallback.
+            let fallback = Vec::new();
+            let wanted = Settings { servers: servers.clone(), fallback, ..settings.clone() };
             let resolver = match self.own.get(servers) {
                 Some(before) => kept(before, world, wanted),
                 None => Arc::new(Resolver::new(world.clone(), wanted)),
@@ -40,9 +42,15 @@ impl Resolvers {
         Self { own: own.collect(), common }
     }
 
-    /// All of them, the common one first.
+    /// All of them, the common one first, then one for each list of servers that routes name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Resolver>> {
         std::iter::once(&self.common).chain(self.own.values())
+    }
+
+    /// The common one.
+    #[must_use]
+    pub const fn of_all(&self) -> &Arc<Resolver> {
+        &self.common
     }
 
     /// The one for a route.

@@ -6,14 +6,16 @@
 //! Every server asked leaves an observation, successes too.
 //!
 //! Not here: what follows from the answers for mail (`route`), reading `/etc/resolv.conf` (the binary's; its
-//! text is understood by [`system_servers`]), DNSSEC validation.
+//! text is understood by [`ResolvConf`]), DNSSEC validation.
 
 pub mod cache;
 pub mod exchange;
+pub mod hosts;
 pub mod lookup;
 pub mod meaning;
 pub mod name;
 pub mod questions;
+pub mod resolv_conf;
 pub mod resolver;
 pub mod servers;
 pub mod settings;
@@ -22,8 +24,10 @@ pub mod walk;
 pub mod wire;
 
 pub use cache::Kept;
+pub use hosts::Hosts;
 pub use lookup::{Agreement, Lookup, Origin};
 pub use name::{BadName, to_dns};
+pub use resolv_conf::ResolvConf;
 pub use resolver::{Numbers, Resolver};
 pub use servers::{EdnsSupport, ServerHealth, ServerState};
-pub use settings::{Settings, system_servers};
+pub use settings::Settings;

@@ -23,7 +23,7 @@ pub enum Origin {
     Fallback,
     /// The cache, past its TTL, because the servers fail or are slow (RFC 8767).
     Stale,
-    /// Nobody was asked: DNS cannot hold such a name.
+    /// Nobody was asked: DNS cannot hold such a name, or the hosts file has it.
     Nobody,
 }
 

@@ -1,15 +1,15 @@
-//! What the operator may set, and the servers that the system has configured.
+//! What the operator may set.
 //!
 //! Plain data. Not here: reading the configuration or any other file.
 
+use crate::hosts::Hosts;
 use posthaste_evidence::NameServer;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The port of DNS (RFC 1035 section 4.2).
 pub const DNS_PORT: u16 = 53;
-/// The most servers taken from the system's configuration (resolv.conf(5), MAXNS).
-pub const MAX_SYSTEM_SERVERS: usize = 3;
 
 /// How questions are asked, and how long answers are kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,6 +44,8 @@ pub struct Settings {
     pub rotate: bool,
     /// UDP is not used.
     pub tcp_only: bool,
+    /// Addresses of next hops that the operator names: they go before DNS.
+    pub hosts: Arc<Hosts>,
     /// Failures are kept this long (RFC 9520 section 3.2); more than 30 s counts as 30 s.
     pub failure_ttl: Duration,
 }
@@ -88,53 +90,8 @@ impl Default for Settings {
             tries: 2,
             rotate: false,
             tcp_only: false,
+            hosts: Arc::default(),
             failure_ttl: Duration::from_secs(5),
-        }
-    }
-}
-
-/// The servers that the text of a `resolv.conf` names, in order, at most [`MAX_SYSTEM_SERVERS`].
-///
-/// When it names none, the one on this machine, as resolv.conf(5) says. Scoped addresses (`fe80::1%eth0`)
-/// are left out: a scope's number cannot be known from the text.
-#[must_use]
-pub fn system_servers(text: &str) -> Vec<SocketAddr> {
-    let servers = text.lines().filter_map(name_server).take(MAX_SYSTEM_SERVERS);
-    let mut servers: Vec<SocketAddr> = servers.map(|ip| SocketAddr::new(ip, DNS_PORT)).collect();
-    if servers.is_empty() {
-        servers.push(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), DNS_PORT));
-    }
-    servers
-}
-
-fn name_server(line: &str) -> Option<IpAddr> {
-    let mut words = line.split_whitespace();
-    (words.next()? == "nameserver").then(|| words.next()?.parse().ok())?
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_systems_servers_are_found() {
-        let local = ["127.0.0.1:53"].as_slice();
-        for (text, expected) in [
-            (
-                "nameserver 192.0.2.1\nnameserver 2001:db8::1\n",
-                &["192.0.2.1:53", "[2001:db8::1]:53"][..],
-            ),
-            ("# nameserver 192.0.2.1\n;nameserver 192.0.2.2\nsearch example.org\n", local),
-            ("", local),
-            ("nameserver\nnameserver x\n nameserver\t192.0.2.3 # ours\n", &["192.0.2.3:53"]),
-            ("nameserver fe80::1%eth0\nnameserver 192.0.2.4", &["192.0.2.4:53"]),
-            (
-                "nameserver 192.0.2.1\nnameserver 192.0.2.2\nnameserver 192.0.2.3\nnameserver 192.0.2.4",
-                &["192.0.2.1:53", "192.0.2.2:53", "192.0.2.3:53"],
-            ),
-        ] {
-            let expected: Vec<SocketAddr> = expected.iter().map(|t| t.parse().unwrap()).collect();
-            assert_eq!(system_servers(text), expected, "{text}");
         }
     }
 }

@@ -95,6 +95,8 @@ pub enum Transport {
     Tls,
     /// Not asked now: the cache answered.
     Cache,
+    /// Not asked: the hosts file of this machine has the name, a next hop that the operator names.
+    Hosts,
 }
 
 /// What an answer amounts to. Kept apart, because each has another cause and another owner.

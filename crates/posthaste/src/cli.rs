@@ -87,6 +87,9 @@ pub(crate) enum Verb {
     Queue(QueueArgs),
     /// How mail to an address would be sent, and why not now
     Route(RouteArgs),
+    /// DNS as the daemon asks it: its servers, a question, forgetting what is kept
+    #[command(subcommand)]
+    Dns(DnsVerb),
     /// What became of a message, also after it has left; what was said in a session
     Track(TrackArgs),
 }
@@ -113,6 +116,43 @@ pub(crate) struct TrackArgs {
     /// The most messages or sessions
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) limit: u16,
+}
+
+/// What of DNS.
+#[derive(Subcommand, Debug)]
+pub(crate) enum DnsVerb {
+    /// How each server stands: state, time, counts, last failure; dead ones are named in words
+    Servers {
+        /// Exit status 5 when one is dead
+        #[arg(long)]
+        check: bool,
+    },
+    /// Ask as the daemon would, and see what every server said
+    Ask(DnsAskArgs),
+    /// Forget what is kept of a name and all names below it, or everything
+    Flush {
+        /// The name
+        name: Option<String>,
+    },
+}
+
+/// What is asked of DNS.
+#[derive(Args, Debug)]
+pub(crate) struct DnsAskArgs {
+    /// A name, or an address for its names
+    pub(crate) name: String,
+    /// A, AAAA, MX, CNAME, PTR, TXT, SOA, NS, TLSA; not given: what mail asks, MX and the addresses of its targets
+    #[arg(value_name = "TYPE")]
+    pub(crate) kind: Option<String>,
+    /// Ask the servers of this route
+    #[arg(long, value_name = "NAME", conflicts_with = "server")]
+    pub(crate) route: Option<String>,
+    /// Ask this server alone: 192.0.2.1, 192.0.2.1:5353, tls://192.0.2.1#dns.example.org
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) server: Option<String>,
+    /// Forget what is kept of the name first
+    #[arg(long)]
+    pub(crate) fresh: bool,
 }
 
 /// Which mail `route` is asked about.

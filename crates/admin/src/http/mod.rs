@@ -18,6 +18,9 @@
 //! | `GET /v1/holds` | both | `{v, holds: [hold]}` |
 //! | `GET /v1/messages/{id}/content` | socket | the message as a file, envelope in front ([`posthaste_message::replay`]) |
 //! | `POST /v1/import?dry_run` | socket | takes such a file; `{v, id, from, to}` |
+//! | `GET /v1/dns/servers` | both | `{v, servers: [dns-server]}` |
+//! | `GET /v1/dns/ask?name&type&route&server&fresh` | socket | **dns-answer** |
+//! | `POST /v1/dns/flush?name` | socket | `{v, name, forgotten}` |
 //! | `POST /v1/reload` | socket | `{v, after_restart, due_now}` |
 //! | `GET /v1/maintenance` | both | `{v, maintenance, messages, in_flight, sessions}`; `maintenance` is `null` when it is off |
 //! | `POST /v1/maintenance` `{"on", "reason", "hold"}` | socket | the same |
@@ -32,6 +35,7 @@
 
 mod act;
 mod answer;
+mod dns;
 mod guard;
 mod look;
 mod maintenance;
@@ -105,6 +109,7 @@ impl Admin {
             .route("/v1/messages", get(look::messages))
             .route("/v1/messages/{id}", get(look::message))
             .route("/v1/route", get(look::route))
+            .route("/v1/dns/servers", get(dns::servers))
             .route("/v1/track", get(look::track))
             .route("/v1/maintenance", get(maintenance::look))
             .route("/v1/decisions", get(orders::decisions))
@@ -122,6 +127,8 @@ impl Admin {
             .route("/v1/messages/{id}/content", get(orders::export))
             .route("/v1/import", post(orders::import).layer(DefaultBodyLimit::disable()))
             .route("/v1/reload", post(act::reload))
+            .route("/v1/dns/ask", get(dns::ask))
+            .route("/v1/dns/flush", post(dns::flush))
             .route("/v1/maintenance", post(maintenance::act))
             .route("/v1/stop", post(act::stop))
             .route("/v1/spool", get(spool::look))

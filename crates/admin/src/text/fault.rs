@@ -83,7 +83,7 @@ pub(crate) fn connect_fault(fault: ConnectFault) -> String {
 }
 
 /// What an answer amounts to, in the words of DNS.
-pub(super) fn answer_word(kind: AnswerKind) -> String {
+pub(crate) fn answer_word(kind: AnswerKind) -> String {
     match kind {
         AnswerKind::Answer => "answer",
         AnswerKind::NoData => "no such records",

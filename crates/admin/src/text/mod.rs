@@ -1,9 +1,11 @@
 //! Where evidence becomes words, for people. No decision ever reads them back.
 
+mod extended;
 mod fault;
 mod logged;
 mod observation;
 
-pub(crate) use fault::fault;
+pub(crate) use extended::extended_error;
+pub(crate) use fault::{answer_word, fault};
 pub(crate) use logged::logged_fault;
-pub(crate) use observation::{outcome, raw, subject};
+pub(crate) use observation::{answer_outcome, outcome, raw, record_text, subject};

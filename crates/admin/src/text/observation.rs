@@ -80,7 +80,7 @@ pub(crate) fn raw(seen: &Seen) -> Option<String> {
     }
 }
 
-const fn answer_outcome(kind: AnswerKind) -> &'static str {
+pub(crate) const fn answer_outcome(kind: AnswerKind) -> &'static str {
     match kind {
         AnswerKind::Answer => "answer",
         AnswerKind::NoData => "nodata",
@@ -113,6 +113,7 @@ fn answer_text(answer: &Answer) -> String {
         Transport::Tls => " over TLS",
         Transport::Cache if answer.stale => " from the cache, past its time",
         Transport::Cache => " from the cache",
+        Transport::Hosts => " from the hosts file",
     };
     text.push_str(how);
     text.push_str(match answer.edns {
@@ -126,7 +127,7 @@ fn answer_text(answer: &Answer) -> String {
     text
 }
 
-fn record_text(record: &Record) -> String {
+pub(crate) fn record_text(record: &Record) -> String {
     let name = if record.name.is_empty() { "." } else { &record.name };
     let data = match &record.data {
         RecordData::A(ip) => format!("A {ip}"),

@@ -7,6 +7,7 @@
 mod attempt;
 mod decision;
 mod destination;
+mod dns;
 mod message;
 mod route;
 mod selected;
@@ -15,6 +16,10 @@ mod status;
 pub use attempt::{AttemptView, ObservationView, ReplyView, ResultView};
 pub use decision::{DecisionObject, HoldObject, TargetView};
 pub use destination::DestinationObject;
+pub use dns::{
+    DnsAnswerObject, ExtendedView, FailureView, LookupView, ServerAnswerView, ServerObject,
+    ServersObject,
+};
 pub use message::{LastErrorView, MessageObject, RecipientObject, SourceView};
 pub use route::{HopView, RouteObject};
 pub use selected::Selected;

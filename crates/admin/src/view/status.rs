@@ -1,6 +1,6 @@
 //! **status**: what is going on, in numbers.
 
-use super::DestinationObject;
+use super::{DestinationObject, ServerObject};
 use super::{VERSION, When};
 use crate::desk::{Conditions, Maintenance, Numbers, Readiness, Spread, Traffic};
 use posthaste_mail::Timestamp;
@@ -59,6 +59,8 @@ pub struct StatusObject {
     pub worst: Option<DestinationObject>,
     pub decisions_stopped: u64,
     pub holds_broken: u64,
+    /// DNS servers.
+    pub resolvers: Vec<ServerObject>,
 }
 
 /// Closed for maintenance.
@@ -162,6 +164,7 @@ impl StatusObject {
             worst: numbers.worst.as_ref().map(DestinationObject::of),
             decisions_stopped: numbers.decisions_stopped,
             holds_broken: numbers.holds_broken,
+            resolvers: numbers.resolvers.iter().map(ServerObject::of).collect(),
         }
     }
 }

@@ -4,12 +4,13 @@ use super::file::Config;
 use super::kinds::Via;
 use super::resolver::{Roots, Server, Servers};
 use super::routes::RouteRule;
+use posthaste_dns::{Hosts, ResolvConf};
 use posthaste_evidence::NameServer;
 use posthaste_queue::RouteSettings;
 use posthaste_queue::Schedule;
 use posthaste_queue::schedule::Step;
 use posthaste_route::{Action, Route, Table};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +18,10 @@ use std::time::Duration;
 /// What the settings of the agents need of the machine.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Machine {
-    /// The text of `/etc/resolv.conf`.
-    pub(crate) resolv_conf: String,
+    /// What `resolv.conf` says.
+    pub(crate) resolv_conf: ResolvConf,
+    /// The text of the hosts file.
+    pub(crate) hosts: String,
     /// The addresses of the interfaces, loopback included.
     pub(crate) addresses: Vec<IpAddr>,
     /// Descriptors this process may have open; `None`: not known, and nothing is scaled to it.
@@ -118,11 +121,21 @@ impl Config {
         let base = posthaste_dns::Settings::default();
         let servers = match &own.servers {
             Servers::System => {
-                let servers = posthaste_dns::system_servers(&machine.resolv_conf);
-                servers.into_iter().map(|address| Server(address.into())).collect()
+                let servers = machine.resolv_conf.servers.iter();
+                let believed = |&address| NameServer {
+                    trusted: machine.resolv_conf.trust_ad,
+                    ..NameServer::from(address)
+                };
+                servers.map(|address| Server(believed(address))).collect()
             }
             Servers::These(servers) => servers.clone(),
         };
+        let nothing = ResolvConf::default();
+        let system = match &own.servers {
+            Servers::System => &machine.resolv_conf,
+            Servers::These(_) => &nothing,
+        };
+        let try_limit = own.try_limit.or(system.timeout).unwrap_or(base.try_limit);
         posthaste_dns::Settings {
             servers: self.believed(&servers),
             fallback: self.believed(&own.fallback),
@@ -130,16 +143,26 @@ impl Config {
                 Roots::BuiltIn => posthaste_dns::walk::roots::hints(),
                 Roots::These(roots) => roots.iter().map(|root| root.0).collect(),
             },
-            try_limit: own.try_limit.unwrap_or(base.try_limit),
+            try_limit: try_limit.min(own.total_limit),
             race_after: own.race_after,
             total_limit: own.total_limit,
             cache_entries: own.cache_entries,
             stale_for: own.stale_for,
-            tries: own.tries.unwrap_or(base.tries),
-            rotate: own.rotate.unwrap_or(base.rotate),
-            tcp_only: own.tcp_only.unwrap_or(base.tcp_only),
+            tries: own.tries.or(system.attempts).unwrap_or(base.tries),
+            rotate: own.rotate.unwrap_or(system.rotate),
+            tcp_only: own.tcp_only.unwrap_or(system.use_vc),
+            hosts: Arc::new(Hosts::read(&machine.hosts, &self.named_next_hops())),
             ..base
         }
+    }
+
+    /// The names of next hops in the resolver's form: for these alone the hosts file counts.
+    fn named_next_hops(&self) -> BTreeSet<String> {
+        let hops = self.routes.iter().filter_map(|rule| match &rule.via {
+            Via::Hosts(hops) => Some(hops),
+            _ => None,
+        });
+        hops.flatten().filter_map(|hop| posthaste_dns::to_dns(&hop.host).ok()).collect()
     }
 
     fn believed(&self, servers: &[Server]) -> Vec<NameServer> {
@@ -258,7 +281,7 @@ mod tests {
         };
         let good = read("p.toml", text, &around).unwrap_or_else(|e| panic!("{e}"));
         good.config.lower(&Machine {
-            resolv_conf: "nameserver 192.0.2.53\n".into(),
+            resolv_conf: ResolvConf::read("nameserver 192.0.2.53\n", &|_| None),
             addresses: vec!["127.0.0.1".parse().unwrap(), "192.0.2.9".parse().unwrap()],
             ..Machine::default()
         })

@@ -16,7 +16,7 @@ mod receive;
 mod resolver;
 mod routes;
 mod send;
-mod setting;
+pub(crate) mod setting;
 mod show;
 mod submission;
 #[cfg(test)]
@@ -28,6 +28,7 @@ pub(crate) use file::{Config, Level, Log as LogSettings, LogFormat};
 pub(crate) use kinds::AdminAddress;
 pub(crate) use lower::{Lowered, Machine};
 pub(crate) use pressure::Pressure;
+pub(crate) use resolver::{Server, Servers};
 pub(crate) use routes::OWN_DOORS;
 
 use file::{Good, MAX_FILE, Surroundings};

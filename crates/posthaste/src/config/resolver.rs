@@ -27,6 +27,7 @@ const MAX_TRUSTED: usize = 64;
 pub(super) const DNS_OVER_TLS_PORT: u16 = 853;
 const OVER_TLS: &str = "tls://";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
+const HOSTS: &str = "/etc/hosts";
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -39,6 +40,8 @@ pub(crate) struct Resolver {
     pub(crate) servers: Servers,
     /// Where the servers of the system stand.
     pub(crate) resolv_conf: PathBuf,
+    /// Looked into for named next hops.
+    pub(crate) hosts_file: HostsFile,
     /// Asked only when every one of `servers` has failed.
     pub(crate) fallback: Vec<Server>,
     /// Their AD bit is believed; that of loopback is without being named.
@@ -64,7 +67,7 @@ pub(crate) enum Servers {
     These(Vec<Server>),
 }
 
-/// A DNS server as it is written: `trusted` is of no meaning yet.
+/// A DNS server as it is written, before [`Server::believed`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Server(pub(crate) NameServer);
 
@@ -77,6 +80,10 @@ pub(crate) enum Roots {
     These(Vec<Root>),
 }
 
+/// The hosts file, or none.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct HostsFile(pub(crate) Option<PathBuf>);
+
 /// A server of the root zone: asked by UDP and TCP only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Root(pub(crate) SocketAddr);
@@ -86,6 +93,7 @@ pub(super) fn read(section: Section<'_, '_>, routes: &[RouteRule]) -> Resolver {
     let resolver = Resolver {
         servers: section.take("servers", Servers::System),
         resolv_conf: section.take("resolv_conf", PathBuf::from(RESOLV_CONF)),
+        hosts_file: section.take("hosts_file", HostsFile(Some(PathBuf::from(HOSTS)))),
         fallback: section.take("fallback", Preset::because(Vec::new(), "none")),
         trusted: section.take("trusted", Preset::because(Vec::new(), "those on loopback only")),
         roots: section.take("roots", Roots::BuiltIn),
@@ -152,7 +160,8 @@ impl Server {
     /// The server, its AD bit believed when it is on loopback or among `trusted`.
     pub(crate) fn believed(&self, trusted: &[IpAddr]) -> NameServer {
         let ip = self.0.address.ip().to_canonical();
-        let trusted = ip.is_loopback() || trusted.iter().any(|t| t.to_canonical() == ip);
+        let trusted =
+            self.0.trusted || ip.is_loopback() || trusted.iter().any(|t| t.to_canonical() == ip);
         NameServer { trusted, ..self.0.clone() }
     }
 }
@@ -191,6 +200,24 @@ impl Text for Server {
             Some(name) if *name == address.ip().to_string() => format!("{OVER_TLS}{address}"),
             Some(name) => format!("{OVER_TLS}{address}#{name}"),
         }
+    }
+}
+
+impl Text for HostsFile {
+    const EXPECTED: &'static str = "a path such as \"/etc/hosts\", or \"off\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        if !text.starts_with('/') {
+            return Err(format!("\"{text}\" is not a path that begins with /"));
+        }
+        Ok(Self(Some(PathBuf::from(text))))
+    }
+
+    fn to_text(&self) -> String {
+        self.0.as_ref().map_or_else(|| "off".to_owned(), |path| path.display().to_string())
     }
 }
 

@@ -11,6 +11,7 @@ use posthaste_admin::desk::{
     Standing, Submission, SubmitFault,
 };
 use posthaste_admin::keeper::Keeper;
+use posthaste_admin::resolving::Resolving;
 use posthaste_dispatch::{Dispatch, LastTried};
 use posthaste_evidence::{Attempt, Connection, Fault, Outcome, RecipientResult};
 use posthaste_io::Task;
@@ -181,6 +182,10 @@ impl Desk for Daemon {
         Some(&self.stock)
     }
 
+    fn dns(&self) -> Option<&dyn Resolving> {
+        Some(self)
+    }
+
     fn set_maintenance(
         &self,
         wanted: Option<MaintenanceWish>,
@@ -242,6 +247,7 @@ impl Daemon {
         }
         numbers.worst = self.worst(worst);
         (numbers.decisions_stopped, numbers.holds_broken) = super::alarm::stuck(&self.dispatch);
+        numbers.resolvers = Resolving::servers(self);
         numbers.oldest = self.oldest().await;
         numbers
     }

@@ -1,24 +1,52 @@
 //! What the daemon reads of the machine it runs on.
 
 use super::resources;
-use crate::config::Machine;
+use crate::config::{Config, Machine};
 use anyhow::{Context as _, Result};
+use posthaste_dns::hosts::MAX_TEXT as MAX_HOSTS;
+use posthaste_dns::{ResolvConf, resolv_conf::MAX_TEXT as MAX_RESOLV_CONF};
 use std::fs;
+use std::io::{self, Read as _};
 use std::net::IpAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// Where the kernel tells the number of an interface.
+const INTERFACES: &str = "/sys/class/net";
 
-/// Resolver configuration and addresses as they are now.
-pub(crate) fn look() -> Machine {
+/// Resolver configuration, hosts and addresses as they are now.
+pub(crate) fn look(config: &Config) -> Machine {
+    let hosts = config.resolver.hosts_file.0.as_deref();
     Machine {
         // Without the file the resolver on this machine is asked, as resolv.conf(5) says.
-        resolv_conf: fs::read_to_string(RESOLV_CONF).unwrap_or_default(),
+        resolv_conf: resolv_conf(config).unwrap_or_else(|_| ResolvConf::read("", &interface)),
+        hosts: hosts.and_then(|path| read(path, MAX_HOSTS).ok()).unwrap_or_default(),
         addresses: addresses(),
         files: resources::files_limit(),
         memory: resources::memory_limit(),
     }
+}
+
+/// What the system's resolver configuration says. An error: it is not there, or cannot be read.
+pub(crate) fn resolv_conf(config: &Config) -> io::Result<ResolvConf> {
+    let text = read(&config.resolver.resolv_conf, MAX_RESOLV_CONF)?;
+    Ok(ResolvConf::read(&text, &interface))
+}
+
+/// A file's text as far as the limit; what is not UTF-8 stands as a sign for it.
+fn read(path: &Path, limit: u64) -> io::Result<String> {
+    let mut octets = Vec::new();
+    crate::regular::open(path)?.take(limit).read_to_end(&mut octets)?;
+    Ok(String::from_utf8_lossy(&octets).into_owned())
+}
+
+/// The number of an interface (if_nametoindex(3)).
+fn interface(name: &str) -> Option<u32> {
+    if name.contains('/') || name.starts_with('.') {
+        return None;
+    }
+    let number = fs::read_to_string(Path::new(INTERFACES).join(name).join("ifindex")).ok()?;
+    number.trim().parse().ok()
 }
 
 /// Makes the folder of all data, readable by nobody else.

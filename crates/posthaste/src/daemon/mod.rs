@@ -5,6 +5,7 @@
 
 mod alarm;
 mod desk;
+mod dns;
 mod doors;
 mod explain;
 mod indexes;
@@ -22,6 +23,7 @@ mod reload;
 mod resources;
 mod sieve;
 mod store;
+mod system;
 mod traffic;
 mod watch;
 
@@ -74,6 +76,8 @@ pub(crate) struct Daemon {
     /// The file the settings came from, and whether it may scale the clock.
     file: Option<PathBuf>,
     allow_clock_scale: bool,
+    /// Files of the system that settings come from.
+    system: Arc<system::System>,
     state: Arc<State>,
     life: Arc<life::Life>,
     /// Octets of memory this process may use, unless a setting says otherwise.
@@ -103,7 +107,7 @@ pub(crate) async fn run(
     let mut signals = Signals::listen()?;
     let inherited = inherited::Inherited::found()?;
     let files = resources::raise_files();
-    let machine = machine::look();
+    let machine = machine::look(&loaded.config);
     tracing::debug!(files, memory = machine.memory, "what this process may use");
     let lowered = Arc::new(loaded.config.lower(&machine));
     tell_small(&loaded.config, &lowered);
@@ -123,6 +127,7 @@ pub(crate) async fn run(
     let world = posthaste_io_tokio::world(Arc::clone(&journal) as Arc<dyn Journal>);
     let kept = (spool as Arc<dyn Spool>, Arc::clone(&journal), stock);
     let daemon = wire(world, kept, lowered, &loaded, opened, allow_clock_scale);
+    daemon.system.hold(&loaded.config, &machine);
     daemon.go_on_with(maintenance::noted(&loaded.config.data)?);
     pressure::look(&daemon);
     let mut doors = daemon.doors.lock().await;
@@ -145,6 +150,7 @@ pub(crate) async fn run(
     tokio::spawn(alarm::watch(daemon.dispatch.clone()));
     tokio::spawn(recipients::watch(daemon.clone()));
     tokio::spawn(pressure::watch(daemon.clone()));
+    tokio::spawn(system::watch(daemon.clone()));
     doors.open(&daemon.reception, sockets);
     let picking_up = daemon.open_to_programs(&loaded.config)?;
     drop(doors);
@@ -202,6 +208,7 @@ fn wire(
         held: Arc::new(Mutex::new(held)),
         file: loaded.file.clone(),
         allow_clock_scale,
+        system: Arc::default(),
         state: Arc::new(state),
         life: Arc::default(),
         memory: resources::memory_limit(),

@@ -1,6 +1,6 @@
 //! Rereading the settings while mail flows. A file that is wrong, or an address that cannot be had, changes nothing.
 
-use super::{Daemon, machine};
+use super::Daemon;
 use crate::config::{self, Config, Level, LogFormat, Lowered};
 use posthaste_admin::desk::{ReloadFault, Reloaded};
 use posthaste_dispatch::Reload;
@@ -51,7 +51,8 @@ async fn reread(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
     let recipients = timeout(LONGEST_READ, daemon.read_recipients(&loaded.config)).await;
     let recipients = recipients.map_err(|_| too_slow())?;
     let recipients = recipients.map_err(|faults| ReloadFault(faults.to_string()))?;
-    let fresh = Arc::new(loaded.config.lower(&machine::look()));
+    let machine = daemon.system.look(&loaded.config);
+    let fresh = Arc::new(loaded.config.lower(&machine));
     let listeners = &fresh.reception.listeners;
     let (beside, after) = doors.missing(listeners);
     let bound = doors.bind(&daemon.world, &beside).await;
@@ -59,6 +60,7 @@ async fn reread(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
     loaded.tell_warnings();
     daemon.take_recipients(recipients);
     daemon.journal.reload(loaded.config.log.files);
+    daemon.system.hold(&loaded.config, &machine);
     let due_now = take(daemon, &fresh).await;
     doors.open(&daemon.reception, bound);
     doors.close_others(listeners).await;
@@ -82,7 +84,7 @@ fn too_slow() -> ReloadFault {
 }
 
 /// Gives every agent its new settings. Answers how many recipients waited on what has changed.
-async fn take(daemon: &Daemon, fresh: &Arc<Lowered>) -> u64 {
+pub(super) async fn take(daemon: &Daemon, fresh: &Arc<Lowered>) -> u64 {
     let old = {
         let mut held = daemon.lowered.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *held, Arc::clone(fresh))

@@ -1,6 +1,7 @@
 //! The operator's verbs: one file for each.
 
 mod config;
+mod dns;
 mod maintenance;
 mod monitor;
 mod ping;
@@ -46,6 +47,7 @@ pub(crate) fn run(cli: Cli, out: &Out) -> Result<ExitCode, Failure> {
         }
         Verb::Queue(args) => return queue::run(global, args, out),
         Verb::Route(asked) => route::run(&daemon(global)?, &asked, out),
+        Verb::Dns(verb) => return dns::run(&daemon(global)?, verb, out),
         Verb::Track(args) => track::run(&daemon(global)?, &args, out),
     }
     .map(|()| ExitCode::SUCCESS)

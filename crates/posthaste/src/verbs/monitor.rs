@@ -75,6 +75,7 @@ fn judge(status: &Value, limits: &MonitorArgs, now: Timestamp) -> (State, String
     found.of_life(status);
     found.of_queue(number("messages"), oldest, limits);
     found.of_trouble(status);
+    found.of_resolvers(status);
     found.0.sort_by_key(|(state, _)| std::cmp::Reverse(*state));
     let state = found.0.first().map_or(State::Ok, |(state, _)| *state);
     let mut text: Vec<String> = found.0.into_iter().map(|(_, text)| text).collect();
@@ -151,6 +152,22 @@ impl Findings {
             }
         }
     }
+
+    /// While one of those who may be asked lives, mail goes on; without any it waits.
+    fn of_resolvers(&mut self, status: &Value) {
+        for server in servers(status) {
+            let Some(words) = server["text"].as_str() else { continue };
+            // Servers of the settings stand in for each other, and so do those of a route.
+            let same = |other: &&Value| other["routes"] == server["routes"];
+            let alone = servers(status).filter(same).all(|other| other["state"] == "dead");
+            let state = if alone { State::Critical } else { State::Warning };
+            self.add(state, format!("DNS: {words}"));
+        }
+    }
+}
+
+fn servers(status: &Value) -> impl Iterator<Item = &Value> {
+    status["resolvers"].as_array().into_iter().flatten()
 }
 
 fn oldest(status: &Value, now: Timestamp) -> Duration {
@@ -177,6 +194,21 @@ fn performance(status: &Value, oldest: Duration, limits: &MonitorArgs) -> String
     }
     for name in ["accepted", "delivered", "deferred", "failed"] {
         data.push(format!("{name}={}c", number(name)));
+    }
+    let mut seen: Vec<&str> = Vec::new();
+    for server in servers(status) {
+        let Some(address) = server["server"].as_str() else { continue };
+        // A server may stand in several lists; monitoring wants each label once.
+        if seen.contains(&address) {
+            continue;
+        }
+        seen.push(address);
+        let count = |name: &str| server[name].as_u64().unwrap_or(0);
+        if let Some(ms) = server["smoothed_ms"].as_f64() {
+            data.push(format!("dns_{address}_time={ms:.3}ms"));
+        }
+        data.push(format!("dns_{address}_asked={}c", count("asked")));
+        data.push(format!("dns_{address}_failed={}c", count("failed")));
     }
     data.join(" ")
 }
@@ -230,6 +262,16 @@ mod tests {
             (
                 json!({ "pressure": [{ "resource": "memory", "level": "slow", "text": "m" }] }),
                 "WARNING mail is slowed, memory: m",
+            ),
+            (
+                json!({ "resolvers": [{ "list": "primary", "state": "good", "text": null },
+                    { "list": "primary", "state": "dead", "text": "10.0.0.5:53 is dead" }] }),
+                "WARNING DNS: 10.0.0.5:53 is dead",
+            ),
+            (
+                json!({ "resolvers": [{ "list": "primary", "state": "dead", "text": "10.0.0.5:53 is dead" },
+                    { "list": "route", "routes": ["a"], "state": "good", "text": null }] }),
+                "CRITICAL DNS: 10.0.0.5:53 is dead",
             ),
             (
                 json!({ "store": { "quarantined": 2 }, "by_status": { "unreachable": 3 } }),

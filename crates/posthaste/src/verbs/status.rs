@@ -173,6 +173,11 @@ fn to_do(status: &Value) -> Vec<String> {
             all.push(format!("{} {rest}", counted(count, what)));
         }
     }
+    for server in status["resolvers"].as_array().into_iter().flatten() {
+        if let Some(words) = server["text"].as_str() {
+            all.push(format!("see to a DNS server: {words}"));
+        }
+    }
     if status["pickup_bad"].as_u64().is_some_and(|bad| bad > 0) {
         let (bad, folder) = (counted(&status["pickup_bad"], "file"), text(&status["pickup"]));
         all.push(format!("{bad} in {folder} cannot be sent: *.bad.why beside them say why"));
@@ -226,6 +231,10 @@ mod tests {
             (
                 json!({ "messages": 1, "recipients": 2 }),
                 "queue      1 message, 2 recipients (- in flight, - held), the oldest -",
+            ),
+            (
+                json!({ "resolvers": [{ "text": null }, { "text": "10.0.0.5:53 is dead" }] }),
+                "to do      see to a DNS server: 10.0.0.5:53 is dead",
             ),
             (
                 json!({ "holds_broken": 1 }),

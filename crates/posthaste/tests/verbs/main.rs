@@ -10,6 +10,7 @@ mod command;
 mod daemon;
 #[path = "../../../admin/tests/admin/desk.rs"]
 mod desk;
+mod dns;
 mod kept;
 mod life;
 mod life_memory;

@@ -36,9 +36,10 @@ fn help_and_version_are_no_failure() {
     let ran = posthaste(folder.path(), &["--version"]);
     assert_eq!((ran.code, ran.stdout.starts_with("posthaste ")), (0, true));
     let ran = posthaste(folder.path(), &["--help"]);
-    for verb in
-        ["serve", "ping", "status", "reload", "stop", "config", "send", "queue", "route", "track"]
-    {
+    for verb in [
+        "serve", "ping", "status", "reload", "stop", "config", "send", "queue", "route", "dns",
+        "track",
+    ] {
         assert!(ran.stdout.contains(&format!("\n  {verb} ")), "{verb}: {}", ran.stdout);
     }
 }

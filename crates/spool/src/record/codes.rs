@@ -41,7 +41,7 @@ codes!(Act: Retry = 1, Hold = 2, Release = 3, Remove = 4, Bounce = 5, Redirect =
 codes!(Phase: Going = 1, Done = 2, Cancelled = 3, Stopped = 4);
 codes!(Outcome: Delivered = 0, Deferred = 1, Failed = 2, Indeterminate = 3, Discarded = 4);
 codes!(Effect: None = 0, Blocking = 1, Degrading = 2, Cosmetic = 3);
-codes!(Transport: Udp = 0, Tcp = 1, Cache = 2, Tls = 3);
+codes!(Transport: Udp = 0, Tcp = 1, Cache = 2, Tls = 3, Hosts = 4);
 codes!(Edns: Offered = 0, LeftOut = 1, LeftOutToSee = 2);
 codes!(RecordType: A = 1, Aaaa = 2, Mx = 3, Cname = 4, Ptr = 5, Txt = 6, Soa = 7, Ns = 8, Tlsa = 9, Ds = 10,
     Dnskey = 11, Rrsig = 12);

@@ -3,13 +3,46 @@
 use super::super::lower::Machine;
 use super::super::setting::Text;
 use super::*;
+use posthaste_dns::ResolvConf;
 use posthaste_evidence::NameServer;
 
-const SYSTEM: &str = "nameserver 192.0.2.53\n";
-
 fn lowered(text: &str) -> posthaste_dns::Settings {
-    let machine = Machine { resolv_conf: SYSTEM.into(), ..Machine::default() };
+    with_system(text, "nameserver 192.0.2.53\n", "")
+}
+
+fn with_system(text: &str, resolv_conf: &str, hosts: &str) -> posthaste_dns::Settings {
+    let resolv_conf = ResolvConf::read(resolv_conf, &|_| None);
+    let machine = Machine { resolv_conf, hosts: hosts.to_owned(), ..Machine::default() };
     good(text).lower(&machine).dns
+}
+
+#[test]
+fn the_systems_options_hold_where_the_file_says_nothing_and_its_servers_are_asked() {
+    let system = "nameserver 192.0.2.53\noptions timeout:1 attempts:4 rotate use-vc trust-ad\n";
+    let dns = with_system("", system, "");
+    assert_eq!((dns.try_limit, dns.tries), (Duration::from_secs(1), 4));
+    assert!(dns.rotate && dns.tcp_only && dns.servers[0].trusted);
+    let text = "[resolver]\ntry_limit = \"2s\"\ntries = 1\nrotate = false\ntcp_only = false\n";
+    let dns = with_system(text, system, "");
+    assert_eq!((dns.try_limit, dns.tries), (Duration::from_secs(2), 1));
+    assert!(!dns.rotate && !dns.tcp_only);
+    let dns = with_system("[resolver]\nservers = \"192.0.2.1\"\n", system, "");
+    assert_eq!((dns.try_limit, dns.tries), (Duration::from_secs(3), 2));
+    assert!(!dns.rotate && !dns.tcp_only && !dns.servers[0].trusted);
+}
+
+#[test]
+fn the_hosts_file_counts_for_named_next_hops_only() {
+    let hosts = "192.0.2.1 hub.example\n192.0.2.2 b.example\n192.0.2.3 mx.b.example\n";
+    let dns =
+        with_system("[[route]]\nto = \"b.example\"\nvia = [\"Hub.example:587\"]\n", "", hosts);
+    let names: Vec<&str> = dns.hosts.iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["hub.example"]);
+    let wrong = complaints("[resolver]\nhosts_file = \"hosts\"");
+    assert!(
+        wrong.starts_with("p.toml:2:14: `resolver.hosts_file`: \"hosts\" is not a path that"),
+        "{wrong}"
+    );
 }
 
 #[test]

@@ -1,0 +1,91 @@
+//! What the operators' interface asks of the daemon about DNS: one trait of plain data.
+//!
+//! Not here: how anything is shown (`view`), asking (`posthaste_dns`).
+
+use posthaste_dns::questions::reverse::Naming;
+use posthaste_dns::{Lookup, ServerHealth};
+use posthaste_evidence::RecordType;
+use posthaste_io::Task;
+
+/// DNS as the daemon asks it.
+pub trait Resolving: Send + Sync {
+    /// Every server of every list, in the order configured.
+    fn servers(&self) -> Vec<ServerStanding>;
+
+    /// Asks as mail would. An error is the asker's.
+    fn ask(&self, question: DnsQuestion) -> Task<'_, Result<DnsAnswer, DnsFault>>;
+
+    /// Forgets all that is kept, or what is kept of a name and all names below it; answers how many answers it was.
+    ///
+    /// # Errors
+    /// DNS cannot hold such a name.
+    fn flush(&self, name: Option<&str>) -> Result<usize, DnsFault>;
+}
+
+/// How one server stands in one list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ServerStanding {
+    /// In which list.
+    pub list: ServerList,
+    /// What is known of it.
+    pub health: ServerHealth,
+}
+
+/// In which list a server stands.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum ServerList {
+    /// `[resolver] servers`
+    Primary,
+    /// `[resolver] fallback`
+    Fallback,
+    /// `resolvers` of the routes with these names.
+    Routes(Vec<String>),
+}
+
+/// What is asked.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DnsQuestion {
+    /// A name, or an address for its PTR.
+    pub name: String,
+    /// `None`: what mail asks, MX and the addresses of its targets.
+    pub kind: Option<RecordType>,
+    /// By the servers of this route.
+    pub route: Option<String>,
+    /// Of this server alone, written as in the settings.
+    pub server: Option<String>,
+    /// What is kept of the name is forgotten first.
+    pub fresh: bool,
+}
+
+/// What came of it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct DnsAnswer {
+    /// Who was asked: `[resolver]`, `route NAME` or the server.
+    pub asked: String,
+    /// Each question with its answers, in the order asked.
+    pub lookups: Vec<Lookup>,
+    /// What the names of an address come to; `None`: no address was asked about.
+    pub naming: Option<Naming>,
+}
+
+/// The question cannot be asked; whoever asks must correct it.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum DnsFault {
+    /// No name.
+    #[error("DNS cannot hold the name `{0}`")]
+    BadName(String),
+    /// No server.
+    #[error("`server`: {0}")]
+    BadServer(String),
+    /// No route has the name.
+    #[error("no route has the name `{asked}`; there are: {}", there.join(", "))]
+    NoSuchRoute {
+        /// The one asked for.
+        asked: String,
+        /// Those there are.
+        there: Vec<String>,
+    },
+    /// Too many ask at once.
+    #[error("too many ask at once; try again")]
+    Busy,
+}

@@ -1,0 +1,152 @@
+//! DNS as operators look at it: how each server stands, a question asked as mail asks it, forgetting what is kept.
+//!
+//! Not here: how anything is shown (`posthaste_admin`), asking (`posthaste_dns`).
+
+use super::Daemon;
+use crate::config::Server;
+use crate::config::setting::Text as _;
+use posthaste_admin::resolving::{
+    DnsAnswer, DnsFault, DnsQuestion, Resolving, ServerList, ServerStanding,
+};
+use posthaste_dns::questions::reverse::Reverse;
+use posthaste_dns::questions::{IPV4_ZONE, IPV6_ZONE, reversed};
+use posthaste_dns::{Agreement, Lookup, Resolver, to_dns};
+use posthaste_evidence::{AnswerKind, RecordData, RecordType};
+use posthaste_io::Task;
+use posthaste_route::Route;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Targets of an MX answer whose addresses are asked for.
+const MAX_TARGETS: usize = 10;
+
+impl Resolving for Daemon {
+    fn servers(&self) -> Vec<ServerStanding> {
+        let resolvers = self.dispatch.resolvers();
+        let settings = self.settings();
+        let mut all = standings(resolvers.of_all(), &|fallback| match fallback {
+            true => ServerList::Fallback,
+            false => ServerList::Primary,
+        });
+        for resolver in resolvers.iter().skip(1) {
+            let servers = &resolver.settings().servers;
+            let routes = settings.routes.iter().map(|(_, route)| route);
+            let names = routes.filter(|route| route.resolvers == *servers);
+            let names: Vec<String> = names.map(|route| route.name.clone()).collect();
+            all.extend(standings(resolver, &|_| ServerList::Routes(names.clone())));
+        }
+        all
+    }
+
+    fn ask(&self, question: DnsQuestion) -> Task<'_, Result<DnsAnswer, DnsFault>> {
+        Box::pin(async move {
+            let (asked, resolver) = self.whom(&question)?;
+            let address: Option<IpAddr> = question.name.parse().ok();
+            let address = address.filter(|_| matches!(question.kind, None | Some(RecordType::Ptr)));
+            if let Some(ip) = address {
+                let zone = if ip.to_canonical().is_ipv4() { IPV4_ZONE } else { IPV6_ZONE };
+                if question.fresh {
+                    resolver.flush(Some(&reversed(ip.to_canonical(), zone)));
+                }
+                let Reverse { naming, lookups, .. } = resolver.reverse(ip).await;
+                return Ok(DnsAnswer { asked, lookups, naming: Some(naming) });
+            }
+            let name = to_dns(&question.name).map_err(|_| DnsFault::BadName(question.name))?;
+            if question.fresh {
+                resolver.flush(Some(&name));
+            }
+            let lookups = match question.kind {
+                Some(kind) => vec![resolver.ask(&name, kind, Agreement::First).await],
+                None => as_mail_asks(&resolver, &name).await,
+            };
+            Ok(DnsAnswer { asked, lookups, naming: None })
+        })
+    }
+
+    fn flush(&self, name: Option<&str>) -> Result<usize, DnsFault> {
+        if let Some(name) = name {
+            to_dns(name).map_err(|_| DnsFault::BadName(name.to_owned()))?;
+        }
+        let resolvers = self.dispatch.resolvers();
+        Ok(resolvers.iter().map(|resolver| resolver.flush(name)).sum())
+    }
+}
+
+impl Daemon {
+    /// Who is to be asked, with its name for people.
+    fn whom(&self, question: &DnsQuestion) -> Result<(String, Arc<Resolver>), DnsFault> {
+        let resolvers = self.dispatch.resolvers();
+        let settings = self.settings();
+        if let Some(server) = &question.server {
+            let server = Server::from_text(server).map_err(DnsFault::BadServer)?;
+            let known = [&settings.dns.servers, &settings.dns.fallback];
+            let known = known
+                .into_iter()
+                .flatten()
+                .find(|known| known.address == server.0.address && known.tls == server.0.tls);
+            let asked = format!("server {}", server.to_text());
+            let alone = posthaste_dns::Settings {
+                servers: vec![known.cloned().unwrap_or_else(|| server.believed(&[]))],
+                fallback: Vec::new(),
+                stale_for: Duration::ZERO,
+                ..settings.dns.clone()
+            };
+            return Ok((asked, Arc::new(Resolver::new(self.world.clone(), alone))));
+        }
+        let Some(name) = &question.route else {
+            return Ok(("[resolver]".to_owned(), Arc::clone(resolvers.of_all())));
+        };
+        let of_route = |route: &Route| (format!("route {name}"), Arc::clone(resolvers.of(route)));
+        let found = settings.routes.by_name(name).map(|(_, route)| of_route(route));
+        found.ok_or_else(|| DnsFault::NoSuchRoute {
+            asked: name.clone(),
+            there: settings.routes.iter().map(|(_, route)| route.name.clone()).collect(),
+        })
+    }
+}
+
+/// MX, then the addresses of its targets; without MX records those of the name itself (RFC 5321 section 5.1).
+async fn as_mail_asks(resolver: &Resolver, name: &str) -> Vec<Lookup> {
+    let exchangers = resolver.ask(name, RecordType::Mx, Agreement::First).await;
+    let mut targets: Vec<String> = Vec::new();
+    match exchangers.verdict() {
+        AnswerKind::Answer => {
+            let mut records: Vec<(u16, &str)> = Vec::new();
+            for record in &exchangers.answer.records {
+                if let RecordData::Mx { preference, exchange } = &record.data {
+                    records.push((*preference, exchange));
+                }
+            }
+            records.sort_unstable();
+            for (_, exchange) in records {
+                // The null MX has no name (RFC 7505).
+                if !exchange.is_empty() && !targets.iter().any(|target| target == exchange) {
+                    targets.push(exchange.to_owned());
+                }
+            }
+            targets.truncate(MAX_TARGETS);
+        }
+        AnswerKind::NoData => targets.push(name.to_owned()),
+        _ => {}
+    }
+    let mut lookups = vec![exchangers];
+    for target in &targets {
+        lookups.extend(addresses(resolver, target).await);
+    }
+    lookups
+}
+
+/// Both families at once.
+async fn addresses(resolver: &Resolver, name: &str) -> [Lookup; 2] {
+    let (v4, v6) = tokio::join!(
+        resolver.ask(name, RecordType::A, Agreement::First),
+        resolver.ask(name, RecordType::Aaaa, Agreement::First)
+    );
+    [v4, v6]
+}
+
+fn standings(resolver: &Resolver, list: &dyn Fn(bool) -> ServerList) -> Vec<ServerStanding> {
+    let servers = resolver.servers().into_iter();
+    servers.map(|health| ServerStanding { list: list(health.fallback), health }).collect()
+}
