@@ -5,15 +5,22 @@
 //! asking recursive servers (`resolver`), validation of signatures.
 
 mod descent;
+mod domain;
 mod existing;
+pub mod finding;
+mod judge;
 pub mod limits;
 mod reading;
 pub mod roots;
+pub mod seen;
 mod walker;
 mod zones;
 
+pub use domain::domain;
+pub use finding::{About, Acts, Finding, Problem};
 pub use limits::{Limit, Limits};
 pub use roots::ROOTS;
+pub use seen::{DomainReport, DomainSeen};
 
 use crate::settings::Settings;
 use posthaste_evidence::Observation;

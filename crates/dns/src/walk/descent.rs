@@ -7,7 +7,7 @@ use super::limits::{
     Limit, MAX_ADDRESSES, MAX_DEPTH, MAX_GLUELESS, MAX_NESTED, MAX_SERVERS, STAGGER,
 };
 use super::reading::{self, Delegation, Named, Step, address};
-use super::walker::{PLAIN, Question, Said, Walker};
+use super::walker::{Question, Said, Walker};
 use super::zones::{Host, Zone};
 use futures_util::StreamExt;
 use futures_util::future::{Either, join_all, select};
@@ -125,8 +125,7 @@ impl Walker {
         if !is_below || !reading::is_within(name, owner) {
             return None;
         }
-        let question =
-            Question { to: said.by, zone: owner, name: owner, kind: RecordType::Ns, manner: PLAIN };
+        let question = Question::plain(said.by, owner, owner, RecordType::Ns);
         let named = self.ask(question).await?;
         let reply = named.heard.reply.as_ref().filter(|_| named.step == Step::Answer)?;
         let mut servers =
@@ -176,7 +175,7 @@ impl Walker {
         let mut running = FuturesUnordered::new();
         loop {
             if let Some(&to) = line.next() {
-                running.push(self.ask(Question { to, zone, name, kind, manner: PLAIN }));
+                running.push(self.ask(Question::plain(to, zone, name, kind)));
             } else if running.is_empty() {
                 return None;
             }
@@ -231,7 +230,7 @@ impl Walker {
         join_all(zone.servers.iter().take(MAX_SERVERS).map(one)).await
     }
 
-    fn endpoints(&self, addresses: impl Iterator<Item = IpAddr>) -> Vec<SocketAddr> {
+    pub(super) fn endpoints(&self, addresses: impl Iterator<Item = IpAddr>) -> Vec<SocketAddr> {
         let mut endpoints: Vec<SocketAddr> = Vec::new();
         for endpoint in addresses.filter_map(|ip| self.endpoint(ip)) {
             if !endpoints.contains(&endpoint) {
@@ -257,13 +256,8 @@ impl Walker {
             let Some(said) = &descent.said else { return Arc::default() };
             let mut host = Host { a: Some(said.seen), ..Host::default() };
             host.take(said, name, RecordType::A);
-            let question = Question {
-                to: said.by,
-                zone: &descent.zone().name,
-                name,
-                kind: RecordType::Aaaa,
-                manner: PLAIN,
-            };
+            let zone = &descent.zone().name;
+            let question = Question::plain(said.by, zone, name, RecordType::Aaaa);
             // What does not exist or is an alias is so for both types.
             if said.step != Step::NxDomain
                 && !host.alias

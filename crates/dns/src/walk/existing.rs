@@ -7,7 +7,7 @@ use super::Existence;
 use super::descent::Path;
 use super::limits::MAX_SERVERS;
 use super::reading::Step;
-use super::walker::{PLAIN, Question, Said, Walker};
+use super::walker::{Question, Said, Walker};
 use super::zones::Zone;
 use futures_util::future::join_all;
 use posthaste_evidence::RecordType;
@@ -40,7 +40,7 @@ impl Walker {
     }
 
     /// Asks every server of the zone; `first` has said that the name is missing.
-    async fn all_agree(
+    pub(super) async fn all_agree(
         &self,
         zone: &Zone,
         name: &str,
@@ -79,8 +79,7 @@ impl Walker {
                     word = Word::Missing(to);
                     continue;
                 }
-                let Some(said) = self.ask(Question { to, zone, name, kind, manner: PLAIN }).await
-                else {
+                let Some(said) = self.ask(Question::plain(to, zone, name, kind)).await else {
                     return word;
                 };
                 match said.step {

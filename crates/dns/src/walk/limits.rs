@@ -14,6 +14,14 @@ pub const MAX_NESTED: usize = 4;
 pub const MAX_GLUELESS: usize = 4;
 /// The longest wait for one server's answer to one question by one way.
 pub const TRY: Duration = Duration::from_secs(2);
+/// The longest wait for an answer of a recursive server, which asks others first.
+pub const TRY_RESOLVER: Duration = Duration::from_secs(5);
+/// The most addresses of a zone's servers that a check looks at.
+pub const MAX_CHECKED: usize = 16;
+/// The most mail exchangers that a check looks at, the best ones.
+pub const MAX_EXCHANGERS: usize = 10;
+/// The most recursive servers of ours that a check asks.
+pub const MAX_RESOLVERS: usize = 4;
 /// After this long without an answer the next server is asked as well.
 pub const STAGGER: Duration = Duration::from_millis(400);
 /// Questions put to one address at the same time.

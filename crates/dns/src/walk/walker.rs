@@ -2,7 +2,7 @@
 //!
 //! Not here: which question comes next (`descent`, `domain`).
 
-use super::limits::{AT_ONCE, Limit, Limits, TRY};
+use super::limits::{AT_ONCE, Limit, Limits, TRY, TRY_RESOLVER};
 use super::reading::{self, Step};
 use super::zones::{Host, Zone};
 use crate::exchange::{Exchange, Heard, Manner};
@@ -12,7 +12,7 @@ use crate::settings::{DNS_PORT, Settings};
 use crate::wire::Flags;
 use parking_lot::Mutex;
 use posthaste_evidence::{
-    Answer, AnswerKind, Edns, Effect, Observation, RecordType, Seen, Subject,
+    Answer, AnswerKind, Edns, Effect, NameServer, Observation, Record, RecordType, Seen, Subject,
 };
 use posthaste_io::{Instant, World};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +25,7 @@ pub(super) struct Walker {
     pub(super) world: World,
     pub(super) roots: Vec<SocketAddr>,
     /// The roots are private themselves: a closed network, where private addresses are what there is.
-    closed: bool,
+    pub(super) closed: bool,
     until: Instant,
     shared: Mutex<Shared>,
 }
@@ -48,6 +48,8 @@ pub(super) struct Question<'a> {
     pub(super) name: &'a str,
     pub(super) kind: RecordType,
     pub(super) manner: Manner,
+    /// It is this recursive server of ours.
+    pub(super) ours: Option<&'a NameServer>,
 }
 
 /// What one server said.
@@ -67,6 +69,18 @@ pub(super) const PLAIN: Manner = Manner {
     folds_case: false,
     tcp_only: false,
 };
+
+impl<'a> Question<'a> {
+    /// As a resolver that does not validate asks a server of `zone`.
+    pub(super) const fn plain(
+        to: SocketAddr,
+        zone: &'a str,
+        name: &'a str,
+        kind: RecordType,
+    ) -> Self {
+        Self { to, zone, name, kind, manner: PLAIN, ours: None }
+    }
+}
 
 impl Walker {
     pub(super) fn new(world: &World, settings: &Settings, limits: Limits) -> Self {
@@ -101,15 +115,16 @@ impl Walker {
         let _turn = door.acquire().await.ok()?;
         let began = self.world.now();
         let mut pending = self.begin(question, began)?;
+        let limit = if question.ours.is_some() { TRY_RESOLVER } else { TRY };
         let exchange = Exchange {
-            server: question.to.into(),
+            server: question.ours.cloned().unwrap_or_else(|| question.to.into()),
             name: question.name.to_owned(),
             kind: question.kind,
-            until: (began + TRY).min(self.until),
+            until: (began + limit).min(self.until),
             manner: question.manner,
         };
         let heard = exchange.hear(&self.world).await;
-        let step = if question.manner.flags.recursion {
+        let step = if question.ours.is_some() {
             of_resolver(heard.meaning.answer.kind)
         } else {
             reading::read(&heard, question.zone, question.name)
@@ -176,6 +191,28 @@ impl Walker {
         self.shared.lock().hosts.insert(name.to_owned(), Arc::clone(host));
     }
 
+    /// What an observation is about.
+    pub(super) fn subject_at(&self, place: usize) -> Option<Subject> {
+        self.shared.lock().observations.get(place).map(|o| o.subject.clone())
+    }
+
+    /// Who was asked.
+    pub(super) fn asked_at(&self, place: usize) -> Option<SocketAddr> {
+        match self.subject_at(place)? {
+            Subject::Question { server, .. } => server,
+            _ => None,
+        }
+    }
+
+    /// The records of an answer.
+    pub(super) fn records_at(&self, place: Option<usize>) -> Vec<Record> {
+        let shared = self.shared.lock();
+        match place.and_then(|at| shared.observations.get(at)).map(|o| &o.seen) {
+            Some(Seen::Answer(answer)) => answer.records.to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
     /// What was seen, and what cut the walk short.
     pub(super) fn finish(self) -> (Vec<Observation>, Vec<Limit>) {
         let shared = self.shared.into_inner();
@@ -233,8 +270,8 @@ const fn of_resolver(kind: AnswerKind) -> Step {
 fn told(heard: &Heard, step: &Step, question: Question<'_>) -> Answer {
     let mut answer = heard.meaning.answer.clone();
     let Some(reply) = &heard.reply else { return answer };
-    let foreign = !question.manner.flags.recursion
-        && reading::has_foreign_soa(reply, question.zone, question.name);
+    let foreign =
+        question.ours.is_none() && reading::has_foreign_soa(reply, question.zone, question.name);
     answer.kind = match step {
         Step::Referral(_) | Step::Answer => AnswerKind::Answer,
         Step::NoData if foreign => AnswerKind::Malformed,

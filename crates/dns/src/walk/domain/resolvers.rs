@@ -1,0 +1,75 @@
+//! How our own recursive servers see a domain.
+
+use super::super::limits::MAX_RESOLVERS;
+use super::super::seen::{DomainSeen, ResolverSeen};
+use super::super::walker::{Question, Said, Walker};
+use crate::exchange::Manner;
+use crate::settings::Settings;
+use crate::wire::Flags;
+use futures_util::future::join_all;
+use posthaste_evidence::{AnswerKind, NameServer, RecordType, Subject};
+
+impl Walker {
+    /// Asks each of them; `best` is the first mail exchanger.
+    pub(super) async fn resolvers(
+        &self,
+        settings: &Settings,
+        name: &str,
+        best: Option<&str>,
+        seen: &mut DomainSeen,
+    ) {
+        let nobody = self.name_at(seen.control).unwrap_or_else(|| self.nobody(name));
+        let one = |server| self.resolver(server, name, best, &nobody, settings.tcp_only);
+        seen.resolvers = join_all(settings.servers.iter().take(MAX_RESOLVERS).map(one)).await;
+    }
+
+    async fn resolver(
+        &self,
+        server: &NameServer,
+        name: &str,
+        best: Option<&str>,
+        nobody: &str,
+        tcp_only: bool,
+    ) -> ResolverSeen {
+        let ask = |name, kind, checking_disabled| {
+            let flags = Flags { checking_disabled, ..Flags::default() };
+            let manner = Manner { flags, tcp_only, ..Manner::default() };
+            let plain = Question::plain(server.address, "", name, kind);
+            self.ask(Question { manner, ours: Some(server), ..plain })
+        };
+        let at = |said: &Option<Said>| said.as_ref().map(|said| said.seen);
+        let mut seen = ResolverSeen {
+            address: server.address,
+            mx: None,
+            unchecked: None,
+            root: None,
+            a: None,
+            aaaa: None,
+            control: None,
+        };
+        let mx = ask(name, RecordType::Mx, false).await;
+        seen.mx = at(&mx);
+        let kind = mx.as_ref().map(|said| said.heard.meaning.answer.kind);
+        if matches!(kind, Some(AnswerKind::ServFail | AnswerKind::Bogus)) {
+            seen.unchecked = at(&ask(name, RecordType::Mx, true).await);
+        }
+        if !kind.is_some_and(AnswerKind::is_conclusive) {
+            seen.root = at(&ask("", RecordType::Ns, false).await);
+            return seen;
+        }
+        seen.control = at(&ask(nobody, RecordType::A, false).await);
+        if let Some(best) = best.filter(|best| !best.is_empty()) {
+            seen.a = at(&ask(best, RecordType::A, false).await);
+            seen.aaaa = at(&ask(best, RecordType::Aaaa, false).await);
+        }
+        seen
+    }
+
+    /// The name that was asked for.
+    fn name_at(&self, place: Option<usize>) -> Option<String> {
+        match self.subject_at(place?)? {
+            Subject::Question { name, .. } => Some(name),
+            _ => None,
+        }
+    }
+}
