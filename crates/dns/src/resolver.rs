@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use posthaste_evidence::{
     Answer, AnswerKind, Effect, Observation, RecordType, Seen, Stage, Subject, Transport,
 };
-use posthaste_io::{Instant, World, within};
+use posthaste_io::{Instant, TaskHandle, World, within};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,6 +42,8 @@ struct Inner {
     settings: Settings,
     servers: Servers,
     shared: Mutex<Shared>,
+    /// Who asks after the health of dead servers: one for each at most.
+    attendants: Mutex<BTreeMap<usize, Box<dyn TaskHandle>>>,
 }
 
 /// Under one lock, so that a question is either kept, under way, or new.
@@ -64,7 +66,8 @@ impl Resolver {
     #[must_use]
     pub fn new(world: World, settings: Settings) -> Self {
         let servers = Servers::new(&settings);
-        let inner = Inner { world, settings, servers, shared: Mutex::default() };
+        let (shared, attendants) = (Mutex::default(), Mutex::default());
+        let inner = Inner { world, settings, servers, shared, attendants };
         Self { inner: Arc::new(inner) }
     }
 

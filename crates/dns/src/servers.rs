@@ -168,7 +168,7 @@ impl Servers {
         let due = |place: &&usize| {
             let state = &states.list[**place];
             let rested = state.last_asked.is_none_or(|at| now - at >= SHADOW_EVERY);
-            **place < first && rested && !state.suspect
+            **place < first && rested
         };
         order.shadows = order.line[near..].iter().filter(due).copied().collect();
         order.line.retain(|place| !order.shadows.contains(place));

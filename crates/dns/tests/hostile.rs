@@ -86,6 +86,9 @@ impl Lab {
 
 type Talk = fn(World, Box<dyn Stream>) -> posthaste_io::Task<'static, ()>;
 
+/// Makes a broken reply to a question.
+type Break = fn(&[u8]) -> Vec<u8>;
+
 fn at() -> SocketAddr {
     SocketAddr::new(THEM.into(), 53)
 }
@@ -217,7 +220,7 @@ fn broken_messages_are_malformed_at_once() {
         reply[6] = 0xff;
         reply
     };
-    let breaks: [fn(&[u8]) -> Vec<u8>; 3] = [loops, short, lying];
+    let breaks: [Break; 3] = [loops, short, lying];
     for broken in breaks {
         let lab = Lab::new();
         lab.by_udp(move |asked| vec![(Duration::ZERO, broken(asked))]);

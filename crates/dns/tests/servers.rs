@@ -166,6 +166,38 @@ fn a_black_hole_first_in_line_makes_one_question_late() {
 }
 
 #[test]
+fn under_load_a_black_hole_makes_nobody_later_than_the_race() {
+    let lab = Lab::new(2, 0);
+    let answered = |from: u32, to: u32| {
+        let (resolver, world) = (lab.resolver().clone(), lab.us.world());
+        let longest = lab.sim.block_on(&lab.us, async move {
+            let asks = (from..to).map(|i| {
+                let (resolver, world) = (resolver.clone(), world.clone());
+                async move {
+                    sleep(&*world.clock, (i - from) * 5 * MS).await;
+                    let began = world.now();
+                    let name = format!("d{i}.test");
+                    let lookup = resolver.ask(&name, RecordType::Mx, Agreement::First).await;
+                    assert_eq!(lookup.verdict(), AnswerKind::Answer);
+                    (world.now() - began, lookup.observations.len())
+                }
+            });
+            futures_util::future::join_all(asks).await
+        });
+        let late = longest.iter().filter(|(took, _)| *took > ROUND_TRIP).count();
+        (longest.into_iter().map(|(took, _)| took).max().unwrap(), late)
+    };
+    assert_eq!(answered(0, 1_000).1, 0, "200 a second");
+    lab.behave(0, Behaviour::Drop);
+    let (longest, late) = answered(1_000, 3_000);
+    assert!(longest <= 500 * MS, "{longest:?}");
+    // Those that were put before the first one had waited for 300 ms.
+    assert!(late <= 70, "{late}");
+    assert!(lab.health(0).is_dead());
+    assert_eq!(answered(3_000, 4_000).1, 0);
+}
+
+#[test]
 fn health_questions_back_off_to_a_minute_and_end_with_the_answer() {
     let mut lab = Lab::new(2, 0);
     lab.behave(0, Behaviour::Drop);

@@ -38,7 +38,11 @@ impl Inner {
                 }
             }
         };
-        self.world.spawn.spawn("dns-health", Box::pin(task));
+        let attendant = self.world.spawn.spawn("dns-health", Box::pin(task));
+        if let Some(old) = self.attendants.lock().insert(place, attendant) {
+            // It sleeps since the server was back for a moment, and would do nothing more.
+            old.abort();
+        }
     }
 }
 

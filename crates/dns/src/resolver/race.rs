@@ -227,10 +227,14 @@ impl<'a> Race<'a> {
     fn ask(&mut self, place: usize, how: Try) {
         let began = self.inner.world.now();
         let Some((server, mut manner)) = self.inner.servers.asking(place, began) else { return };
-        if how == Try::ToSee {
-            manner.edns = Edns::LeftOutToSee;
-        } else {
-            *self.tries.entry(place).or_default() += 1;
+        match how {
+            Try::ToSee => manner.edns = Edns::LeftOutToSee,
+            Try::Usual => {
+                let tries = self.tries.entry(place).or_default();
+                // Silence may be about the case, too: somebody behind this server does not bear it.
+                manner.folds_case |= *tries > 0;
+                *tries += 1;
+            }
         }
         let (name, kind) = self.key.clone();
         let until = began + self.inner.settings.try_limit;

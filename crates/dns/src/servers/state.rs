@@ -139,8 +139,8 @@ impl State {
         self.note_abilities(lesson, now.0);
         if truncated || !matches!(kind, AnswerKind::Timeout | AnswerKind::Unreachable) {
             self.last_reply = Some(now.0);
+            self.suspect = false;
         }
-        self.suspect = false;
         if kind.is_conclusive() {
             self.succeed(now.0 - lesson.began, now.1);
             return Turns { revived: self.dead.take().is_some(), died: None };
@@ -249,7 +249,10 @@ impl State {
 
     fn die(&mut self, cause: AnswerKind, question: &Key, since: Timestamp) -> Turns {
         if let Some(dead) = &mut self.dead {
-            dead.question.clone_from(question);
+            // The root's name is nobody's but the health question's.
+            if !question.0.is_empty() {
+                dead.question.clone_from(question);
+            }
             return Turns::default();
         }
         self.deaths += 1;
