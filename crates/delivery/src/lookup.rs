@@ -12,7 +12,7 @@ use posthaste_evidence::{
 };
 use posthaste_io::{Task, World};
 use posthaste_mail::{Host, Timestamp};
-use posthaste_route::{Action, Hop, Ourselves, Plan, Planned, Question, Route, Step};
+use posthaste_route::{Action, Hop, Missing, Ourselves, Plan, Planned, Question, Route, Step};
 use std::time::Duration;
 
 /// How long a plan that can already be used waits for answers still under way (RFC 8305 section 8).
@@ -26,6 +26,8 @@ pub struct Found {
     pub hops: Result<Vec<Hop>, Fault>,
     /// In the order of the answers.
     pub observations: Vec<Observation>,
+    /// What the fault rests on, when it is that something does not exist.
+    pub missing: Option<Missing>,
 }
 
 type Asked<'a> = FuturesUnordered<Task<'a, (Question, Lookup)>>;
@@ -108,7 +110,7 @@ fn finish(world: &World, planned: Planned, mut observations: Vec<Observation>) -
             observations[decisive].effect = Effect::Blocking;
         }
     }
-    Found { hops: planned.hops, observations }
+    Found { hops: planned.hops, observations, missing: planned.missing }
 }
 
 /// The answer that a fault of DNS is about.

@@ -18,7 +18,7 @@ use posthaste_evidence::{
 };
 use posthaste_io::{Instant, Stream};
 use posthaste_mail::Host;
-use posthaste_route::{Hop, Route, endpoints};
+use posthaste_route::{Hop, Missing, Route, endpoints};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -51,6 +51,8 @@ pub struct Unreached {
     pub connection: Connection,
     /// Why; permanent only when every host was asked and every one said so.
     pub fault: Fault,
+    /// What a fault of DNS rests on, when it is that something does not exist: unconfirmed.
+    pub missing: Option<Missing>,
     /// Hosts that were dialled and are of no use to anybody now.
     pub failed: Vec<SocketAddr>,
     /// Hosts that answered well, but do not offer what this message needs.
@@ -83,6 +85,7 @@ pub(crate) struct Way<'a> {
     began: Instant,
     /// The host that was dialled last, of those whose dialling has ended.
     tried: Option<Candidate>,
+    missing: Option<Missing>,
     faults: Vec<Fault>,
     failed: Vec<SocketAddr>,
     unfit: Vec<SocketAddr>,
@@ -100,8 +103,9 @@ impl Courier {
         let resolvers = self.resolvers();
         let resolver = resolvers.of(target.route);
         let found = find_hops(&self.world, resolver, target.host, target.route, &ourselves).await;
-        let Found { hops, observations } = found;
+        let Found { hops, observations, missing } = found;
         way.connection.observations = observations;
+        way.missing = missing;
         match hops {
             Ok(hops) => way.try_hosts(&hops, target).await,
             Err(fault) => way.give_up(Some(fault)),
@@ -129,6 +133,7 @@ impl<'a> Way<'a> {
             connection,
             began: courier.world.now(),
             tried: None,
+            missing: None,
             faults: Vec::new(),
             failed: Vec::new(),
             unfit: Vec::new(),
@@ -304,8 +309,8 @@ impl<'a> Way<'a> {
         }
         self.connection.observations.truncate(MAX_OBSERVATIONS);
         let fault = fault.unwrap_or_else(|| decisive(self.faults, &self.blocked));
-        let Self { connection, failed, unfit, blocked, .. } = self;
-        Reached::Nobody(Box::new(Unreached { connection, fault, failed, unfit, blocked }))
+        let Self { connection, missing, failed, unfit, blocked, .. } = self;
+        Reached::Nobody(Box::new(Unreached { connection, fault, missing, failed, unfit, blocked }))
     }
 
     fn chose(&mut self, candidate: &Candidate, choice: Choice, effect: Effect) {

@@ -6,11 +6,12 @@ use crate::content::InHand;
 use crate::destination::{self, Destination, NO_ROUTE};
 use crate::hosts::TicketHosts;
 use crate::settle::{Pending, Told, all_alike};
-use crate::{Inner, lock};
+use crate::{Inner, belief, lock};
 use futures_util::future::{Either, select};
 use posthaste_delivery::{Line, Needs, Parcel, Reached, Target, Transfer, Unreached};
 use posthaste_evidence::{Connection, ConnectionId, Fault, FaultClass, Outcome};
 use posthaste_io::Instant;
+use posthaste_mail::Timestamp;
 use posthaste_queue::{ConnectTicket, DestinationState, Pulled, Work};
 use posthaste_route::{Action, Route};
 use posthaste_spool::{LedgerEntry, LedgerKey, ReadFault, Started};
@@ -31,6 +32,7 @@ pub(crate) async fn run(inner: Arc<Inner>, ticket: ConnectTicket) {
         hosts_down: Vec::new(),
         named: None,
         spent: false,
+        noted: None,
         inner: Arc::clone(&inner),
         ticket,
         wake,
@@ -62,6 +64,8 @@ struct Serving {
     named: Option<ConnectionId>,
     /// The scheduler has taken the ticket back.
     spent: bool,
+    /// The day whose first delivery here has been noted, counted from 1970.
+    noted: Option<i64>,
 }
 
 /// Whether to pull again.
@@ -232,8 +236,9 @@ impl Serving {
         if recovered.host {
             ledger.push(LedgerKey::NextHop(line.peer()));
         }
-        let entries: Vec<LedgerEntry> =
+        let mut entries: Vec<LedgerEntry> =
             ledger.into_iter().filter_map(|key| lock(&inner.outages).recovered(key)).collect();
+        entries.extend(self.exists());
         inner.note_ledger(Vec::new(), entries);
         inner.kick();
     }
@@ -298,7 +303,9 @@ impl Serving {
         };
         let inner = Arc::clone(&self.inner);
         inner.hold_if_damaged(work, in_hand, &told.results).await;
-        let pending = inner.settle(&self.ticket, work, in_hand, told, Vec::new()).await;
+        let noted = self.note_delivered(&told);
+        let ledger = noted.into_iter().collect();
+        let pending = inner.settle(&self.ticket, work, in_hand, told, ledger).await;
         self.unsettled = Some(pending);
         inner.arm(inner.world.wall());
         if transfer.usable {
@@ -309,7 +316,15 @@ impl Serving {
     }
 
     /// No host is ready for this message.
-    async fn unreached(&mut self, work: &Work, in_hand: &InHand, unreached: Unreached) -> Then {
+    async fn unreached(&mut self, work: &Work, in_hand: &InHand, mut unreached: Unreached) -> Then {
+        let ruling = match &self.route {
+            Some((_, route)) => Arc::clone(&self.inner).rule(route, &mut unreached).await,
+            None => None,
+        };
+        let led_somewhere = !(unreached.failed.is_empty() && unreached.blocked.is_empty());
+        let claim = if led_somewhere { self.exists() } else { None };
+        let claim = ruling.as_ref().and_then(|r| r.ledger.clone()).or(claim);
+        self.inner.note_ledger(Vec::new(), claim.into_iter().collect());
         if unreached.only_blocked() {
             let now = self.inner.world.wall();
             let inner = &self.inner;
@@ -322,18 +337,45 @@ impl Serving {
             return Then::Stop;
         }
         if unreached.concerns_everybody() && !unreached.fault.is_permanent() {
-            self.down(unreached);
+            self.down(unreached, ruling.map(|r| r.not_before));
             return Then::Stop;
         }
         let record = Some(unreached.connection);
         self.no_host(work, in_hand, unreached.fault, record).await
     }
 
-    /// The destination is down: one ledger entry, however many messages wait.
-    fn down(&mut self, unreached: Unreached) {
+    /// DNS led to hosts: what was said against the destination is forgotten.
+    fn exists(&self) -> Option<LedgerEntry> {
+        let (destination, route) = self.route.as_ref()?;
+        self.inner.exists(route, &destination.name)
+    }
+
+    /// The first delivery of a day over this connection may be the destination's first.
+    fn note_delivered(&mut self, told: &Told) -> Option<LedgerEntry> {
+        const DAY: i64 = 86_400_000_000;
+        let today = told.at.as_micros() / DAY;
+        if self.noted == Some(today) || !belief::any_delivered(&told.results) {
+            return None;
+        }
+        self.noted = Some(today);
+        let (destination, route) = self.route.as_ref()?;
+        self.inner.delivered(route, &destination.name)
+    }
+
+    /// The destination is down: one ledger entry, however many messages wait. Its next trial comes at a step of the
+    /// schedule, but not before a time that is given.
+    fn down(&mut self, unreached: Unreached, not_before: Option<Timestamp>) {
         let inner = Arc::clone(&self.inner);
         let now = inner.world.wall();
-        let down = inner.scheduler().connection_failed(now, &self.ticket, &unreached.failed);
+        let down = {
+            let mut scheduler = inner.scheduler();
+            let mut down = scheduler.connection_failed(now, &self.ticket, &unreached.failed);
+            if let Some(until) = not_before.filter(|_| down.destination.is_some()) {
+                let later = scheduler.postpone(now, self.ticket.destination, until);
+                down.destination = later.or(down.destination);
+            }
+            down
+        };
         self.spent = true;
         self.hosts_down.extend(down.hosts);
         let failure = unreached.connection;

@@ -51,7 +51,7 @@ pub(crate) async fn tidy(inner: Arc<Inner>) {
         inner.spool.events_safe(inner.world.journal.safe_commit());
         let now = inner.world.wall();
         lock(&inner.fresh).sweep(QueueId::first_at(now.minus(FRESH_FOR)));
-        let mut ledger = Vec::new();
+        let mut ledger = inner.sweep_claims(now);
         loop {
             let forgotten = inner.scheduler().forget(now);
             let key = match forgotten {

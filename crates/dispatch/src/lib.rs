@@ -3,6 +3,7 @@
 //! Floor 4. `settle` is the one place where queue, evidence and message meet. Not here: one attempt
 //! (`delivery`), decisions about time (`queue`), accepting mail (`reception`).
 
+mod belief;
 mod comeback;
 mod connection;
 mod content;
@@ -111,6 +112,7 @@ pub(crate) struct Inner {
     /// Told when the store fails for good: the process must end.
     pub(crate) fatal: Notify,
     pub(crate) operator: operator::Operator,
+    pub(crate) beliefs: belief::Beliefs,
     /// Other resolvers are in use.
     pub(crate) renewed_resolvers: Notify,
 }
@@ -152,6 +154,7 @@ impl Dispatch {
             counters: Counters::default(),
             fatal: Notify::new(),
             operator: operator::Operator::default(),
+            beliefs: belief::Beliefs::default(),
             renewed_resolvers: Notify::new(),
         });
         spool.watch(Arc::new(watcher::Ear(Arc::downgrade(&inner))));

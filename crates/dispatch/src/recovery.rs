@@ -110,7 +110,7 @@ impl Inner {
         let now = self.world.wall();
         let (outages, rest): (Vec<_>, Vec<_>) = (self.spool.ledger().await?.into_iter())
             .partition(|(_, value)| matches!(value, LedgerValue::Down { .. }));
-        self.restore_operator(rest);
+        self.restore_operator(self.restore_beliefs(rest));
         for (key, value) in outages {
             let LedgerValue::Down { state, .. } = &value else { continue };
             let state = *state;

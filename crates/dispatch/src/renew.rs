@@ -181,7 +181,14 @@ impl Inner {
         let key: LedgerKey = destination::ledger_key(&view.name, &view.route);
         let outages = lock(&self.outages);
         let last = view.down.and_then(|_| outages.failures(&key).last().and_then(fault_of));
-        matches!(last, Some(Fault::DnsFailed { .. } | Fault::OnlyPrivateAddresses { .. }))
+        matches!(
+            last,
+            Some(
+                Fault::DnsFailed { .. }
+                    | Fault::Doubted { .. }
+                    | Fault::OnlyPrivateAddresses { .. }
+            )
+        )
     }
 }
 

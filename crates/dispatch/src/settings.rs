@@ -25,6 +25,8 @@ pub struct Settings {
     /// What would fail for good is deferred instead, for the first days of a server; the attempt keeps what was
     /// really said. Expiry ends mail all the same.
     pub soft_fail: bool,
+    /// How long is waited before a domain that DNS says is missing is given up.
+    pub patience: posthaste_queue::belief::Patience,
 }
 
 impl Default for Settings {
@@ -35,6 +37,7 @@ impl Default for Settings {
             idle_line: Duration::from_secs(2),
             fresh_budget: 16 * 1024 * 1024,
             soft_fail: false,
+            patience: posthaste_queue::belief::Patience::default(),
         }
     }
 }

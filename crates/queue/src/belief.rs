@@ -5,7 +5,7 @@
 //!
 //! 1. A server of the closest enclosing delegated zone, asked by walking from the root. Its word is believed at once,
 //!    for and against: when it knows the name, the configured servers are mistaken and the mail waits.
-//! 2. When no such server can be asked: every configured server, twice, at least [`SECOND_PROOF_AFTER`] and the
+//! 2. When no such server can be asked: every configured server, twice, at least [`Patience::second_proof`] and the
 //!    negative TTL apart, so that the second answer cannot be the first one kept somewhere. The first time is
 //!    remembered in the ledger.
 //!
@@ -21,8 +21,8 @@
 //!   be rewritten or not; only the known name counts then.
 //!
 //! Even what is believed is waited for where a mistake of the domain's owner is likelier than its end:
-//! [`VANISHED_GRACE`] after mail was delivered to it in the last 30 days (a registration forgotten, a zone lost), and
-//! [`TARGETS_GRACE`] when its MX records name only hosts that do not exist (a move under way). A domain that exists
+//! [`Patience::vanished`] after mail was delivered to it in the last 30 days (a registration forgotten, a zone lost), and
+//! [`Patience::targets`] when its MX records name only hosts that do not exist (a move under way). A domain that exists
 //! without MX and address records ("no mail host") is treated like one that does not exist, but a walk that finds its
 //! zone says nothing about its records: that takes the two proofs of the configured servers.
 //!
@@ -33,14 +33,31 @@ use posthaste_mail::Timestamp;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// The second proof comes at least so long after the first one.
-pub const SECOND_PROOF_AFTER: Duration = Duration::from_secs(600);
-/// A negative TTL counts at most this much (RFC 2308 section 5: one to three hours work well).
-pub const LONGEST_NEGATIVE_TTL: Duration = Duration::from_secs(3 * 3600);
-/// A domain that mail was delivered to is waited for so long.
-pub const VANISHED_GRACE: Duration = Duration::from_secs(86_400);
-/// MX hosts without any address are waited for so long.
-pub const TARGETS_GRACE: Duration = Duration::from_secs(3600);
+/// How long is waited before what DNS says is believed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Patience {
+    /// The second proof comes at least so long after the first one.
+    pub second_proof: Duration,
+    /// A negative TTL counts at most this much.
+    pub longest_negative_ttl: Duration,
+    /// A domain that mail was delivered to is waited for so long.
+    pub vanished: Duration,
+    /// MX hosts without any address are waited for so long.
+    pub targets: Duration,
+}
+
+impl Default for Patience {
+    /// 10 minutes, 3 hours (RFC 2308 section 5: one to three work well), a day, an hour.
+    fn default() -> Self {
+        Self {
+            second_proof: Duration::from_secs(600),
+            longest_negative_ttl: Duration::from_secs(3 * 3600),
+            vanished: Duration::from_secs(86_400),
+            targets: Duration::from_secs(3600),
+        }
+    }
+}
+
 /// A claim that nobody has repeated is forgotten after this long.
 pub const CLAIM_KEPT: Duration = Duration::from_secs(7 * 86_400);
 
@@ -116,6 +133,7 @@ pub enum Decision {
 #[must_use]
 pub fn decide(
     now: Timestamp,
+    patience: &Patience,
     finding: Finding,
     word: &Word,
     delivered: bool,
@@ -128,14 +146,14 @@ pub fn decide(
         Word::Undecided => (wait(Doubt::Unconfirmed, now), before.cloned()),
         Word::Missing => {
             let claim = Claim::repeated(now, finding, before);
-            (claim.graced(now, delivered), Some(claim))
+            (claim.graced(now, patience, delivered), Some(claim))
         }
         Word::Everybody { by, negative_ttl } => {
             let mut claim = Claim::repeated(now, finding, before);
             let earlier = claim.proof.take().filter(|p| by.iter().all(|s| p.by.contains(s)));
-            let proof = earlier.unwrap_or_else(|| Proof::first(now, by.clone(), *negative_ttl));
+            let proof = earlier.unwrap_or_else(|| patience.first(now, by.clone(), *negative_ttl));
             let decision = if now >= proof.again {
-                claim.graced(now, delivered)
+                claim.graced(now, patience, delivered)
             } else {
                 wait(Doubt::Unconfirmed, proof.again)
             };
@@ -162,20 +180,20 @@ impl Claim {
     }
 
     /// What follows once it is believed.
-    fn graced(&self, now: Timestamp, delivered: bool) -> Decision {
+    fn graced(&self, now: Timestamp, patience: &Patience, delivered: bool) -> Decision {
         let (grace, doubt) = match self.finding {
-            Finding::Targets => (TARGETS_GRACE, Doubt::HostsMissing),
-            Finding::Domain | Finding::Records if delivered => (VANISHED_GRACE, Doubt::Vanished),
+            Finding::Targets => (patience.targets, Doubt::HostsMissing),
+            Finding::Domain | Finding::Records if delivered => (patience.vanished, Doubt::Vanished),
             Finding::Domain | Finding::Records => return Decision::Believe,
         };
         if now < self.since.plus(grace) { wait(doubt, now) } else { Decision::Believe }
     }
 }
 
-impl Proof {
-    fn first(now: Timestamp, by: Vec<SocketAddr>, negative_ttl: Duration) -> Self {
-        let apart = negative_ttl.min(LONGEST_NEGATIVE_TTL).max(SECOND_PROOF_AFTER);
-        Self { again: now.plus(apart), by }
+impl Patience {
+    fn first(&self, now: Timestamp, by: Vec<SocketAddr>, negative_ttl: Duration) -> Proof {
+        let apart = negative_ttl.min(self.longest_negative_ttl).max(self.second_proof);
+        Proof { again: now.plus(apart), by }
     }
 }
 
@@ -209,7 +227,8 @@ mod tests {
         let mut claim = None;
         let mut told = Vec::new();
         for (time, word) in story {
-            let (decision, after) = decide(at(*time), finding, word, delivered, claim.as_ref());
+            let (decision, after) =
+                decide(at(*time), &Patience::default(), finding, word, delivered, claim.as_ref());
             claim = after;
             told.push(match decision {
                 Decision::Believe => "believe".to_owned(),
@@ -316,12 +335,28 @@ mod tests {
 
     #[test]
     fn a_claim_is_about_one_finding_and_written_once_a_day() {
-        let (_, first) = decide(at(0), Finding::Domain, &Word::Missing, true, None);
+        let (_, first) =
+            decide(at(0), &Patience::default(), Finding::Domain, &Word::Missing, true, None);
         let first = first.expect("remembered");
-        let (other, _) = decide(at(2 * DAY), Finding::Records, &Word::Missing, true, Some(&first));
+        let (other, _) = decide(
+            at(2 * DAY),
+            &Patience::default(),
+            Finding::Records,
+            &Word::Missing,
+            true,
+            Some(&first),
+        );
         assert_eq!(other, wait(Doubt::Vanished, at(2 * DAY)), "another claim begins anew");
         for (time, same) in [(MINUTE, true), (DAY - 1, true), (DAY, false)] {
-            let said = decide(at(time), Finding::Domain, &Word::Missing, true, Some(&first)).1;
+            let said = decide(
+                at(time),
+                &Patience::default(),
+                Finding::Domain,
+                &Word::Missing,
+                true,
+                Some(&first),
+            )
+            .1;
             assert_eq!(said.as_ref() == Some(&first), same, "{time}");
             assert_eq!(said.expect("remembered").since, first.since);
         }

@@ -18,6 +18,8 @@ pub mod when;
 pub use addresses::{Families, is_private};
 pub use facts::Facts;
 pub use pattern::{Pattern, PatternError};
-pub use plan::{Endpoint, Hop, Noted, Ourselves, Plan, Planned, Question, Step, endpoints};
+pub use plan::{
+    Endpoint, Hop, Missing, Noted, Ourselves, Plan, Planned, Question, Step, endpoints,
+};
 pub use table::{Action, EightBit, Order, Protocol, Route, RouteId, SmartHost, Table};
 pub use when::{Sender, When};

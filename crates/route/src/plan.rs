@@ -58,6 +58,30 @@ pub struct Planned {
     pub hops: Result<Vec<Hop>, Fault>,
     /// Choices worth an observation.
     pub noted: Vec<Noted>,
+    /// What the fault rests on, when it is that something does not exist.
+    pub missing: Option<Missing>,
+}
+
+/// What DNS says does not exist. Before mail fails for it, somebody must confirm it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Missing {
+    /// The domain.
+    Domain,
+    /// Any record of the domain that mail could follow.
+    Records,
+    /// An address of any host that its MX records name: these, and none when every record names what is no host.
+    Targets(Vec<String>),
+}
+
+impl Missing {
+    /// The hosts that are missing.
+    #[must_use]
+    pub fn hosts(&self) -> &[String] {
+        match self {
+            Self::Targets(hosts) => hosts,
+            Self::Domain | Self::Records => &[],
+        }
+    }
 }
 
 /// One host to try.
@@ -218,7 +242,7 @@ impl Plan {
                     kind: q.kind,
                     answer: AnswerKind::Timeout,
                 });
-                Planned { hops: Err(fault), noted: Vec::new() }
+                Planned::failed(fault)
             }
         }
     }
@@ -343,7 +367,7 @@ impl Ourselves {
 
 impl Planned {
     fn failed(fault: Fault) -> Self {
-        Self { hops: Err(fault), noted: Vec::new() }
+        Self { hops: Err(fault), noted: Vec::new(), missing: None }
     }
 }
 

@@ -115,6 +115,21 @@ impl Scheduler {
         down
     }
 
+    /// A trial of a destination that is down proves nothing before this time. Answers its state, when that has changed.
+    pub fn postpone(
+        &mut self,
+        now: Timestamp,
+        id: DestinationId,
+        until: Timestamp,
+    ) -> Option<DestinationState> {
+        let outage = self.destinations.get(&id)?.outage().copied();
+        let outage = outage.filter(|o| o.own && o.state.next_trial < until)?;
+        let state = DestinationState { next_trial: until, ..outage.state };
+        self.set_outage(id, Outage { state, ..outage });
+        self.refresh(now, id);
+        Some(state)
+    }
+
     /// No host was dialled, because every host of the destination is busy or rests (the answers of
     /// `host_take`). The ticket is spent; pulled work goes back untouched.
     pub fn connection_blocked(

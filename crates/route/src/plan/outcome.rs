@@ -1,9 +1,10 @@
 //! What follows from the answers heard: the rules of RFC 5321 section 5.1 and RFC 7505, as functions of them.
 
 use super::{
-    Candidate, Heard, Hop, KEPT_FOR_OTHER_FAMILY, MAX_ADDRESSES, Next, Noted, Plan, Planned,
-    Question, ask_mx, is_private,
+    Candidate, Heard, Hop, KEPT_FOR_OTHER_FAMILY, MAX_ADDRESSES, Missing, Next, Noted, Plan,
+    Planned, Question, ask_mx, is_private,
 };
+use crate::domain::address_in_text;
 use crate::exchangers::{Exchanger, Exchangers};
 use crate::table::Action;
 use posthaste_evidence::observation::Choice;
@@ -12,6 +13,9 @@ use posthaste_evidence::{
 };
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+
+/// MX records that are told of as naming an address.
+const MAX_NOTED: usize = 4;
 
 /// The hosts that the answer to the MX question leads to, or what else follows from it.
 pub(super) fn of_exchangers(
@@ -22,14 +26,20 @@ pub(super) fn of_exchangers(
     match heard.kind {
         AnswerKind::Answer | AnswerKind::NoData => {}
         AnswerKind::NxDomain if heard.permanent => {
-            return Err(failed(Fault::NoSuchDomain { name: domain.to_owned() }));
+            let fault = Fault::NoSuchDomain { name: domain.to_owned() };
+            return Err(missing(fault, Missing::Domain));
         }
         AnswerKind::NxDomain if !heard.confirmed => {
             return Err(Next::Need(vec![ask_mx(domain, true)]));
         }
         answer => {
             let kind = RecordType::Mx;
-            return Err(failed(Fault::DnsFailed { name: domain.to_owned(), kind, answer }));
+            let fault = Fault::DnsFailed { name: domain.to_owned(), kind, answer };
+            return Err(match answer {
+                // Not every server says so, but one that knows may.
+                AnswerKind::NxDomain => missing(fault, Missing::Domain),
+                _ => failed(fault),
+            });
         }
     }
     let hosts = match plan.exchangers(&heard.records) {
@@ -43,7 +53,12 @@ pub(super) fn of_exchangers(
         return Err(loops_back(domain, domain, None));
     }
     if hosts.is_empty() {
-        return Err(failed(Fault::NoHosts { name: domain.to_owned() }));
+        let fault = Fault::NoHosts { name: domain.to_owned() };
+        let Next::Done(planned) = missing(fault, Missing::Targets(Vec::new())) else {
+            unreachable!("it is done")
+        };
+        let noted = addresses_for_exchangers(heard, Effect::Blocking);
+        return Err(Next::Done(Planned { noted, ..planned }));
     }
     let port = if let Action::Mx { port } = plan.route.action { port } else { super::SMTP_PORT };
     let candidate =
@@ -64,7 +79,7 @@ pub(super) fn of_hosts(plan: &Plan, hosts: &[Candidate], hasty: bool) -> Next {
     };
     let hops = usable_hops(plan, &hosts, &mut noted);
     if !hops.is_empty() {
-        return Next::Done(Planned { hops: Ok(capped(hops)), noted });
+        return Next::Done(Planned { hops: Ok(capped(hops)), noted, missing: None });
     }
     match why_none(plan, &hosts, &noted) {
         Ok(fault) => {
@@ -74,7 +89,8 @@ pub(super) fn of_hosts(plan: &Plan, hosts: &[Candidate], hasty: bool) -> Next {
                 }
             }
             noted.extend(unused_family(plan, &hosts, &fault));
-            Next::Done(Planned { hops: Err(fault), noted })
+            let missing = what_is_missing(plan, &hosts, &fault);
+            Next::Done(Planned { hops: Err(fault), noted, missing })
         }
         Err(questions) => Next::Need(questions),
     }
@@ -100,7 +116,7 @@ fn notes_of_mx(plan: &Plan) -> Vec<Noted> {
         Exchangers::BetterThanOurselves { name, .. } => {
             vec![note_ourselves(&name, None, Effect::None)]
         }
-        _ => Vec::new(),
+        _ => addresses_for_exchangers(heard, Effect::Cosmetic),
     }
 }
 
@@ -279,18 +295,50 @@ fn capped(hops: Vec<Hop>) -> Vec<Hop> {
     kept
 }
 
+fn missing(fault: Fault, what: Missing) -> Next {
+    Next::Done(Planned { missing: Some(what), ..Planned::failed(fault) })
+}
+
+/// What is said not to exist, when that is why there is no host.
+fn what_is_missing(plan: &Plan, hosts: &[Candidate], fault: &Fault) -> Option<Missing> {
+    let (Fault::NoHosts { .. }, super::Start::Domain(domain)) = (fault, &plan.start) else {
+        return None;
+    };
+    let heard = plan.heard(domain, RecordType::Mx)?;
+    Some(match plan.exchangers(&heard.records) {
+        Exchangers::None => Missing::Records,
+        _ => Missing::Targets(hosts.iter().map(|h| h.host.clone()).collect()),
+    })
+}
+
+/// MX records that name an address in text.
+fn addresses_for_exchangers(heard: &Heard, effect: Effect) -> Vec<Noted> {
+    let exchange = |record: &Record| match &record.data {
+        RecordData::Mx { exchange, .. } => address_in_text(exchange).map(|_| exchange.clone()),
+        _ => None,
+    };
+    let choice = Choice::AddressForExchanger;
+    let note = |name| {
+        let subject = Subject::Host { name, address: None };
+        Noted { stage: Stage::DnsMx, subject, choice, effect }
+    };
+    heard.records.iter().filter_map(exchange).take(MAX_NOTED).map(note).collect()
+}
+
 fn failed(fault: Fault) -> Next {
     Next::Done(Planned::failed(fault))
 }
 
 fn null_mx(domain: &str) -> Next {
     let noted = vec![note_mx(domain, Choice::NullMx, Effect::Blocking)];
-    Next::Done(Planned { hops: Err(Fault::NullMx { name: domain.to_owned() }), noted })
+    let fault = Fault::NullMx { name: domain.to_owned() };
+    Next::Done(Planned { noted, ..Planned::failed(fault) })
 }
 
 fn loops_back(domain: &str, host: &str, address: Option<SocketAddr>) -> Next {
     let noted = vec![note_ourselves(host, address, Effect::Blocking)];
-    Next::Done(Planned { hops: Err(Fault::LoopsBack { name: domain.to_owned() }), noted })
+    let fault = Fault::LoopsBack { name: domain.to_owned() };
+    Next::Done(Planned { noted, ..Planned::failed(fault) })
 }
 
 fn note_mx(domain: &str, choice: Choice, effect: Effect) -> Noted {
