@@ -28,6 +28,9 @@ const RELAY: &str = "11.0.0.1";
 const RELAY_V6: &str = "2600:1::1";
 const CLIENT: &str = "11.0.0.2";
 const DNS: &str = "11.0.0.3";
+const ROOT: &str = "11.0.0.4";
+/// What a recursive server finds above all domains.
+const TOP: &str = ". NS root.test\ntest NS root.test\n";
 
 /// What a system looks like.
 #[derive(Clone, Debug)]
@@ -50,6 +53,8 @@ pub struct Plan {
     pub store: Store,
     /// Addresses of the DNS servers that are asked; empty for the one that works.
     pub resolvers: Vec<IpAddr>,
+    /// The root can be walked from: its server has all of the zone.
+    pub roots: bool,
     /// Our own domains.
     pub own: Setup,
 }
@@ -72,6 +77,7 @@ impl Default for Plan {
             routes: Table::default(),
             store: Store::Memory,
             resolvers: Vec::new(),
+            roots: true,
             own: Setup::default(),
         }
     }
@@ -125,6 +131,10 @@ pub struct MailSystem {
     pub dns_host: Host,
     /// The DNS server.
     pub dns: DnsServer,
+    /// The server of the root, and of all below it.
+    pub root: DnsServer,
+    /// Its machine.
+    pub root_host: Host,
     /// What was handed in.
     pub ledger: Ledger,
     /// What reads of the store fail.
@@ -163,7 +173,8 @@ impl MailSystem {
         let mut plan = plan;
         plan.domains.push(("sender.test".into(), 1));
         let (zone, all) = layout(&plan);
-        let zone = Zone::parse(&zone).unwrap_or_else(|e| panic!("{e:?} in\n{zone}"));
+        let root = DnsServer::authoritative(vec![root_zone(&zone)]);
+        let zone = recursive_zone(&zone);
         let mut hosts = BTreeMap::new();
         for (name, addresses) in all {
             let machine = sim.host(&name, &addresses);
@@ -180,10 +191,13 @@ impl MailSystem {
             hosts.insert(name, (machine, host));
         }
         let dns = DnsServer::new(zone);
-        let (server, world) = (dns.clone(), dns_host.world());
-        dns_host.spawn("dns", async move {
-            server.start(&world, SocketAddr::new(ip(DNS), 53)).await.expect("a free address");
-        });
+        let root_host = sim.host("root", &[ip(ROOT)]);
+        for (server, machine, at) in [(&dns, &dns_host, DNS), (&root, &root_host, ROOT)] {
+            let (server, world) = (server.clone(), machine.world());
+            machine.spawn("dns", async move {
+                server.start(&world, SocketAddr::new(ip(at), 53)).await.expect("a free address");
+            });
+        }
         let (ledger, running) = (Ledger::default(), Arc::default());
         let memory = Arc::new(MemorySpool::new());
         let mut system = Self {
@@ -191,6 +205,8 @@ impl MailSystem {
             relay,
             dns_host,
             dns,
+            root,
+            root_host,
             ledger,
             reading: Reading::default(),
             client,
@@ -238,6 +254,13 @@ impl MailSystem {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.running().is_some_and(|r| r.ready)
+    }
+
+    /// Changes what DNS knows, besides the plan's mail hosts, from now on: the recursive server and the root.
+    pub fn set_zone(&self, text: &str) {
+        let (hosts, _) = layout(&Plan { zone: format!("{text}\n"), ..self.plan.clone() });
+        self.dns.set_zone(recursive_zone(&hosts));
+        self.root.set_zones(vec![root_zone(&hosts)]);
     }
 
     /// Brings the relay down.
@@ -456,7 +479,19 @@ fn dns_settings(plan: &Plan) -> posthaste_dns::Settings {
     let works = [ip(DNS)];
     let servers = if plan.resolvers.is_empty() { &works[..] } else { &plan.resolvers };
     let servers = servers.iter().map(|server| SocketAddr::new(*server, 53).into()).collect();
-    posthaste_dns::Settings { servers, ..Default::default() }
+    let roots = if plan.roots { vec![SocketAddr::new(ip(ROOT), 53)] } else { Vec::new() };
+    posthaste_dns::Settings { servers, roots, ..Default::default() }
+}
+
+/// The zone as a recursive server finds it.
+fn recursive_zone(text: &str) -> Zone {
+    let text = format!("{TOP}{text}");
+    Zone::parse(&text).unwrap_or_else(|e| panic!("{e:?} in\n{text}"))
+}
+
+/// The same, as the server of the root has it.
+fn root_zone(text: &str) -> Zone {
+    Zone::parse_at(".", text).unwrap_or_else(|e| panic!("{e:?} in\n{text}"))
 }
 
 /// The whole zone, and all mail hosts with their addresses.

@@ -1,5 +1,6 @@
 //! Stories with a known course: each test pins one promise, seen from outside. The random ones are in `seeds.rs`.
 
+mod belief;
 mod connections;
 mod dead;
 mod decisions;

@@ -71,8 +71,6 @@ fn what_dns_says_for_good_is_told_to_the_sender_at_once() {
     for (zone, status) in [
         ("d.test MX 0 .", "5.1.10"),
         ("other.test A 11.1.0.1", "5.1.2"),
-        ("d.test MX 10 gone.test", "5.4.4"),
-        ("d.test TXT nothing", "5.4.4"),
         ("d.test MX 10 relay.test\nrelay.test A 11.0.0.1", "5.4.6"),
         ("d.test MX 10 alias.test\nalias.test A 11.0.0.1", "5.4.6"),
         (
