@@ -8,6 +8,7 @@ use posthaste_dns::{Hosts, ResolvConf};
 use posthaste_evidence::NameServer;
 use posthaste_queue::RouteSettings;
 use posthaste_queue::Schedule;
+use posthaste_queue::belief::Patience;
 use posthaste_queue::schedule::Step;
 use posthaste_route::{Action, Route, Table};
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,6 +87,7 @@ impl Config {
             queue: self.queue(machine),
             dispatch: Arc::new(posthaste_dispatch::Settings {
                 hostname: self.hostname.0.clone(),
+                patience: self.patience(),
                 soft_fail: self.soft_fail,
                 ..posthaste_dispatch::Settings::default()
             }),
@@ -250,6 +252,18 @@ impl Config {
             allow_private: rule.allow_private,
             eight_bit: rule.eight_bit,
             families: rule.families,
+        }
+    }
+
+    /// How long is waited before a domain that DNS says is missing is given up.
+    fn patience(&self) -> Patience {
+        let Patience { second_proof, longest_negative_ttl, vanished, targets } =
+            Patience::default();
+        Patience {
+            second_proof: self.faster(second_proof),
+            longest_negative_ttl: self.faster(longest_negative_ttl),
+            vanished: self.faster(vanished),
+            targets: self.faster(targets),
         }
     }
 
