@@ -4,6 +4,7 @@ mod records;
 
 pub use records::Records;
 
+use crate::tls::TlsFault;
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -161,6 +162,8 @@ pub struct Answer {
     pub stale: bool,
     /// Extended errors (RFC 8914): code and text cut at 128 octets, at most 4.
     pub extended: Vec<(u16, String)>,
+    /// Why TLS failed, when that is why there is no answer ([`AnswerKind::Unreachable`]) or it is late.
+    pub tls: Option<TlsFault>,
     /// How long the answer may be kept, seconds (negative answers: RFC 2308 section 5).
     pub ttl: u32,
 }
@@ -180,6 +183,7 @@ impl Answer {
             fallback: false,
             stale: false,
             extended: Vec::new(),
+            tls: None,
             ttl: 0,
         }
     }

@@ -11,6 +11,7 @@ pub mod fault;
 pub mod observation;
 pub mod session;
 pub mod tape;
+pub mod tls;
 pub mod wait;
 
 pub use act::{Act, Order};
@@ -23,4 +24,5 @@ pub use fault::{ConnectFault, Doubt, Fault, FaultClass};
 pub use observation::{Effect, Observation, Seen, Stage, Subject};
 pub use session::{Ended, Keep, Refusal, Session, Side, Tls};
 pub use tape::{Tape, Who};
+pub use tls::{Certificate, TlsFacts, TlsFault, TlsVersion, Untrusted};
 pub use wait::WaitReason;

@@ -2,9 +2,9 @@
 
 use crate::core::{Core, Limits};
 use crate::host::Host;
-use crate::net::{self, Link, Weather};
+use crate::net::{self, Handshake, Link, Weather};
 use posthaste_io::Instant;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,6 +76,11 @@ impl Sim {
     /// Changes the network as a whole. Latencies of pairs that have spoken stay.
     pub fn weather(&self, weather: Weather) {
         self.core.state.lock().net.weather = weather;
+    }
+
+    /// What a server does from now on when a client begins TLS with it. Servers that are not named speak none.
+    pub fn tls(&self, server: SocketAddr, handshake: Handshake) {
+        self.core.state.lock().net.handshakes.insert(server, handshake);
     }
 
     /// Changes what happens to packets from a host to an address, be it anybody's or nobody's. One way.

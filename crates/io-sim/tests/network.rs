@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
-use posthaste_evidence::ConnectFault;
-use posthaste_io::{Datagram, Dial, DialError, Stream, StreamExt, Unanswered, World, sleep};
-use posthaste_io_sim::{BUFFER, Crash, Host, Link, PeersSee, Sim, Weather};
+use posthaste_evidence::{ConnectFault, TlsFault, Untrusted};
+use posthaste_io::{
+    Datagram, Demand, Dial, DialError, Secure, Stream, StreamExt, Trust, Unanswered, World, sleep,
+};
+use posthaste_io_sim::{BUFFER, Crash, Handshake, Host, Link, PeersSee, Sim, Weather};
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -357,4 +359,55 @@ fn datagrams_get_lost_as_often_as_the_weather_says() {
     });
     // Question and answer get through with 0.8 each (a second copy helps a little): about 36 % fail.
     assert!((110..210).contains(&lost), "{lost}");
+}
+
+#[test]
+fn a_handshake_takes_the_course_that_was_set_for_the_server() {
+    let limit = seconds(5);
+    let how = |trust, demand| Secure { name: "a.test".into(), trust, demand, alpn: vec![], limit };
+    let verified = || how(Trust::System, Demand::Verified);
+    let pinned = |key| how(Trust::Pinned(Arc::from([[key; 32]])), Demand::Verified);
+    let untrusted = || match Handshake::good(&["a.test"]) {
+        Handshake::Shows { certificate, .. } => Handshake::Shows { certificate, trusted: false },
+        other => other,
+    };
+    let failed = |why| Err(format!("{why:?}"));
+    for (handshake, how, expected) in [
+        (Some(Handshake::good(&["a.test"])), verified(), Ok(Ok(()))),
+        (Some(Handshake::good(&["b.test"])), verified(), failed(Untrusted::WrongName)),
+        (Some(untrusted()), verified(), failed(Untrusted::UnknownIssuer)),
+        (
+            Some(untrusted()),
+            how(Trust::System, Demand::Encrypted),
+            Ok(Err(Untrusted::UnknownIssuer)),
+        ),
+        (Some(untrusted()), pinned(1), Ok(Ok(()))),
+        (Some(untrusted()), pinned(2), failed(Untrusted::NotPinned)),
+        (Some(Handshake::Fails(TlsFault::Alert(40))), verified(), Err("Alert(40)".into())),
+        (Some(Handshake::Silence), verified(), Err("TimedOut".into())),
+        (None, verified(), Err("NotTls".into())),
+    ] {
+        let net = net(8);
+        if let Some(handshake) = handshake {
+            net.sim.tls(at("192.0.2.1:25"), handshake);
+        }
+        serve(&net.server, |_, mut stream| async move {
+            let mut buf = [0; 64];
+            while let Ok(count @ 1..) = stream.read(&mut buf).await {
+                let _ = stream.write_all(&buf[..count]).await;
+            }
+        });
+        let said = net.run(|world| async move {
+            let stream = dial(&world, "192.0.2.1:25").await.unwrap();
+            let mut secured = world.net.secure(stream, how).await?;
+            secured.stream.write_all(b"x").await.unwrap();
+            assert_eq!(secured.stream.read(&mut [0; 9]).await.unwrap(), 1);
+            Ok(secured.facts.verified)
+        });
+        let said = said.map_err(|fault: TlsFault| match fault {
+            TlsFault::Untrusted { why, .. } => format!("{why:?}"),
+            other => format!("{other:?}"),
+        });
+        assert_eq!(said, expected);
+    }
 }

@@ -1,7 +1,7 @@
 //! The real world: tokio's timers, sockets and tasks, the operating system's randomness, a folder of the
 //! real disk, and the event log as a file.
 //!
-//! [`world`] gives the [`World`] of this machine. Not here: TLS (its issue is later), policy of any kind.
+//! [`world`] gives the [`World`] of this machine. Not here: TLS as a server (its issue is later), policy of any kind.
 
 mod clock;
 pub mod disk;
@@ -11,6 +11,7 @@ mod listener;
 mod local;
 mod net;
 mod random;
+mod secure;
 mod session_json;
 mod spawn;
 mod stream;
@@ -19,6 +20,7 @@ pub use disk::{DiskOpenError, RealDisk, RealFile};
 pub use event_json::line as event_line;
 pub use journal::{FileJournal, JournalError, NullJournal};
 pub use local::unix_listener;
+pub use secure::{BadRoots, check_roots};
 
 use posthaste_io::{Journal, World};
 use std::sync::Arc;
@@ -33,7 +35,7 @@ pub fn world(journal: Arc<dyn Journal>) -> World {
     World {
         clock: Arc::new(clock::RealClock::start()),
         random: Arc::new(random::OsRandom::new()),
-        net: Arc::new(net::RealNet),
+        net: Arc::new(net::RealNet::new()),
         spawn: Arc::new(spawn::RealSpawn::new(runtime)),
         journal,
     }

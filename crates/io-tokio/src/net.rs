@@ -1,10 +1,13 @@
 //! The network: dial, listen, datagrams; and what the operating system's errors mean.
 
 use crate::listener::RealListener;
+use crate::secure::Tls;
 use crate::stream::TcpSocket;
-use posthaste_evidence::ConnectFault;
+use posthaste_evidence::{ConnectFault, TlsFault};
 use posthaste_io::net::{AnswerDatagram, MAX_DATAGRAM};
-use posthaste_io::{Datagram, Dial, DialError, Listener, Net, Stream, Task, Unanswered};
+use posthaste_io::{
+    Datagram, Dial, DialError, Listener, Net, Secure, Secured, Stream, Task, Unanswered,
+};
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -18,7 +21,15 @@ const MAX_DELAYED: usize = 4096;
 /// Errors in a row after which a datagram server gives up (ICMP of departed clients is reported here too).
 const MAX_SERVE_ERRORS: usize = 100;
 
-pub(crate) struct RealNet;
+pub(crate) struct RealNet {
+    tls: Arc<Tls>,
+}
+
+impl RealNet {
+    pub(crate) fn new() -> Self {
+        Self { tls: Arc::new(Tls::new()) }
+    }
+}
 
 impl Net for RealNet {
     fn dial(&self, dial: Dial) -> Task<'_, Result<Box<dyn Stream>, DialError>> {
@@ -45,6 +56,10 @@ impl Net for RealNet {
                 Err(_) => Err(Unanswered::TimedOut),
             }
         })
+    }
+
+    fn secure(&self, stream: Box<dyn Stream>, how: Secure) -> Task<'_, Result<Secured, TlsFault>> {
+        Box::pin(self.tls.secure(stream, how))
     }
 
     fn serve_datagrams(&self, at: SocketAddr, answer: AnswerDatagram) -> Task<'_, io::Error> {

@@ -8,6 +8,7 @@ pub mod disk;
 pub mod journal;
 pub mod net;
 pub mod random;
+pub mod secure;
 pub mod spawn;
 pub mod stream;
 
@@ -20,6 +21,7 @@ pub use disk::{Disk, DiskFile, OpenMode};
 pub use journal::Journal;
 pub use net::{Datagram, Dial, DialError, Listener, Net, Unanswered};
 pub use random::Random;
+pub use secure::{Demand, Secure, Secured, Trust};
 pub use spawn::{Spawn, TaskHandle};
 pub use stream::{Stream, StreamExt, Vitals};
 

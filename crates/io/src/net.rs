@@ -1,7 +1,7 @@
-//! Sockets: dial, listen, one datagram each way. TLS (`secure`) comes with its issue.
+//! Sockets: dial, listen, one datagram each way, and TLS over a stream.
 
-use crate::{Stream, Task};
-use posthaste_evidence::ConnectFault;
+use crate::{Secure, Secured, Stream, Task};
+use posthaste_evidence::{ConnectFault, TlsFault};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -15,6 +15,8 @@ pub trait Net: Send + Sync {
     fn listen(&self, at: SocketAddr, backlog: u32) -> Task<'_, io::Result<Box<dyn Listener>>>;
     /// Sends one datagram from a fresh random port and waits for one that `accept` takes.
     fn datagram(&self, datagram: Datagram) -> Task<'_, Result<Vec<u8>, Unanswered>>;
+    /// Puts TLS over a stream, our side being the client. When it fails the stream is closed.
+    fn secure(&self, stream: Box<dyn Stream>, how: Secure) -> Task<'_, Result<Secured, TlsFault>>;
     /// Binds a datagram socket and serves it: each datagram is given to `answer`, whose answers are sent
     /// back. Ends only with an error. For the scripted servers of tests.
     fn serve_datagrams(&self, at: SocketAddr, answer: AnswerDatagram) -> Task<'_, io::Error>;

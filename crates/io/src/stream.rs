@@ -1,4 +1,4 @@
-//! A byte stream: a TCP connection, later one under TLS.
+//! A byte stream: a TCP connection, with or without TLS over it.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};

@@ -6,9 +6,9 @@ pub(crate) mod strategies;
 use crate::{Content, NewMail};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    Answer, AnswerKind, Attempt, ConnectFault, Connection, ConnectionId, Doubt, Edns, Effect,
-    Fault, Observation, Outcome, RecipientResult, Record, RecordData, RecordType, Seen, Stage,
-    Subject, Transport,
+    Answer, AnswerKind, Attempt, Certificate, ConnectFault, Connection, ConnectionId, Doubt, Edns,
+    Effect, Fault, Observation, Outcome, RecipientResult, Record, RecordData, RecordType, Seen,
+    Stage, Subject, TlsFault, Transport, Untrusted,
 };
 use posthaste_mail::envelope::{Notify, Ret};
 use posthaste_mail::{
@@ -228,9 +228,17 @@ pub fn every_observation() -> Vec<Observation> {
         records: every_record().into(),
         ..Answer::empty(AnswerKind::OtherRcode(23), Transport::Tcp)
     };
+    let unsecured = |fault| {
+        let answer = Answer::empty(AnswerKind::Unreachable, Transport::Tls);
+        Seen::Answer(Answer { tls: Some(fault), ..answer })
+    };
     let seen = [
         Seen::Done,
         Seen::Answer(bogus),
+        unsecured(TlsFault::Untrusted { why: Untrusted::WrongName, certificate: certificate() }),
+        unsecured(TlsFault::Alert(40)),
+        unsecured(TlsFault::Lost { reset: true }),
+        unsecured(TlsFault::TimedOut),
         Seen::Connected { local: v6 },
         Seen::ConnectFailed(ConnectFault::Other(-110)),
         Seen::ConnectFailed(ConnectFault::Refused),
@@ -260,6 +268,18 @@ pub fn every_observation() -> Vec<Observation> {
         effect: Effect::Cosmetic,
     };
     stages.zip(both).take(22).map(make).collect()
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "as the fault has it")]
+fn certificate() -> Option<Box<Certificate>> {
+    Some(Box::new(Certificate {
+        subject: "CN=other.example".into(),
+        names: vec!["other.example".into(), "192.0.2.1".into()],
+        issuer: "CN=An Authority".into(),
+        not_before: NOON,
+        not_after: NOON.plus(Duration::from_secs(86_400)),
+        key: [7; 32],
+    }))
 }
 
 fn every_record() -> Vec<Record> {

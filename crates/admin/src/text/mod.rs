@@ -4,6 +4,7 @@ mod extended;
 mod fault;
 mod logged;
 mod observation;
+mod tls;
 
 pub(crate) use extended::extended_error;
 pub(crate) use fault::{answer_word, fault};

@@ -116,6 +116,9 @@ fn answer_text(answer: &Answer) -> String {
         Transport::Hosts => " from the hosts file",
     };
     text.push_str(how);
+    if let Some(fault) = &answer.tls {
+        let _ = write!(text, ": {}", super::tls::fault(fault));
+    }
     text.push_str(match answer.edns {
         Edns::Offered => "",
         Edns::LeftOut => " without EDNS",

@@ -6,12 +6,16 @@
 mod datagram;
 mod dial;
 mod tcp;
+mod tls;
 
 use crate::core::{Core, Happening, State};
 use crate::host::{Door, LOOPBACK, PeersSee};
 use crate::rng::Rng;
+use posthaste_evidence::TlsFault;
 use posthaste_io::net::AnswerDatagram;
-use posthaste_io::{Datagram, Dial, DialError, Listener, Net, Stream, Task, Unanswered};
+use posthaste_io::{
+    Datagram, Dial, DialError, Listener, Net, Secure, Secured, Stream, Task, Unanswered,
+};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -19,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use tcp::BUFFER;
+pub use tls::Handshake;
 
 /// What the network is like as a whole.
 #[derive(Clone, Debug)]
@@ -71,6 +76,7 @@ pub(crate) struct NetState {
     latencies: BTreeMap<(usize, usize), Duration>,
     tcp: tcp::TcpState,
     datagrams: datagram::DatagramState,
+    pub(crate) handshakes: tls::Handshakes,
 }
 
 /// Something that arrives.
@@ -90,6 +96,7 @@ impl NetState {
             latencies: BTreeMap::new(),
             tcp: tcp::TcpState::default(),
             datagrams: datagram::DatagramState::default(),
+            handshakes: tls::Handshakes::new(),
         }
     }
 
@@ -234,6 +241,10 @@ impl Net for Door {
 
     fn datagram(&self, datagram: Datagram) -> Task<'_, Result<Vec<u8>, Unanswered>> {
         Box::pin(datagram::ask(self, datagram))
+    }
+
+    fn secure(&self, stream: Box<dyn Stream>, how: Secure) -> Task<'_, Result<Secured, TlsFault>> {
+        Box::pin(tls::secure(self, stream, how))
     }
 
     fn serve_datagrams(&self, at: SocketAddr, answer: AnswerDatagram) -> Task<'_, io::Error> {

@@ -1,11 +1,11 @@
 //! A world small enough to see through: one thread, a clock that is moved by hand, pipes instead of sockets. Nothing
 //! happens but in [`TestWorld::run`], so that a test can look between any two steps.
 
-use posthaste_evidence::{ConnectFault, Event, Session};
+use posthaste_evidence::{ConnectFault, Event, Session, TlsFault};
 use posthaste_io::net::AnswerDatagram;
 use posthaste_io::{
-    Clock, Datagram, Dial, DialError, Instant, Journal, Listener, Net, Random, Spawn, Stream, Task,
-    TaskHandle, Timer, Unanswered, Vitals, World,
+    Clock, Datagram, Dial, DialError, Instant, Journal, Listener, Net, Random, Secure, Secured,
+    Spawn, Stream, Task, TaskHandle, Timer, Unanswered, Vitals, World,
 };
 use posthaste_mail::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
@@ -266,6 +266,14 @@ impl Net for NoNet {
 
     fn datagram(&self, _datagram: Datagram) -> Task<'_, Result<Vec<u8>, Unanswered>> {
         Box::pin(async { Err(Unanswered::TimedOut) })
+    }
+
+    fn secure(
+        &self,
+        _stream: Box<dyn Stream>,
+        _how: Secure,
+    ) -> Task<'_, Result<Secured, TlsFault>> {
+        Box::pin(async { Err(TlsFault::NotTls) })
     }
 
     fn serve_datagrams(&self, _at: SocketAddr, _answer: AnswerDatagram) -> Task<'_, io::Error> {

@@ -5,6 +5,7 @@ use crate::decision::Stage as Phase;
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
     Act, AnswerKind, ConnectFault, Doubt, Edns, Effect, Outcome, RecordType, Stage, Transport,
+    Untrusted,
 };
 use posthaste_mail::envelope::Ret;
 use posthaste_mail::{BodyType, SourceKind};
@@ -42,6 +43,10 @@ codes!(Phase: Going = 1, Done = 2, Cancelled = 3, Stopped = 4);
 codes!(Outcome: Delivered = 0, Deferred = 1, Failed = 2, Indeterminate = 3, Discarded = 4);
 codes!(Effect: None = 0, Blocking = 1, Degrading = 2, Cosmetic = 3);
 codes!(Transport: Udp = 0, Tcp = 1, Cache = 2, Tls = 3, Hosts = 4);
+codes!(
+    Untrusted: WrongName = 1, Expired = 2, NotYetValid = 3, UnknownIssuer = 4, Revoked = 5,
+    BadSignature = 6, WrongUse = 7, NotPinned = 8, Unreadable = 9, NoRoots = 10, Other = 11,
+);
 codes!(Edns: Offered = 0, LeftOut = 1, LeftOutToSee = 2);
 codes!(RecordType: A = 1, Aaaa = 2, Mx = 3, Cname = 4, Ptr = 5, Txt = 6, Soa = 7, Ns = 8, Tlsa = 9, Ds = 10,
     Dnskey = 11, Rrsig = 12);

@@ -2,7 +2,7 @@
 
 use super::codes::Code;
 use super::wire::{Damaged, Fields, Writer, push};
-use super::{ip_from, need};
+use super::{ip_from, need, tls};
 use posthaste_evidence::{
     Answer, AnswerKind, Edns, Record as Resource, RecordData, RecordType, Transport,
 };
@@ -15,6 +15,7 @@ const TTL: u32 = 4;
 const RECORD: u32 = 5;
 const EXTENDED: u32 = 6;
 const EDNS: u32 = 7;
+const TLS: u32 = 8;
 
 const AUTHENTIC: u64 = 1;
 const AUTHORITATIVE: u64 = 2;
@@ -51,6 +52,9 @@ pub(super) fn write(w: &mut Writer, answer: &Answer) {
     if answer.edns != Edns::Offered {
         w.number(EDNS, answer.edns.code());
     }
+    if let Some(fault) = &answer.tls {
+        w.nested(TLS, |w| tls::write(w, fault));
+    }
     for record in &answer.records {
         w.nested(RECORD, |w| write_record(w, record));
     }
@@ -79,6 +83,7 @@ pub(super) fn read(fields: Fields<'_>) -> Result<Answer, Damaged> {
             }
             TTL => answer.ttl = value.small()?,
             EDNS => answer.edns = Edns::from_code(value.number()?)?,
+            TLS => answer.tls = Some(tls::read(value.fields()?)?),
             RECORD => push(&mut records, read_record(value.fields()?)?)?,
             EXTENDED => push(&mut answer.extended, read_extended(value.fields()?)?)?,
             _ => {}

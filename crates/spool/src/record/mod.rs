@@ -20,6 +20,7 @@ mod settled;
 mod state;
 #[cfg(test)]
 mod tests;
+mod tls;
 pub mod wire;
 
 pub use attempt::MAX_ATTEMPT;

@@ -1,0 +1,202 @@
+//! TLS with rustls, our side being the client: versions 1.2 and 1.3, the provider's own choice of ciphers.
+//!
+//! Certificates are always judged, and the judgement kept; what it leads to is the caller's demand. Sessions are not
+//! resumed: a resumed one shows no certificate. Not here: TLS as a server.
+
+mod certificate;
+mod stream;
+mod witness;
+
+use self::stream::{Carrier, TlsStream};
+use self::witness::Witness;
+use parking_lot::Mutex;
+use posthaste_evidence::{TlsFacts, TlsFault, TlsVersion, Untrusted};
+use posthaste_io::{Demand, Secure, Secured, Stream, Trust};
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, Error, ProtocolVersion, RootCertStore,
+};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+/// The system's authorities are read again after this long: its administrator may have changed them.
+const SYSTEM_ROOTS_KEPT: Duration = Duration::from_secs(3600);
+/// Sets of authorities that are kept ready; the oldest goes first.
+const MAX_SETS: usize = 8;
+
+/// PEM text without a certificate, or with one that cannot be trusted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum BadRoots {
+    /// It is no PEM text.
+    #[error("it is no PEM text")]
+    Unreadable,
+    /// There is no certificate in it.
+    #[error("it has no certificate (a block that begins with -----BEGIN CERTIFICATE-----)")]
+    Empty,
+    /// A certificate in it cannot be read.
+    #[error("certificate {0} in it cannot be read")]
+    BadCertificate(usize),
+}
+
+/// How many authorities the PEM text names.
+///
+/// # Errors
+/// [`BadRoots`]: the operator must correct the file.
+pub fn check_roots(pem: &str) -> Result<usize, BadRoots> {
+    given(pem).map(|roots| roots.len())
+}
+
+/// Who judges, by whom is believed.
+type Judge = Result<Arc<WebPkiServerVerifier>, Untrusted>;
+
+/// What handshakes share.
+pub(crate) struct Tls {
+    provider: Arc<CryptoProvider>,
+    judges: Mutex<Vec<(Trust, Instant, Judge)>>,
+}
+
+impl Tls {
+    pub(crate) fn new() -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        Self { provider, judges: Mutex::default() }
+    }
+
+    pub(crate) async fn secure(
+        &self,
+        stream: Box<dyn Stream>,
+        how: Secure,
+    ) -> Result<Secured, TlsFault> {
+        let name = ServerName::try_from(how.name.clone()).map_err(|_| TlsFault::BadName)?;
+        let judge = match how.trust {
+            Trust::Pinned(_) => Err(Untrusted::NotPinned),
+            _ => self.judge(&how.trust),
+        };
+        let witness = Arc::new(Witness::new(&how, judge, Arc::clone(&self.provider)));
+        let config = self.config(&how, Arc::clone(&witness))?;
+        let handshake = TlsConnector::from(Arc::new(config)).connect(name, Carrier(stream));
+        let secured = match tokio::time::timeout(how.limit, handshake).await {
+            Err(_) => return Err(TlsFault::TimedOut),
+            Ok(Err(error)) => return Err(fault(&error, &witness)),
+            Ok(Ok(secured)) => secured,
+        };
+        let facts = facts(secured.get_ref().1, &witness)?;
+        Ok(Secured { stream: Box::new(TlsStream::new(secured)), facts })
+    }
+
+    fn config(&self, how: &Secure, witness: Arc<Witness>) -> Result<ClientConfig, TlsFault> {
+        let config = ClientConfig::builder_with_provider(Arc::clone(&self.provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|_| TlsFault::NothingInCommon)?;
+        let witnessed = config.dangerous().with_custom_certificate_verifier(witness);
+        let mut config = witnessed.with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        config.alpn_protocols = how.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Ok(config)
+    }
+
+    fn judge(&self, trust: &Trust) -> Judge {
+        let now = Instant::now();
+        let mut judges = self.judges.lock();
+        let fresh = |at: Instant| *trust != Trust::System || now - at < SYSTEM_ROOTS_KEPT;
+        judges.retain(|(of, at, _)| of != trust || fresh(*at));
+        if let Some((.., judge)) = judges.iter().find(|(of, ..)| of == trust) {
+            return judge.clone();
+        }
+        let roots = match trust {
+            Trust::Given(pem) => given(pem).unwrap_or_else(|_| RootCertStore::empty()),
+            Trust::System | Trust::Pinned(_) => of_system(),
+        };
+        let provider = Arc::clone(&self.provider);
+        let judge = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|_| Untrusted::NoRoots);
+        if judges.len() == MAX_SETS {
+            judges.drain(..1);
+        }
+        judges.push((trust.clone(), now, judge.clone()));
+        judge
+    }
+}
+
+/// The authorities that this machine trusts. What cannot be read is left out; none at all is found out by the judge.
+fn of_system() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+}
+
+fn given(pem: &str) -> Result<RootCertStore, BadRoots> {
+    let mut roots = RootCertStore::empty();
+    for (place, read) in CertificateDer::pem_slice_iter(pem.as_bytes()).enumerate() {
+        let certificate = read.map_err(|_| BadRoots::Unreadable)?;
+        roots.add(certificate).map_err(|_| BadRoots::BadCertificate(place + 1))?;
+    }
+    if roots.is_empty() { Err(BadRoots::Empty) } else { Ok(roots) }
+}
+
+fn facts(connection: &ClientConnection, witness: &Witness) -> Result<TlsFacts, TlsFault> {
+    let version = match connection.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => TlsVersion::Tls13,
+        Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
+        _ => return Err(TlsFault::NothingInCommon),
+    };
+    let suite = connection.negotiated_cipher_suite().map(|suite| suite.suite());
+    let alpn = connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
+    let (chain, verified) = witness.statement();
+    Ok(TlsFacts { version, cipher: suite.map_or_else(String::new, cipher), alpn, chain, verified })
+}
+
+/// The registered name; rustls marks those of TLS 1.3 with their version.
+fn cipher(suite: rustls::CipherSuite) -> String {
+    suite.as_str().map_or_else(|| format!("{suite:?}"), |name| name.replacen("TLS13_", "TLS_", 1))
+}
+
+/// What ended a handshake.
+fn fault(error: &io::Error, witness: &Witness) -> TlsFault {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    match (inner, error.kind()) {
+        (Some(Error::InvalidCertificate(said)), _) => {
+            let (chain, verified) = witness.statement();
+            let why = verified.err().unwrap_or_else(|| untrusted(said));
+            TlsFault::Untrusted { why, certificate: chain.into_iter().next().map(Box::new) }
+        }
+        (Some(Error::NoCertificatesPresented), _) => {
+            TlsFault::Untrusted { why: Untrusted::Unreadable, certificate: None }
+        }
+        (Some(Error::AlertReceived(alert)), _) => TlsFault::Alert(u8::from(*alert)),
+        (Some(Error::PeerIncompatible(_)), _) => TlsFault::NothingInCommon,
+        (Some(Error::InvalidMessage(_)), _) if !witness.was_called() => TlsFault::NotTls,
+        (Some(_), _) => TlsFault::Broken,
+        (None, io::ErrorKind::UnexpectedEof) => TlsFault::Lost { reset: false },
+        (None, _) => TlsFault::Lost { reset: true },
+    }
+}
+
+/// What the library's reason is in our words.
+fn untrusted(error: &CertificateError) -> Untrusted {
+    use CertificateError as E;
+    match error {
+        E::Expired | E::ExpiredContext { .. } => Untrusted::Expired,
+        E::NotValidYet | E::NotValidYetContext { .. } => Untrusted::NotYetValid,
+        E::NotValidForName | E::NotValidForNameContext { .. } => Untrusted::WrongName,
+        E::UnknownIssuer => Untrusted::UnknownIssuer,
+        E::Revoked => Untrusted::Revoked,
+        E::BadEncoding => Untrusted::Unreadable,
+        E::BadSignature
+        | E::UnsupportedSignatureAlgorithmContext { .. }
+        | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => Untrusted::BadSignature,
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => Untrusted::WrongUse,
+        _ => Untrusted::Other,
+    }
+}
+
+/// True when the certificate has to be believed.
+fn is_strict(how: &Secure) -> bool {
+    how.demand == Demand::Verified
+}

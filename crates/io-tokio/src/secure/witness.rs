@@ -1,0 +1,112 @@
+//! Sees the peer's certificates in the handshake, asks the judge, and remembers what was said.
+
+use super::{Judge, certificate, is_strict, untrusted};
+use parking_lot::Mutex;
+use posthaste_evidence::tls::MAX_CHAIN;
+use posthaste_evidence::{Certificate, Untrusted};
+use posthaste_io::{Secure, Trust};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use std::sync::Arc;
+
+/// What was seen and said.
+type Statement = (Vec<Certificate>, Result<(), Untrusted>);
+
+/// One handshake's.
+#[derive(Debug)]
+pub(super) struct Witness {
+    judge: Judge,
+    pins: Option<Arc<[[u8; 32]]>>,
+    strict: bool,
+    provider: Arc<CryptoProvider>,
+    statement: Mutex<Option<Statement>>,
+}
+
+impl Witness {
+    pub(super) fn new(how: &Secure, judge: Judge, provider: Arc<CryptoProvider>) -> Self {
+        let pins = match &how.trust {
+            Trust::Pinned(pins) => Some(Arc::clone(pins)),
+            Trust::System | Trust::Given(_) => None,
+        };
+        Self { judge, pins, strict: is_strict(how), provider, statement: Mutex::default() }
+    }
+
+    /// It has seen certificates.
+    pub(super) fn was_called(&self) -> bool {
+        self.statement.lock().is_some()
+    }
+
+    /// What it saw and heard; nothing believed when it was never called.
+    pub(super) fn statement(&self) -> Statement {
+        let never = || (Vec::new(), Err(Untrusted::Unreadable));
+        self.statement.lock().clone().unwrap_or_else(never)
+    }
+
+    fn ask(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<(), (Untrusted, CertificateError)> {
+        if let Some(pins) = &self.pins {
+            let pinned = certificate::key_of(own).is_some_and(|key| pins.contains(&key));
+            let other = CertificateError::ApplicationVerificationFailure;
+            return if pinned { Ok(()) } else { Err((Untrusted::NotPinned, other)) };
+        }
+        let judge = self.judge.as_ref().map_err(|why| (*why, CertificateError::UnknownIssuer))?;
+        match judge.verify_server_cert(own, others, name, ocsp, now) {
+            Ok(_) => Ok(()),
+            Err(Error::InvalidCertificate(why)) => Err((untrusted(&why), why)),
+            Err(_) => Err((Untrusted::Unreadable, CertificateError::BadEncoding)),
+        }
+    }
+}
+
+impl ServerCertVerifier for Witness {
+    fn verify_server_cert(
+        &self,
+        own: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let said = self.ask(own, others, name, ocsp, now);
+        let sent = std::iter::once(own).chain(others).take(MAX_CHAIN);
+        let chain = sent.filter_map(|der| certificate::read(der)).collect();
+        let verified = said.as_ref().map(|()| ()).map_err(|(why, _)| *why);
+        *self.statement.lock() = Some((chain, verified));
+        match said {
+            Err((_, why)) if self.strict => Err(Error::InvalidCertificate(why)),
+            _ => Ok(ServerCertVerified::assertion()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, known)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let known = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, known)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
