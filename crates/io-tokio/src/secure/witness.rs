@@ -78,7 +78,7 @@ impl ServerCertVerifier for Witness {
         let said = self.ask(own, others, name, ocsp, now);
         let sent = std::iter::once(own).chain(others).take(MAX_CHAIN);
         let chain = sent.filter_map(|der| certificate::read(der)).collect();
-        let verified = said.as_ref().map(|()| ()).map_err(|(why, _)| *why);
+        let verified = said.as_ref().copied().map_err(|(why, _)| *why);
         *self.statement.lock() = Some((chain, verified));
         match said {
             Err((_, why)) if self.strict => Err(Error::InvalidCertificate(why)),
