@@ -3,7 +3,7 @@
 //! Not here: how anything is shown (`view`), asking (`posthaste_dns`).
 
 use posthaste_dns::questions::reverse::Naming;
-use posthaste_dns::{Lookup, ServerHealth};
+use posthaste_dns::{Kept, Lookup, Numbers, ServerHealth};
 use posthaste_evidence::RecordType;
 use posthaste_io::Task;
 
@@ -11,6 +11,9 @@ use posthaste_io::Task;
 pub trait Resolving: Send + Sync {
     /// Every server of every list, in the order configured.
     fn servers(&self) -> Vec<ServerStanding>;
+
+    /// What each resolver keeps and has counted, the common one first.
+    fn caches(&self) -> Vec<CacheStanding>;
 
     /// Asks as mail would. An error is the asker's.
     fn ask(&self, question: DnsQuestion) -> Task<'_, Result<DnsAnswer, DnsFault>>;
@@ -29,6 +32,17 @@ pub struct ServerStanding {
     pub list: ServerList,
     /// What is known of it.
     pub health: ServerHealth,
+}
+
+/// What one resolver keeps and has counted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CacheStanding {
+    /// Whose: the common one's ([`ServerList::Primary`]) or that of a route's servers.
+    pub list: ServerList,
+    /// What is kept.
+    pub kept: Kept,
+    /// What was asked of it.
+    pub numbers: Numbers,
 }
 
 /// In which list a server stands.
@@ -85,7 +99,15 @@ pub enum DnsFault {
         /// Those there are.
         there: Vec<String>,
     },
-    /// Too many ask at once.
-    #[error("too many ask at once; try again")]
-    Busy,
+}
+
+impl ServerList {
+    /// The routes whose list it is; none of the settings' own.
+    #[must_use]
+    pub fn routes(&self) -> &[String] {
+        match self {
+            Self::Routes(names) => names,
+            Self::Primary | Self::Fallback => &[],
+        }
+    }
 }

@@ -7,7 +7,6 @@ use crate::resolving::{DnsFault, DnsQuestion, Resolving};
 use crate::view::{DnsAnswerObject, ServersObject, VERSION};
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use posthaste_evidence::RecordType;
 use serde::Serialize;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ type Here = State<Arc<Admin>>;
 type Answer<T> = Result<Json<T>, Refusal>;
 
 /// The types that may be asked for.
-const TYPES: [RecordType; 9] = [
+const TYPES: [RecordType; 12] = [
     RecordType::A,
     RecordType::Aaaa,
     RecordType::Mx,
@@ -26,6 +25,9 @@ const TYPES: [RecordType; 9] = [
     RecordType::Soa,
     RecordType::Ns,
     RecordType::Tlsa,
+    RecordType::Ds,
+    RecordType::Dnskey,
+    RecordType::Rrsig,
 ];
 
 #[derive(Serialize)]
@@ -36,7 +38,8 @@ pub(super) struct FlushedObject {
 }
 
 pub(super) async fn servers(State(admin): Here) -> Answer<ServersObject> {
-    Ok(Json(ServersObject::of(&dns(&admin)?.servers())))
+    let dns = dns(&admin)?;
+    Ok(Json(ServersObject::of(&dns.servers(), &dns.caches())))
 }
 
 pub(super) async fn ask(State(admin): Here, pairs: Pairs) -> Answer<DnsAnswerObject> {
@@ -55,6 +58,7 @@ pub(super) async fn ask(State(admin): Here, pairs: Pairs) -> Answer<DnsAnswerObj
     if question.route.is_some() && question.server.is_some() {
         return Err(Refusal::bad_request("either `route` or `server`, not both"));
     }
+    let _turn = admin.questions.acquire().await.map_err(|e| Refusal::failed(e.to_string()))?;
     let answer = dns(&admin)?.ask(question).await?;
     Ok(Json(DnsAnswerObject::of(&answer)))
 }
@@ -85,9 +89,6 @@ impl From<DnsFault> for Refusal {
         match fault {
             DnsFault::NoSuchRoute { .. } => Self::not_found(fault.to_string()),
             DnsFault::BadName(_) | DnsFault::BadServer(_) => Self::bad_request(fault.to_string()),
-            DnsFault::Busy => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "not-now", fault.to_string())
-            }
         }
     }
 }

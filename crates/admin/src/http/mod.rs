@@ -18,7 +18,7 @@
 //! | `GET /v1/holds` | both | `{v, holds: [hold]}` |
 //! | `GET /v1/messages/{id}/content` | socket | the message as a file, envelope in front ([`posthaste_message::replay`]) |
 //! | `POST /v1/import?dry_run` | socket | takes such a file; `{v, id, from, to}` |
-//! | `GET /v1/dns/servers` | both | `{v, servers: [dns-server]}` |
+//! | `GET /v1/dns/servers` | both | `{v, servers: [dns-server], caches}` |
 //! | `GET /v1/dns/ask?name&type&route&server&fresh` | socket | **dns-answer** |
 //! | `POST /v1/dns/flush?name` | socket | `{v, name, forgotten}` |
 //! | `POST /v1/reload` | socket | `{v, after_restart, due_now}` |
@@ -74,6 +74,8 @@ const MAX_REQUEST: usize = 64 * 1024;
 const MAX_SUBMITS: usize = 4;
 /// Searches of the event log at once.
 const MAX_SEARCHES: usize = 2;
+/// Operators' DNS questions at once.
+const MAX_QUESTIONS: usize = 8;
 /// The longest a request takes, its body included.
 const MAX_TIME: Duration = Duration::from_secs(120);
 
@@ -90,6 +92,7 @@ pub struct Admin {
     settings: Settings,
     submits: Semaphore,
     searches: Semaphore,
+    questions: Semaphore,
 }
 
 impl Admin {
@@ -97,7 +100,8 @@ impl Admin {
     #[must_use]
     pub fn new(desk: Arc<dyn Desk>, settings: Settings) -> Arc<Self> {
         let (submits, searches) = (Semaphore::new(MAX_SUBMITS), Semaphore::new(MAX_SEARCHES));
-        Arc::new(Self { desk, settings, submits, searches })
+        let questions = Semaphore::new(MAX_QUESTIONS);
+        Arc::new(Self { desk, settings, submits, searches, questions })
     }
 
     /// What anybody on this machine may ask.

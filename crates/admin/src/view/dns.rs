@@ -1,7 +1,7 @@
 //! **dns-server**, **dns-answer**: how each DNS server stands, and what each says to a question.
 
 use super::{VERSION, When, millis};
-use crate::resolving::{DnsAnswer, ServerList, ServerStanding};
+use crate::resolving::{CacheStanding, DnsAnswer, ServerList, ServerStanding};
 use crate::text;
 use posthaste_dns::questions::reverse::Naming;
 use posthaste_dns::{EdnsSupport, Lookup, Origin, ServerHealth, ServerState};
@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 pub struct ServersObject {
     pub v: u32,
     pub servers: Vec<ServerObject>,
+    pub caches: Vec<CacheObject>,
 }
 
 /// One server in one list; see [`ServerStanding`].
@@ -49,6 +50,25 @@ pub struct ServerObject {
     /// What is wrong with it, in words.
     pub text: Option<String>,
     pub remarks: Vec<String>,
+}
+
+/// What one resolver keeps and has counted since it was made; see [`posthaste_dns::Numbers`].
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[expect(missing_docs, reason = "each says what it is by its name")]
+pub struct CacheObject {
+    pub routes: Vec<String>,
+    pub entries: usize,
+    pub octets: usize,
+    pub evicted: u64,
+    pub asked: u64,
+    pub from_cache: u64,
+    pub joined: u64,
+    pub stale: u64,
+    pub put: u64,
+    pub positive: u64,
+    pub negative: u64,
+    pub failed: u64,
+    pub from_fallback: u64,
 }
 
 /// A server's last failure.
@@ -123,8 +143,33 @@ pub struct ExtendedView {
 impl ServersObject {
     /// From what the desk says.
     #[must_use]
-    pub fn of(servers: &[ServerStanding]) -> Self {
-        Self { v: VERSION, servers: servers.iter().map(ServerObject::of).collect() }
+    pub fn of(servers: &[ServerStanding], caches: &[CacheStanding]) -> Self {
+        Self {
+            v: VERSION,
+            servers: servers.iter().map(ServerObject::of).collect(),
+            caches: caches.iter().map(CacheObject::of).collect(),
+        }
+    }
+}
+
+impl CacheObject {
+    fn of(standing: &CacheStanding) -> Self {
+        let (kept, numbers) = (standing.kept, standing.numbers);
+        Self {
+            routes: standing.list.routes().to_vec(),
+            entries: kept.entries,
+            octets: kept.octets,
+            evicted: numbers.evicted,
+            asked: numbers.asked,
+            from_cache: numbers.kept,
+            joined: numbers.joined,
+            stale: numbers.stale,
+            put: numbers.put,
+            positive: numbers.positive,
+            negative: numbers.negative,
+            failed: numbers.failed,
+            from_fallback: numbers.fallback,
+        }
     }
 }
 
@@ -132,10 +177,10 @@ impl ServerObject {
     /// From what the desk says.
     #[must_use]
     pub fn of(standing: &ServerStanding) -> Self {
-        let (list, routes) = match &standing.list {
-            ServerList::Primary => ("primary", Vec::new()),
-            ServerList::Fallback => ("fallback", Vec::new()),
-            ServerList::Routes(names) => ("route", names.clone()),
+        let list = match &standing.list {
+            ServerList::Primary => "primary",
+            ServerList::Fallback => "fallback",
+            ServerList::Routes(_) => "route",
         };
         let health = &standing.health;
         let mut failures = BTreeMap::new();
@@ -149,7 +194,7 @@ impl ServerObject {
             tls: health.tls.clone(),
             trusted: health.trusted,
             list,
-            routes,
+            routes: standing.list.routes().to_vec(),
             state: state(health),
             dead_since: match health.state {
                 ServerState::Dead { since, .. } => Some(When(since)),

@@ -17,8 +17,8 @@ pub use attempt::{AttemptView, ObservationView, ReplyView, ResultView};
 pub use decision::{DecisionObject, HoldObject, TargetView};
 pub use destination::DestinationObject;
 pub use dns::{
-    DnsAnswerObject, ExtendedView, FailureView, LookupView, ServerAnswerView, ServerObject,
-    ServersObject,
+    CacheObject, DnsAnswerObject, ExtendedView, FailureView, LookupView, ServerAnswerView,
+    ServerObject, ServersObject,
 };
 pub use message::{LastErrorView, MessageObject, RecipientObject, SourceView};
 pub use route::{HopView, RouteObject};

@@ -301,6 +301,10 @@ fn tcp_reads_only_and_only_for_those_who_mean_us() {
     }
     let answer = running.over_tcp("POST", "/v1/messages?to=a%40b.example");
     assert_eq!((answer.status, &answer.json()["error"]["code"]), (403, &"socket-only".into()));
+    // A page in a browser on this machine must not make us ask strangers' servers.
+    assert_eq!(running.over_tcp("GET", "/v1/dns/ask?name=b.example").status, 404);
+    assert_eq!(running.over_tcp("POST", "/v1/dns/flush").status, 404);
+    assert_eq!(running.get("/v1/dns/servers").status, 404, "this desk asks no DNS");
     assert!(!*running.desk.stopped.lock().unwrap());
     for fields in [
         "Host: rebound.example\r\n".to_owned(),

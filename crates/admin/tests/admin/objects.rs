@@ -2,8 +2,17 @@
 
 use crate::sample::{self, NOW};
 use posthaste_admin::desk::{Numbers, Readiness};
-use posthaste_admin::view::{DestinationObject, MessageObject, RouteObject, StatusObject};
+use posthaste_admin::resolving::{CacheStanding, DnsAnswer, ServerList, ServerStanding};
+use posthaste_admin::view::{
+    DestinationObject, DnsAnswerObject, MessageObject, RouteObject, ServersObject, StatusObject,
+};
+use posthaste_dns::{EdnsSupport, Kept, Lookup, Origin, ServerHealth, ServerState};
+use posthaste_evidence::{
+    Answer, AnswerKind, Effect, Observation, Record, RecordData, RecordType, Seen, Stage, Subject,
+    Transport,
+};
 use serde::Serialize;
+use std::time::Duration;
 
 fn golden(object: &impl Serialize, expected: &str) {
     let got = serde_json::to_string_pretty(object).unwrap();
@@ -37,10 +46,104 @@ fn a_route() {
 }
 
 #[test]
+fn dns_servers() {
+    golden(&ServersObject::of(&servers(), &caches()), include_str!("golden/dns_servers.json"));
+}
+
+#[test]
+fn a_dns_answer() {
+    golden(&DnsAnswerObject::of(&answer()), include_str!("golden/dns_answer.json"));
+}
+
+#[test]
 fn a_status() {
     let ready = Readiness { listening: true, recovered: true, ..Readiness::default() };
     let numbers = Numbers { started: sample::ago(1), messages: 5, ..Numbers::default() };
     let mut object = serde_json::to_value(StatusObject::of(NOW, ready, &numbers)).unwrap();
     object["version"] = "0".into();
     golden(&object, include_str!("golden/status.json"));
+}
+
+/// One that is well, and one that has died.
+fn servers() -> Vec<ServerStanding> {
+    let good = ServerHealth {
+        address: "192.0.2.1:53".parse().unwrap(),
+        tls: None,
+        trusted: true,
+        fallback: false,
+        asked: 100,
+        answered: 99,
+        failures: vec![(AnswerKind::Timeout, 1)],
+        smoothed: Some(Duration::from_micros(1_500)),
+        state: ServerState::Good,
+        next_health: None,
+        last_failure: Some((sample::ago(60), AnswerKind::Timeout)),
+        last_success: Some(sample::ago(0)),
+        keeps_case: true,
+        edns: EdnsSupport::Offered,
+        tcp: 2,
+        spoofed: 0,
+    };
+    let dead = ServerHealth {
+        address: "[2001:db8::5]:853".parse().unwrap(),
+        tls: Some("dns.example".into()),
+        asked: 7,
+        answered: 0,
+        failures: vec![(AnswerKind::Timeout, 4), (AnswerKind::OtherRcode(9), 3)],
+        smoothed: None,
+        state: ServerState::Dead { since: sample::ago(2), cause: AnswerKind::Timeout },
+        next_health: Some(NOW),
+        last_success: None,
+        keeps_case: false,
+        edns: EdnsSupport::Dropped,
+        ..good.clone()
+    };
+    let route = ServerList::Routes(vec!["partner".into()]);
+    vec![
+        ServerStanding { list: ServerList::Primary, health: good },
+        ServerStanding { list: route, health: dead },
+    ]
+}
+
+fn caches() -> Vec<CacheStanding> {
+    let kept = Kept { entries: 2, octets: 900, evicted: 0 };
+    let numbers =
+        posthaste_dns::Numbers { asked: 10, kept: 7, put: 3, positive: 3, ..Default::default() };
+    vec![CacheStanding { list: ServerList::Primary, kept, numbers }]
+}
+
+/// SERVFAIL of one server with an extended error, and an old answer in its stead.
+fn answer() -> DnsAnswer {
+    let server = Some("192.0.2.1:53".parse().unwrap());
+    let subject = Subject::Question { server, name: "b.example".into(), kind: RecordType::Mx };
+    let data = RecordData::Mx { preference: 10, exchange: "mx.b.example".into() };
+    let record = Record { name: "b.example".into(), ttl: 30, data };
+    let failed = Answer {
+        extended: vec![(22, "at delegation b.example".into())],
+        ..Answer::empty(AnswerKind::ServFail, Transport::Tcp)
+    };
+    let observation = Observation {
+        at: NOW,
+        took: Duration::from_millis(12),
+        stage: Stage::DnsMx,
+        subject,
+        seen: Seen::Answer(failed),
+        effect: Effect::Degrading,
+    };
+    let lookup = Lookup {
+        name: "b.example".into(),
+        kind: RecordType::Mx,
+        answer: Answer {
+            records: vec![record].into(),
+            stale: true,
+            ttl: 30,
+            ..Answer::empty(AnswerKind::Answer, Transport::Cache)
+        },
+        permanent: false,
+        secure: false,
+        origin: Origin::Stale,
+        age: Some(Duration::from_secs(400)),
+        observations: vec![observation],
+    };
+    DnsAnswer { asked: "[resolver]".into(), lookups: vec![lookup], naming: None }
 }

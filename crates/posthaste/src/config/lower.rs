@@ -149,6 +149,7 @@ impl Config {
             race_after: own.race_after,
             total_limit: own.total_limit,
             cache_entries: own.cache_entries,
+            cache_octets: own.cache_size,
             stale_for: own.stale_for,
             tries: own.tries.or(system.attempts).unwrap_or(base.tries),
             rotate: own.rotate.unwrap_or(system.rotate),

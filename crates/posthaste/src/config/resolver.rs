@@ -6,7 +6,7 @@ use super::care;
 use super::read::{Preset, Section};
 use super::routes::RouteRule;
 use super::send::count;
-use super::setting::{Setting, Text, Wrong, quote, wrong, wrong_type};
+use super::setting::{Setting, Size, Text, Wrong, quote, wrong, wrong_type};
 use posthaste_dns::settings::DNS_PORT;
 use posthaste_evidence::NameServer;
 use posthaste_mail::address::check_domain_name;
@@ -28,6 +28,8 @@ pub(super) const DNS_OVER_TLS_PORT: u16 = 853;
 const OVER_TLS: &str = "tls://";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 const HOSTS: &str = "/etc/hosts";
+const SMALLEST_CACHE: Size = Size(1 << 20);
+const LARGEST_CACHE: Size = Size(64 << 30);
 const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -56,6 +58,8 @@ pub(crate) struct Resolver {
     pub(crate) tcp_only: Option<bool>,
     pub(crate) stale_for: Duration,
     pub(crate) cache_entries: usize,
+    /// Octets.
+    pub(crate) cache_size: usize,
 }
 
 /// Which DNS servers are asked.
@@ -110,12 +114,20 @@ pub(super) fn read(section: Section<'_, '_>, routes: &[RouteRule]) -> Resolver {
         rotate: section.take_optional("rotate", NOT_UNLESS_SYSTEM),
         tcp_only: section.take_optional("tcp_only", NOT_UNLESS_SYSTEM),
         stale_for: section.take_in("stale_for", base.stale_for, Duration::ZERO..=DAY),
+        cache_size: octets(&section, base.cache_octets),
         cache_entries: count(&section, "cache_entries", base.cache_entries, 10_000_000),
     };
     check(&section, &resolver);
     care::resolver(&section, &resolver, routes);
     section.finish();
     resolver
+}
+
+/// What the cache may take.
+fn octets(section: &Section<'_, '_>, preset: usize) -> usize {
+    let preset = Size(u64::try_from(preset).unwrap_or(u64::MAX));
+    let Size(octets) = section.take_in("cache_size", preset, SMALLEST_CACHE..=LARGEST_CACHE);
+    usize::try_from(octets).unwrap_or(usize::MAX)
 }
 
 /// A setting that resolv.conf may have too; `why` is shown where the file does not have it.

@@ -6,11 +6,11 @@ use super::Daemon;
 use crate::config::Server;
 use crate::config::setting::Text as _;
 use posthaste_admin::resolving::{
-    DnsAnswer, DnsFault, DnsQuestion, Resolving, ServerList, ServerStanding,
+    CacheStanding, DnsAnswer, DnsFault, DnsQuestion, Resolving, ServerList, ServerStanding,
 };
 use posthaste_dns::questions::reverse::Reverse;
 use posthaste_dns::questions::{IPV4_ZONE, IPV6_ZONE, reversed};
-use posthaste_dns::{Agreement, Lookup, Resolver, to_dns};
+use posthaste_dns::{Agreement, Lookup, Resolver, ServerHealth, to_dns};
 use posthaste_evidence::{AnswerKind, RecordData, RecordType};
 use posthaste_io::Task;
 use posthaste_route::Route;
@@ -23,20 +23,17 @@ const MAX_TARGETS: usize = 10;
 
 impl Resolving for Daemon {
     fn servers(&self) -> Vec<ServerStanding> {
-        let resolvers = self.dispatch.resolvers();
-        let settings = self.settings();
-        let mut all = standings(resolvers.of_all(), &|fallback| match fallback {
-            true => ServerList::Fallback,
-            false => ServerList::Primary,
-        });
-        for resolver in resolvers.iter().skip(1) {
-            let servers = &resolver.settings().servers;
-            let routes = settings.routes.iter().map(|(_, route)| route);
-            let names = routes.filter(|route| route.resolvers == *servers);
-            let names: Vec<String> = names.map(|route| route.name.clone()).collect();
-            all.extend(standings(resolver, &|_| ServerList::Routes(names.clone())));
-        }
-        all
+        let lists = self.lists().into_iter();
+        lists.flat_map(|(list, resolver)| standings(&resolver, &list)).collect()
+    }
+
+    fn caches(&self) -> Vec<CacheStanding> {
+        let standing = |(list, resolver): (ServerList, Arc<Resolver>)| CacheStanding {
+            list,
+            kept: resolver.cached(),
+            numbers: resolver.numbers(),
+        };
+        self.lists().into_iter().map(standing).collect()
     }
 
     fn ask(&self, question: DnsQuestion) -> Task<'_, Result<DnsAnswer, DnsFault>> {
@@ -74,6 +71,23 @@ impl Resolving for Daemon {
 }
 
 impl Daemon {
+    /// Every resolver in use, and whose servers it asks.
+    fn lists(&self) -> Vec<(ServerList, Arc<Resolver>)> {
+        let resolvers = self.dispatch.resolvers();
+        let settings = self.settings();
+        let list = |resolver: &Arc<Resolver>| {
+            if Arc::ptr_eq(resolver, resolvers.of_all()) {
+                return (ServerList::Primary, Arc::clone(resolver));
+            }
+            let servers = &resolver.settings().servers;
+            let routes = settings.routes.iter().map(|(_, route)| route);
+            let names = routes.filter(|route| route.resolvers == *servers);
+            let names = names.map(|route| route.name.clone()).collect();
+            (ServerList::Routes(names), Arc::clone(resolver))
+        };
+        resolvers.iter().map(list).collect()
+    }
+
     /// Who is to be asked, with its name for people.
     fn whom(&self, question: &DnsQuestion) -> Result<(String, Arc<Resolver>), DnsFault> {
         let resolvers = self.dispatch.resolvers();
@@ -107,7 +121,7 @@ impl Daemon {
 }
 
 /// MX, then the addresses of its targets; without MX records those of the name itself (RFC 5321 section 5.1).
-async fn as_mail_asks(resolver: &Resolver, name: &str) -> Vec<Lookup> {
+async fn as_mail_asks(resolver: &Arc<Resolver>, name: &str) -> Vec<Lookup> {
     let exchangers = resolver.ask(name, RecordType::Mx, Agreement::First).await;
     let mut targets: Vec<String> = Vec::new();
     match exchangers.verdict() {
@@ -131,22 +145,30 @@ async fn as_mail_asks(resolver: &Resolver, name: &str) -> Vec<Lookup> {
         _ => {}
     }
     let mut lookups = vec![exchangers];
-    for target in &targets {
-        lookups.extend(addresses(resolver, target).await);
+    let asked: Vec<_> = targets
+        .into_iter()
+        .map(|target| tokio::spawn(addresses(Arc::clone(resolver), target)))
+        .collect();
+    for found in asked {
+        // A task that is gone found nothing.
+        lookups.extend(found.await.into_iter().flatten());
     }
     lookups
 }
 
 /// Both families at once.
-async fn addresses(resolver: &Resolver, name: &str) -> [Lookup; 2] {
+async fn addresses(resolver: Arc<Resolver>, name: String) -> [Lookup; 2] {
     let (v4, v6) = tokio::join!(
-        resolver.ask(name, RecordType::A, Agreement::First),
-        resolver.ask(name, RecordType::Aaaa, Agreement::First)
+        resolver.ask(&name, RecordType::A, Agreement::First),
+        resolver.ask(&name, RecordType::Aaaa, Agreement::First)
     );
     [v4, v6]
 }
 
-fn standings(resolver: &Resolver, list: &dyn Fn(bool) -> ServerList) -> Vec<ServerStanding> {
-    let servers = resolver.servers().into_iter();
-    servers.map(|health| ServerStanding { list: list(health.fallback), health }).collect()
+fn standings(resolver: &Resolver, list: &ServerList) -> Vec<ServerStanding> {
+    let standing = |health: ServerHealth| ServerStanding {
+        list: if health.fallback { ServerList::Fallback } else { list.clone() },
+        health,
+    };
+    resolver.servers().into_iter().map(standing).collect()
 }

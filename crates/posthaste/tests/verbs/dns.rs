@@ -104,6 +104,10 @@ fn a_dead_server_is_named_and_monitoring_is_told() {
     let words = format!("{} is dead since ", silent.address);
     let ran = look(&["dns", "servers"]);
     assert!(ran.code == 0 && ran.stdout.contains(&words), "{ran:?}");
+    assert!(
+        ran.stdout.contains("\ncache: ") && told["caches"][0]["put"] == asked,
+        "{ran:?} {told}"
+    );
     assert_eq!(look(&["dns", "servers", "--check"]).code, 5);
     let ran = look(&["status"]);
     assert!(ran.stdout.contains(&format!("to do      see to a DNS server: {words}")), "{ran:?}");
@@ -123,8 +127,7 @@ fn a_dead_server_is_named_and_monitoring_is_told() {
 #[test]
 fn a_question_is_asked_as_mail_asks_it_and_every_answer_is_told() {
     let scripted = Scripted::start();
-    let route = format!("[[route]]\nto = \"inside.example\"\nresolvers = \"{NOBODY}\"\n");
-    let (folder, _daemon) = serve(&format!("servers = \"{}\"", scripted.address), &route);
+    let (folder, _daemon) = serve(&format!("servers = \"{}\"", scripted.address), "");
 
     let told = ask(&folder, &["B.Example", "--json"]).json();
     let questions = told["questions"].as_array().unwrap();
@@ -162,7 +165,13 @@ fn a_question_is_asked_as_mail_asks_it_and_every_answer_is_told() {
         ran.stdout.contains("EDE 22 No Reachable Authority \"at delegation b.example\""),
         "{ran:?}"
     );
+}
 
+#[test]
+fn addresses_routes_servers_and_mistakes_have_answers_of_their_own() {
+    let scripted = Scripted::start();
+    let route = format!("[[route]]\nto = \"inside.example\"\nresolvers = \"{NOBODY}\"\n");
+    let (folder, _daemon) = serve(&format!("servers = \"{}\"", scripted.address), &route);
     for (address, naming) in
         [("192.0.2.1", "confirmed"), ("192.0.2.2", "mismatch"), ("192.0.2.3", "no-ptr")]
     {
@@ -231,8 +240,7 @@ fn a_resolv_conf_that_changes_is_followed_and_mail_that_waited_goes() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let file = folder.join("resolv.conf");
-    fs::write(&file, format!("search office.example\nnameserver [127.0.0.1]:1\noptions ndots:5\n"))
-        .unwrap();
+    fs::write(&file, "search office.example\nnameserver [127.0.0.1]:1\noptions ndots:5\n").unwrap();
     let route = format!(
         "[[route]]\nto = \"*\"\nport = {}\nallow_private = true\n\
          [retry]\nglitch = {{ times = 9, every = \"1h\" }}\n",

@@ -108,12 +108,13 @@ fn the_settings_reach_the_resolver() {
     let dns = lowered(
         "[resolver]\nservers = [\"192.0.2.1\", \"127.0.0.1:5353\"]\nfallback = \"tls://192.0.2.9#dns.example\"\n\
          trusted = [\"192.0.2.1\"]\nroots = []\ntries = 3\nrotate = true\ntcp_only = true\nstale_for = \"0s\"\n\
-         race_after = \"500ms\"\ntry_limit = \"1s\"\ntotal_limit = \"9s\"\n",
+         cache_size = \"2MiB\"\nrace_after = \"500ms\"\ntry_limit = \"1s\"\ntotal_limit = \"9s\"\n",
     );
     let trusted: Vec<bool> = dns.servers.iter().map(|server| server.trusted).collect();
     assert_eq!(trusted, [true, true], "named, and on loopback");
     assert_eq!(dns.fallback[0].tls.as_deref(), Some("dns.example"));
     assert!(!dns.fallback[0].trusted);
+    assert_eq!(dns.cache_octets, 2 << 20);
     assert_eq!((dns.roots.len(), dns.tries, dns.rotate, dns.tcp_only), (0, 3, true, true));
     assert_eq!((dns.stale_for, dns.race_after), (Duration::ZERO, Duration::from_millis(500)));
     assert_eq!((dns.try_limit, dns.total_limit), (Duration::from_secs(1), Duration::from_secs(9)));

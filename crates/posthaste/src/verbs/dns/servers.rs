@@ -4,8 +4,9 @@ use crate::client::{Client, Target};
 use crate::failure::Failure;
 use crate::out::Out;
 use crate::table::{Table, relative};
-use crate::verbs::{now, text};
+use crate::verbs::{counted, now, text};
 use jiff::Timestamp;
+use posthaste_admin::units::print_rough_size;
 use serde_json::Value;
 use std::process::ExitCode;
 
@@ -20,6 +21,9 @@ pub(super) fn run(client: &Client, check: bool, out: &Out) -> Result<ExitCode, F
     } else {
         table(servers, now()).print(out, "no DNS server");
         for line in remarks(servers) {
+            out.line(&line);
+        }
+        for line in answer["caches"].as_array().into_iter().flatten().map(cache) {
             out.line(&line);
         }
     }
@@ -76,6 +80,34 @@ fn failures(server: &Value) -> String {
         [] => text(&server["failed"]),
         kinds => format!("{} ({})", text(&server["failed"]), kinds.join(", ")),
     }
+}
+
+/// What is kept, and how many questions that saved.
+fn cache(cache: &Value) -> String {
+    let number = |name: &str| cache[name].as_u64().unwrap_or(0);
+    let routes = cache["routes"].as_array().into_iter().flatten().map(text);
+    let routes: Vec<String> = routes.collect();
+    let whose =
+        if routes.is_empty() { String::new() } else { format!(" of route {}", routes.join(", ")) };
+    let mut line = format!(
+        "cache{whose}: {}, {}; {} asked, {} answered from it, {} put to servers",
+        counted(&cache["entries"], "answer"),
+        print_rough_size(number("octets")),
+        number("asked"),
+        number("from_cache"),
+        number("put"),
+    );
+    for (count, words) in [
+        (number("failed"), "failed"),
+        (number("stale"), "answered past their time"),
+        (number("from_fallback"), "answered by the fallback servers"),
+        (number("evicted"), "answers dropped for want of room"),
+    ] {
+        if count > 0 {
+            line += &format!(", {count} {words}");
+        }
+    }
+    line
 }
 
 /// What is wrong, in words.
