@@ -61,7 +61,13 @@ fn heading() -> String {
 /// The text of each DNS section, to the next heading, with its line.
 fn sections(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let heading = heading();
-    let starts: Vec<usize> = text.match_indices(&heading).map(|(start, _)| start).collect();
+    let ends_line = |(start, _): &(usize, &str)| {
+        let rest = &text[start + heading.len()..];
+        rest.starts_with('\n') || rest.starts_with("\\n")
+    };
+    // Elsewhere it is only named.
+    let starts = text.match_indices(&heading).filter(ends_line).map(|(start, _)| start);
+    let starts: Vec<usize> = starts.collect();
     starts.into_iter().map(move |start| {
         let rest = &text[start + heading.len()..];
         let ends = ["\\n[", "\n[", "\n\n"].iter().filter_map(|end| rest.find(end));
