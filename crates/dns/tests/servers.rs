@@ -322,6 +322,32 @@ fn the_fallback_list_is_for_when_all_others_fail() {
 }
 
 #[test]
+fn a_slow_one_is_heard_before_the_fallback_list_is_asked() {
+    let mut lab = Lab::new(3, 1);
+    lab.behave(0, Behaviour::Delay(SECOND / 10));
+    assert!(lab.ask_many(20).1);
+    assert_eq!(said(&lab.ask().0), [(0, AnswerKind::Answer)], "nobody is known to be quicker");
+    lab.behave(0, Behaviour::Delay(SECOND));
+    assert!(lab.ask_many(3).1);
+    lab.behave(0, Behaviour::Delay(SECOND / 10));
+    assert!(lab.ask_many(12).1);
+    assert_eq!((lab.health(0).state, lab.health(1).state), (ServerState::Slow, ServerState::Good));
+    lab.behave(1, Behaviour::Rcode(2));
+    // Long enough for the slow one to be asked beside the first one, not after it.
+    for _ in 0..12 {
+        lab.wait(11 * SECOND);
+        let (lookup, took) = lab.ask();
+        assert_eq!(said(&lookup), [(1, AnswerKind::ServFail), (0, AnswerKind::Answer)]);
+        assert!(took < 300 * MS, "{took:?}");
+        if lab.health(1).is_dead() {
+            break;
+        }
+    }
+    assert!(lab.health(1).is_dead());
+    assert_eq!(lab.asked(2), 0);
+}
+
+#[test]
 fn what_fails_everywhere_is_asked_of_the_fallback_list_but_not_what_is_bogus() {
     let bogus = Behaviour::Extended { rcode: 2, code: 6, text: String::new() };
     for (behaviour, verdict, asked) in [

@@ -70,7 +70,7 @@ pub(super) async fn all(inner: &Arc<Inner>, key: &Key) -> Found {
             Some(said) => {
                 race.lost(said);
                 race.ask_again();
-                if negative.is_empty() && race.is_idle() {
+                if negative.is_empty() && race.running.is_empty() {
                     race.ask_fallback();
                 }
             }
@@ -158,15 +158,14 @@ impl<'a> Race<'a> {
         self.running.is_empty() || too_long
     }
 
-    /// Nobody is waited for.
-    fn is_idle(&self) -> bool {
-        self.running.iter().all(|(place, _)| self.shadows.contains(place))
-    }
-
     /// The next in line. When there is none, and nobody is waited for: the fallback list, then the dead ones when
     /// nobody lives, then once more those that were silent.
     fn ask_next(&mut self) {
-        if self.line.is_empty() && self.is_idle() {
+        if self.running.iter().all(|(place, _)| self.shadows.contains(place)) {
+            // From now on they are waited for like any other.
+            self.shadows.clear();
+        }
+        if self.line.is_empty() && self.running.is_empty() {
             self.line = self.fallback().into();
             if self.line.is_empty() && self.inner.servers.all_dead() {
                 self.line = std::mem::take(&mut self.order.dead).into();
@@ -174,7 +173,7 @@ impl<'a> Race<'a> {
         }
         match self.line.pop_front() {
             Some(place) => self.ask(place, Try::Usual),
-            None if self.is_idle() => self.ask_again(),
+            None if self.running.is_empty() => self.ask_again(),
             None => {}
         }
     }

@@ -42,6 +42,8 @@ pub(super) struct State {
     /// Another server was asked because this one was slow, and it has not answered since.
     pub(super) suspect: bool,
     pub(super) last_asked: Option<Instant>,
+    /// Its time, smoothed, as it counts for its place: no question counts for more than a failed one does.
+    counted: Option<Duration>,
     /// Of a thousand questions, smoothed: those it did not deal with.
     trouble: u32,
     /// Of a thousand, smoothed: SERVFAILs where another server had an answer.
@@ -79,6 +81,7 @@ impl State {
             dead: None,
             suspect: false,
             last_asked: None,
+            counted: None,
             trouble: 0,
             contradicted: 0,
             strikes: 0,
@@ -93,7 +96,7 @@ impl State {
     /// What a question to it is expected to cost; `None` when nothing is known.
     pub(super) fn cost(&self) -> Option<Duration> {
         let failing = COST_OF_FAILURE * self.trouble / THOUSAND;
-        self.health.smoothed.map(|time| time + failing)
+        self.counted.map(|time| time + failing)
     }
 
     /// As operators see it. `slow`: it stands after others that live.
@@ -222,17 +225,17 @@ impl State {
     fn succeed(&mut self, took: Duration, at: Timestamp) {
         self.health.answered += 1;
         self.health.last_success = Some(at);
-        let smoothed = match self.health.smoothed {
-            // What it was before it died says little of what it is now.
-            Some(smoothed) if self.dead.is_none() => {
-                (smoothed * (SMOOTHING - 1) + took) / SMOOTHING
-            }
+        // What it was before it died says little of what it is now.
+        let back = self.dead.is_some();
+        let newest = |old: Option<Duration>, took: Duration| match old {
+            Some(old) if !back => (old * (SMOOTHING - 1) + took) / SMOOTHING,
             _ => took,
         };
-        self.health.smoothed = Some(smoothed);
+        self.health.smoothed = Some(newest(self.health.smoothed, took));
+        self.counted = Some(newest(self.counted, took.min(COST_OF_FAILURE)));
         self.strikes = 0;
-        self.trouble = if self.dead.is_some() { 0 } else { smooth(self.trouble, 0) };
-        self.contradicted = if self.dead.is_some() { 0 } else { smooth(self.contradicted, 0) };
+        self.trouble = if back { 0 } else { smooth(self.trouble, 0) };
+        self.contradicted = if back { 0 } else { smooth(self.contradicted, 0) };
     }
 
     /// A failure of the name, as it says: it is there.

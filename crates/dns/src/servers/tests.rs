@@ -86,6 +86,16 @@ fn the_configured_order_counts_among_near_equals() {
     let mut table = Table::of(2, 0);
     table.says(0, AnswerKind::Answer, 250 * MS);
     assert_eq!(table.line(), [0, 1], "the other one is not known to be quicker");
+    let mut table = Table::of(2, 0);
+    for _ in 0..9 {
+        table.says(0, AnswerKind::Answer, 2 * MS);
+        table.says(1, AnswerKind::Answer, 2 * MS);
+    }
+    table.says(0, AnswerKind::Answer, 2_900 * MS);
+    for _ in 0..6 {
+        table.says(0, AnswerKind::Answer, 2 * MS);
+    }
+    assert_eq!(table.line(), [0, 1], "one very slow name is soon forgotten");
 }
 
 #[test]
