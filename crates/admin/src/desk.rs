@@ -181,6 +181,8 @@ pub struct Numbers {
     pub events_dropped: u64,
     /// Sessions that did not fit the session log's buffer.
     pub sessions_dropped: u64,
+    /// DNS questions that did not fit the DNS log's buffer.
+    pub dns_dropped: u64,
     /// The store.
     pub store: Health,
     /// Files that wait in the pickup folder.

@@ -15,6 +15,7 @@ pub mod lookup;
 pub mod meaning;
 pub mod name;
 pub mod questions;
+mod record;
 pub mod resolv_conf;
 pub mod resolver;
 pub mod servers;

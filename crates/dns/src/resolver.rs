@@ -5,13 +5,15 @@
 
 use crate::cache::{Cache, Found, Hit, Kept, Key};
 use crate::lookup::{Agreement, Lookup};
+use crate::record::Decided;
 use crate::servers::{ServerHealth, Servers};
 use crate::settings::Settings;
 use parking_lot::Mutex;
 use posthaste_evidence::{
-    Answer, AnswerKind, Effect, Observation, RecordType, Seen, Stage, Subject, Transport,
+    Answer, AnswerKind, Effect, Observation, Purpose, RecordType, Seen, Stage, Subject, Transport,
 };
 use posthaste_io::{Instant, TaskHandle, World, within};
+use posthaste_mail::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -213,30 +215,46 @@ impl Resolver {
     /// Asks the servers in a task of its own: the first asker may go away, the others still get their answer.
     fn fly(&self, key: Key, agreement: Agreement) {
         let inner = Arc::clone(&self.inner);
+        let put = (inner.world.wall(), inner.world.now());
         let task = async move {
             let found = match agreement {
                 Agreement::First => race::first(&inner, &key).await,
                 Agreement::All => race::all(&inner, &key).await,
             };
-            inner.land(key, agreement, Arc::new(found));
+            inner.land(key, agreement, Arc::new(found), put);
         };
         self.inner.world.spawn.spawn("dns-question", Box::pin(task));
     }
 }
 
 impl Inner {
-    /// Keeps an answer and gives it to all who wait for it.
-    fn land(&self, key: Key, agreement: Agreement, found: Arc<Found>) {
-        let fallback = found.by.is_some_and(|server| self.settings.is_fallback(server));
+    /// Keeps an answer, gives it to all who wait for it, and tells the log.
+    fn land(
+        &self,
+        key: Key,
+        agreement: Agreement,
+        found: Arc<Found>,
+        (at, began): (Timestamp, Instant),
+    ) {
         let mut shared = self.shared.lock();
         let flight = shared.flights.remove(&(key.clone(), agreement));
-        shared.numbers.count(found.answer.kind, fallback);
-        shared.cache.put(key, Arc::clone(&found), &self.settings, self.world.now());
+        shared.numbers.count(&found.answer);
+        let now = self.world.now();
+        let beside_old = shared.cache.put(key.clone(), Arc::clone(&found), &self.settings, now);
         drop(shared);
-        for asker in flight.map(|flight| flight.waiting).unwrap_or_default() {
+        let waiting = flight.map(|flight| flight.waiting).unwrap_or_default();
+        let askers = waiting.len();
+        for asker in waiting {
             // An asker that has gone away needs no answer.
             let _ = asker.send(Arc::clone(&found));
         }
+        let purpose = match agreement {
+            Agreement::First => Purpose::Answer,
+            Agreement::All => Purpose::Confirmation,
+        };
+        let stale = beside_old && gives_way(&found);
+        let decided = Decided { key: &key, purpose, at, began, found: &found, stale, askers };
+        decided.record(&self.world, &self.settings);
     }
 }
 
@@ -259,12 +277,7 @@ fn gives_way(found: &Found) -> bool {
     !kind.is_conclusive() && kind != AnswerKind::Bogus
 }
 
-fn observation(
-    subject: Subject,
-    answer: Answer,
-    at: posthaste_mail::Timestamp,
-    took: Duration,
-) -> Observation {
+fn observation(subject: Subject, answer: Answer, at: Timestamp, took: Duration) -> Observation {
     let stage = match &subject {
         Subject::Question { kind, .. } => stage_of(*kind),
         _ => Stage::DnsMx,

@@ -60,13 +60,6 @@ impl Settings {
         named && (server.ip().is_loopback() || entries.all(|entry| entry.trusted))
     }
 
-    /// Whether the server at this address is one of the fallback list only.
-    #[must_use]
-    pub fn is_fallback(&self, server: SocketAddr) -> bool {
-        !self.servers.iter().any(|known| known.address == server)
-            && self.fallback.iter().any(|known| known.address == server)
-    }
-
     fn named(&self, server: SocketAddr) -> impl Iterator<Item = &NameServer> {
         self.servers.iter().chain(&self.fallback).filter(move |known| known.address == server)
     }

@@ -9,6 +9,7 @@ pub mod dns;
 pub mod event;
 pub mod fault;
 pub mod observation;
+pub mod question;
 pub mod session;
 pub mod tape;
 pub mod tls;
@@ -22,6 +23,7 @@ pub use dns::{
 pub use event::{Event, EventIdentity, EventKind};
 pub use fault::{ConnectFault, Doubt, Fault, FaultClass};
 pub use observation::{Effect, Observation, Seen, Stage, Subject};
+pub use question::{DnsQuestion, KeepDns, Purpose};
 pub use session::{Ended, Keep, Refusal, Session, Side, Tls};
 pub use tape::{Tape, Who};
 pub use tls::{Certificate, TlsFacts, TlsFault, TlsVersion, Untrusted};

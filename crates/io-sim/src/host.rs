@@ -7,7 +7,7 @@ use crate::journal::{MemoryJournal, SYNC_EVERY};
 use crate::net;
 use crate::rng::Rng;
 use parking_lot::Mutex;
-use posthaste_evidence::{Event, Session, Who};
+use posthaste_evidence::{DnsQuestion, Event, KeepDns, Session, Who};
 use posthaste_io::{Journal, Random, Spawn, Task, TaskHandle, World};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -255,6 +255,20 @@ impl Journal for Door {
             state.note_bytes(text.as_bytes());
         });
         state.hosts[self.host].journal.append_session(session);
+    }
+
+    fn keeps_dns(&self) -> KeepDns {
+        self.core.state.lock().hosts[self.host].journal.keeps_dns()
+    }
+
+    fn append_dns(&self, question: DnsQuestion) {
+        let mut state = self.core.state.lock();
+        if state.hosts[self.host].life != self.life {
+            return;
+        }
+        state.note_bytes(question.name.as_bytes());
+        state.note(u64::try_from(question.took.as_micros()).unwrap_or(u64::MAX));
+        state.hosts[self.host].journal.append_dns(question);
     }
 
     fn dropped_sessions(&self) -> u64 {

@@ -5,7 +5,7 @@
 
 use crate::rng::Rng;
 use parking_lot::Mutex;
-use posthaste_evidence::{Event, Session};
+use posthaste_evidence::{DnsQuestion, Event, KeepDns, Session};
 use posthaste_io::Journal;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub struct MemoryJournal {
 struct Inner {
     /// Survive a crash: nobody relies on the last ones.
     sessions: Vec<Session>,
+    questions: Vec<DnsQuestion>,
+    keep_dns: KeepDns,
     synced: Vec<Event>,
     fresh: Vec<Event>,
     safe: u64,
@@ -55,6 +57,17 @@ impl MemoryJournal {
     #[must_use]
     pub fn sessions(&self) -> Vec<Session> {
         self.inner.lock().sessions.clone()
+    }
+
+    /// All DNS questions, in order, as far as they are recorded.
+    #[must_use]
+    pub fn questions(&self) -> Vec<DnsQuestion> {
+        self.inner.lock().questions.clone()
+    }
+
+    /// Which DNS questions are recorded from now on; none unless this is called.
+    pub fn keep_dns(&self, keep: KeepDns) {
+        self.inner.lock().keep_dns = keep;
     }
 
     /// Syncs; true when another sync is needed before every commit is safe.
@@ -113,6 +126,14 @@ impl Journal for MemoryJournal {
 
     fn append_session(&self, session: Session) {
         self.inner.lock().sessions.push(session);
+    }
+
+    fn keeps_dns(&self) -> KeepDns {
+        self.inner.lock().keep_dns
+    }
+
+    fn append_dns(&self, question: DnsQuestion) {
+        self.inner.lock().questions.push(question);
     }
 
     fn dropped_sessions(&self) -> u64 {

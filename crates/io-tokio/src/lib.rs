@@ -5,6 +5,7 @@
 
 mod clock;
 pub mod disk;
+mod dns_json;
 mod event_json;
 pub mod journal;
 mod listener;

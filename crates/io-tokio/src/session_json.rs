@@ -118,7 +118,7 @@ const fn sign(who: Who) -> &'static str {
 }
 
 /// To the microsecond.
-fn millis(duration: Duration) -> f64 {
+pub(crate) fn millis(duration: Duration) -> f64 {
     let micros =
         u32::try_from(duration.as_micros()).map_or(duration.as_secs_f64() * 1e6, f64::from);
     micros.round() / 1000.0

@@ -5,6 +5,7 @@
 use super::Inner;
 use crate::exchange::{Exchange, Heard, Manner};
 use crate::servers::{Lesson, Turns};
+use posthaste_evidence::Purpose;
 use posthaste_io::{Instant, sleep};
 use std::sync::{Arc, Weak};
 
@@ -72,5 +73,6 @@ fn taught(
     let question = (exchange.name.clone(), exchange.kind);
     let lesson = Lesson { question: &question, manner, began, heard, contradicted: false };
     inner.learn(place, &lesson);
+    crate::record::exchange(&inner.world, Purpose::Health, exchange, began, heard);
     true
 }

@@ -1,6 +1,6 @@
 //! What a resolver has counted since it was made.
 
-use posthaste_evidence::AnswerKind;
+use posthaste_evidence::{Answer, AnswerKind};
 
 /// Counts of questions. What the servers did with them is told by [`crate::ServerHealth`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -29,13 +29,13 @@ pub struct Numbers {
 
 impl Numbers {
     /// A question that was put has ended.
-    pub(super) const fn count(&mut self, kind: AnswerKind, fallback: bool) {
-        match kind {
+    pub(super) const fn count(&mut self, answer: &Answer) {
+        match answer.kind {
             AnswerKind::Answer => self.positive += 1,
             AnswerKind::NoData | AnswerKind::NxDomain => self.negative += 1,
             _ => self.failed += 1,
         }
-        if fallback {
+        if answer.fallback {
             self.fallback += 1;
         }
     }

@@ -85,7 +85,7 @@ impl Trail {
         };
         let trusted = found.answer.authentic && found.by.is_some_and(|by| settings.trusts(by));
         self.lookup.secure = trusted && !stale && (first || self.lookup.secure);
-        self.lookup.origin = self.lookup.origin.max(origin(heard, settings));
+        self.lookup.origin = self.lookup.origin.max(origin(heard));
         let age = match heard.source {
             Source::Servers => None,
             Source::Kept { age } | Source::Stale { age, .. } => Some(age),
@@ -160,13 +160,11 @@ impl Trail {
     }
 }
 
-fn origin(heard: &Heard, settings: &Settings) -> Origin {
+fn origin(heard: &Heard) -> Origin {
     match heard.source {
         Source::Kept { .. } => Origin::Cache,
         Source::Stale { .. } => Origin::Stale,
-        Source::Servers if heard.found.by.is_some_and(|by| settings.is_fallback(by)) => {
-            Origin::Fallback
-        }
+        Source::Servers if heard.found.answer.fallback => Origin::Fallback,
         Source::Servers => Origin::Network,
     }
 }

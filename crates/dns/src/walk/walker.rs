@@ -12,7 +12,8 @@ use crate::settings::{DNS_PORT, Settings};
 use crate::wire::Flags;
 use parking_lot::Mutex;
 use posthaste_evidence::{
-    Answer, AnswerKind, Edns, Effect, NameServer, Observation, Record, RecordType, Seen, Subject,
+    Answer, AnswerKind, Edns, Effect, NameServer, Observation, Purpose, Record, RecordType, Seen,
+    Subject,
 };
 use posthaste_io::{Instant, World};
 use std::collections::{BTreeMap, BTreeSet};
@@ -124,6 +125,7 @@ impl Walker {
             manner: question.manner,
         };
         let heard = exchange.hear(&self.world).await;
+        crate::record::exchange(&self.world, Purpose::Walk, &exchange, began, &heard);
         let step = if question.ours.is_some() {
             of_resolver(heard.meaning.answer.kind)
         } else {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 mod lab;
+mod log;
 mod many;
 mod questions;
 mod secure;

@@ -167,8 +167,11 @@ fn an_alias_with_a_stale_target_is_stale() {
 fn a_fallback_that_answers_is_said() {
     let settings =
         Settings { servers: servers(&[1, 2]), fallback: servers(&[3]), ..Settings::default() };
-    assert!(settings.is_fallback(crate::lab::address(3)));
-    assert!(!settings.is_fallback(crate::lab::address(1)));
-    let both = Settings { servers: servers(&[3]), ..settings };
-    assert!(!both.is_fallback(crate::lab::address(3)));
+    let lab = Lab::with(ZONE, settings);
+    lab.servers[..2].iter().for_each(|server| server.behave("*", None, Behaviour::Rcode(5)));
+    let (lookup, _) = lab.ask("d.test", RecordType::Mx);
+    assert_eq!((lookup.origin, lookup.answer.fallback), (Origin::Fallback, true));
+    let (lookup, _) = lab.ask("d.test", RecordType::Mx);
+    assert_eq!((lookup.origin, lookup.answer.fallback), (Origin::Cache, true));
+    assert_eq!(lab.resolver.numbers().fallback, 1);
 }

@@ -15,6 +15,8 @@ use std::time::{Duration, SystemTime};
 pub const EVENTS: &str = "events";
 /// The stem of the session log.
 pub const SESSIONS: &str = "sessions";
+/// The stem of the DNS log.
+pub const QUESTIONS: &str = "dns";
 /// The ending of a log.
 pub const LOG: &str = "jsonl";
 /// The ending of an index.

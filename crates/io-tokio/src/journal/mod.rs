@@ -1,5 +1,6 @@
-//! The logs as files of JSON lines: `events.jsonl`, one line for each step of a message's life, and `sessions.jsonl`,
-//! one line for each SMTP session. Both are sealed by size and age and thinned out ([`files`]).
+//! The logs as files of JSON lines: `events.jsonl`, one line for each step of a message's life, `sessions.jsonl`, one line
+//! for each SMTP session, and `dns.jsonl`, one line for each question put to DNS servers. All are sealed by size and age
+//! and thinned out ([`files`]).
 //!
 //! ```json
 //! {"v":1,"at":"2026-11-21T06:53:04.123Z","commit":7,"id":"0DZY3Q0000001","event":"received",
@@ -45,19 +46,36 @@
 //!
 //! Of ours: `destination`, `route` and `host` instead of `listener`, and refusals are `by` `them`. `took_ms` and the first
 //! value of each line are milliseconds from the beginning; `ids` are at most 100 of the `messages`.
+//!
+//! **DNS questions** have no such promise either.
+//!
+//! ```json
+//! {"v":1,"at":"...","name":"y.example","type":"MX","for":"answer","verdict":"answer","took_ms":21.4,"ttl":300,
+//!  "by":"192.0.2.53:53","askers":3,"servers":[{"server":"192.0.2.54:53","outcome":"timed-out","ms":300.1},
+//!  {"server":"192.0.2.53:53","outcome":"answer","ms":20.9,"transport":"udp","flags":["AD"],"ttl":300,"records":2,
+//!  "first":["y.example. 300 MX 10 mx.y.example."]}]}
+//! ```
+//!
+//! - `for`: `answer`; `confirmation` (every server was asked); `health` (is a dead server back?); `walk` (from the root).
+//! - Only when they say something: `by`, `fallback`, `stale` (those who asked got an answer past its time), `secure`,
+//!   `askers`, and of a server `flags` (`AA`, `AD`, `TC`), `edns`, `ede` (pairs of code and text), `ttl`, `records` (their
+//!   number) and `first` (at most 4 of them). Cache hits are counted in the resolver's numbers, not here.
 
+mod beside;
 pub mod files;
 mod tail;
 mod writer;
 
 use files::{Keep, Roll};
 use parking_lot::{Condvar, Mutex};
-use posthaste_evidence::{Event, EventKind, Session};
+use posthaste_evidence::{
+    Answer, DnsQuestion, Event, EventKind, KeepDns, Observation, Record, RecordData, Seen, Session,
+};
 use posthaste_io::Journal;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -71,6 +89,10 @@ pub const MAX_OCTETS: usize = 16 * 1024 * 1024;
 pub const MAX_SESSIONS: usize = 8 * 1024;
 /// Octets that waiting sessions may take, about.
 pub const MAX_SESSION_OCTETS: usize = 16 * 1024 * 1024;
+/// DNS questions that may wait to be written.
+pub const MAX_QUESTIONS: usize = 16 * 1024;
+/// Octets that waiting DNS questions may take, about.
+pub const MAX_QUESTION_OCTETS: usize = 16 * 1024 * 1024;
 /// Between two syncs.
 pub const SYNC_EVERY: Duration = Duration::from_secs(1);
 
@@ -108,6 +130,9 @@ pub(crate) struct Shared {
     safe: AtomicU64,
     dropped: AtomicU64,
     dropped_sessions: AtomicU64,
+    dropped_dns: AtomicU64,
+    /// [`Settings::dns`], where it is looked at for each question.
+    keeps_dns: AtomicU8,
 }
 
 /// When files are sealed, and how much is kept.
@@ -119,26 +144,32 @@ pub struct Settings {
     pub keep: Keep,
     /// How much of the session log is kept.
     pub keep_sessions: Keep,
+    /// Which DNS questions are recorded.
+    pub dns: KeepDns,
+    /// How much of the DNS log is kept.
+    pub keep_dns: Keep,
 }
 
 impl Default for Settings {
-    /// Sealed at 64 MiB and once a day; 30 days and 4 GB of events, 1 GB of sessions.
+    /// Sealed at 64 MiB and once a day; 30 days and 4 GB of events, 1 GB of sessions, 7 days and 1 GB of
+    /// every DNS question.
     fn default() -> Self {
         const DAY: Duration = Duration::from_secs(86_400);
         Self {
             roll: Roll { size: 64 * 1024 * 1024, age: DAY },
             keep: Keep { age: DAY.saturating_mul(30), size: 4_000_000_000 },
             keep_sessions: Keep { age: DAY.saturating_mul(30), size: 1_000_000_000 },
+            dns: KeepDns::All,
+            keep_dns: Keep { age: DAY.saturating_mul(7), size: 1_000_000_000 },
         }
     }
 }
 
 #[derive(Default)]
 struct Queue {
-    events: Vec<Event>,
-    octets: usize,
-    sessions: Vec<Session>,
-    session_octets: usize,
+    events: Waiting<Event>,
+    sessions: Waiting<Session>,
+    questions: Waiting<DnsQuestion>,
     /// The thread has nothing to do until somebody wakes it.
     parked: bool,
     stop: Option<Stop>,
@@ -146,7 +177,38 @@ struct Queue {
 
 impl Queue {
     const fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.sessions.is_empty()
+        self.events.list.is_empty()
+            && self.sessions.list.is_empty()
+            && self.questions.list.is_empty()
+    }
+}
+
+/// What waits to be written, bounded in number and octets.
+struct Waiting<T> {
+    list: Vec<T>,
+    octets: usize,
+}
+
+impl<T> Default for Waiting<T> {
+    fn default() -> Self {
+        Self { list: Vec::new(), octets: 0 }
+    }
+}
+
+impl<T> Waiting<T> {
+    /// False when there is no room for it.
+    fn add(&mut self, item: T, octets: usize, (most, most_octets): (usize, usize)) -> bool {
+        let room = self.list.len() < most && self.octets + octets <= most_octets;
+        if room {
+            self.list.push(item);
+            self.octets += octets;
+        }
+        room
+    }
+
+    fn take(&mut self) -> Vec<T> {
+        self.octets = 0;
+        std::mem::take(&mut self.list)
     }
 }
 
@@ -178,6 +240,8 @@ impl FileJournal {
             safe: AtomicU64::new(opened.tail.safe),
             dropped: AtomicU64::new(0),
             dropped_sessions: AtomicU64::new(0),
+            dropped_dns: AtomicU64::new(0),
+            keeps_dns: AtomicU8::new(code(settings.dns)),
         });
         let path = files::active(folder, files::EVENTS);
         let writer = writer::Writer::new(opened, Arc::clone(&shared));
@@ -190,7 +254,23 @@ impl FileJournal {
 
     /// Takes other settings: they hold from the next line on.
     pub fn reload(&self, settings: Settings) {
+        self.shared.keeps_dns.store(code(settings.dns), Ordering::Relaxed);
         *self.shared.settings.lock() = settings;
+    }
+
+    /// Adds something to what waits; where there is no room, or the log has ended, it is counted.
+    fn append_to(&self, dropped: &AtomicU64, add: impl FnOnce(&mut Queue) -> bool) {
+        let mut queue = self.shared.queue.lock();
+        if queue.stop.is_some() || !add(&mut queue) {
+            drop(queue);
+            dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let wake = std::mem::take(&mut queue.parked);
+        drop(queue);
+        if wake {
+            self.shared.wake.notify_one();
+        }
     }
 
     /// Writes and syncs all and ends the log: to be called when every commit's events have been appended, so
@@ -216,40 +296,33 @@ impl Drop for FileJournal {
 
 impl Journal for FileJournal {
     fn append(&self, event: Event) {
-        let octets = weight(&event);
-        let mut queue = self.shared.queue.lock();
-        let full = queue.events.len() >= MAX_EVENTS || queue.octets + octets > MAX_OCTETS;
-        if full || queue.stop.is_some() {
-            drop(queue);
-            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        queue.events.push(event);
-        queue.octets += octets;
-        let wake = std::mem::take(&mut queue.parked);
-        drop(queue);
-        if wake {
-            self.shared.wake.notify_one();
-        }
+        let (octets, most) = (weight(&event), (MAX_EVENTS, MAX_OCTETS));
+        self.append_to(&self.shared.dropped, |queue| queue.events.add(event, octets, most));
     }
 
     fn append_session(&self, session: Session) {
         let octets = size_of::<Session>() + session.tape.size();
-        let mut queue = self.shared.queue.lock();
-        let full = queue.sessions.len() >= MAX_SESSIONS
-            || queue.session_octets + octets > MAX_SESSION_OCTETS;
-        if full || queue.stop.is_some() {
-            drop(queue);
-            self.shared.dropped_sessions.fetch_add(1, Ordering::Relaxed);
-            return;
+        let most = (MAX_SESSIONS, MAX_SESSION_OCTETS);
+        let dropped = &self.shared.dropped_sessions;
+        self.append_to(dropped, |queue| queue.sessions.add(session, octets, most));
+    }
+
+    fn keeps_dns(&self) -> KeepDns {
+        match self.shared.keeps_dns.load(Ordering::Relaxed) {
+            ALL => KeepDns::All,
+            FAILED => KeepDns::Failed,
+            _ => KeepDns::Off,
         }
-        queue.sessions.push(session);
-        queue.session_octets += octets;
-        let wake = std::mem::take(&mut queue.parked);
-        drop(queue);
-        if wake {
-            self.shared.wake.notify_one();
-        }
+    }
+
+    fn append_dns(&self, question: DnsQuestion) {
+        let (octets, most) = (weight_dns(&question), (MAX_QUESTIONS, MAX_QUESTION_OCTETS));
+        let dropped = &self.shared.dropped_dns;
+        self.append_to(dropped, |queue| queue.questions.add(question, octets, most));
+    }
+
+    fn dropped_dns(&self) -> u64 {
+        self.shared.dropped_dns.load(Ordering::Relaxed)
     }
 
     fn dropped_sessions(&self) -> u64 {
@@ -263,6 +336,38 @@ impl Journal for FileJournal {
     fn safe_commit(&self) -> u64 {
         self.shared.safe.load(Ordering::Acquire)
     }
+}
+
+const ALL: u8 = 2;
+const FAILED: u8 = 1;
+const OFF: u8 = 0;
+
+const fn code(keep: KeepDns) -> u8 {
+    match keep {
+        KeepDns::All => ALL,
+        KeepDns::Failed => FAILED,
+        KeepDns::Off => OFF,
+    }
+}
+
+/// About how many octets a DNS question takes in memory. Its records are shared with the cache, as long as that has them.
+fn weight_dns(question: &DnsQuestion) -> usize {
+    const USUAL: usize = 128;
+    let large = |record: &Record| match &record.data {
+        RecordData::Txt(text) => text.len(),
+        RecordData::Tlsa(_, _, _, data) => data.len(),
+        _ => 0,
+    };
+    let told = |o: &Observation| match &o.seen {
+        Seen::Answer(Answer { records, extended, .. }) => {
+            let large: usize = records.iter().map(large).sum();
+            (records.len() + extended.len()) * USUAL + large
+        }
+        _ => 0,
+    };
+    let observations = question.observations.iter();
+    let of_each = size_of::<Observation>() + question.name.len();
+    size_of::<DnsQuestion>() + observations.map(|o| of_each + told(o)).sum::<usize>()
 }
 
 /// About how many octets an event takes in memory.
@@ -308,6 +413,8 @@ impl Journal for NullJournal {
     }
 }
 
+#[cfg(test)]
+mod beside_tests;
 #[cfg(test)]
 mod sealing_tests;
 #[cfg(test)]

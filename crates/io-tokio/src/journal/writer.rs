@@ -1,10 +1,11 @@
 //! The thread that renders, writes, syncs, seals and thins out.
 
-use super::files::{self, EVENTS, LogFile, Meddled, SESSIONS};
+use super::beside::Beside;
+use super::files::{self, EVENTS, LogFile, Meddled, QUESTIONS, SESSIONS};
 use super::tail::{Opened, Place, SAFE, Tail};
-use super::{Queue, SYNC_EVERY, Settings, Shared, Stop};
-use crate::{event_json, session_json};
-use posthaste_evidence::{Event, Session};
+use super::{SYNC_EVERY, Settings, Shared, Stop};
+use crate::{dns_json, event_json, session_json};
+use posthaste_evidence::{DnsQuestion, Event, Session};
 use posthaste_mail::Timestamp;
 use std::fmt::Write;
 use std::fs::File;
@@ -24,8 +25,8 @@ const TRY_AGAIN: Duration = Duration::from_secs(60);
 
 pub(super) struct Writer {
     log: LogFile,
-    /// The session log, once it could be opened.
-    sessions: Option<LogFile>,
+    sessions: Beside,
+    questions: Beside,
     shared: Arc<Shared>,
     /// What the log held at open.
     old: Tail,
@@ -52,16 +53,22 @@ pub(super) struct Writer {
 struct Batch {
     events: Vec<Event>,
     sessions: Vec<Session>,
+    questions: Vec<DnsQuestion>,
     stop: Option<Stop>,
 }
 
 impl Writer {
     pub(super) fn new(opened: Opened, shared: Arc<Shared>) -> Self {
         let Opened { log, tail: old, lock } = opened;
-        let sessions = LogFile::open(log.folder(), SESSIONS).ok();
+        let (mut sessions, mut questions) = (Beside::new(SESSIONS), Beside::new(QUESTIONS));
+        sessions.open(log.folder());
+        if files::active(log.folder(), QUESTIONS).exists() {
+            questions.open(log.folder());
+        }
         let now = Instant::now();
         Self {
             sessions,
+            questions,
             shared,
             highest: old.safe,
             marked: old.place.clone(),
@@ -84,6 +91,9 @@ impl Writer {
             let batch = self.next();
             if !batch.sessions.is_empty() {
                 self.write_sessions(&batch.sessions);
+            }
+            if !batch.questions.is_empty() {
+                self.write_questions(&batch.questions);
             }
             if !batch.events.is_empty() {
                 self.write_events(&batch.events);
@@ -115,9 +125,12 @@ impl Writer {
         if !queue.is_empty() && queue.stop.is_none() {
             self.shared.wake.wait_for(&mut queue, GATHER);
         }
-        let Queue { events, octets, sessions, session_octets, stop, .. } = &mut *queue;
-        (*octets, *session_octets) = (0, 0);
-        Batch { events: std::mem::take(events), sessions: std::mem::take(sessions), stop: *stop }
+        Batch {
+            events: queue.events.take(),
+            sessions: queue.sessions.take(),
+            questions: queue.questions.take(),
+            stop: queue.stop,
+        }
     }
 
     fn write_events(&mut self, events: &[Event]) {
@@ -278,7 +291,7 @@ impl Writer {
         self.look_after();
         let settings = self.settings();
         self.thin_out(&settings);
-        self.roll_sessions(&settings);
+        self.roll_others(&settings);
     }
 
     /// What cannot be removed now is tried again in an hour.
@@ -287,6 +300,7 @@ impl Writer {
         let needed = self.marked.file.as_deref().or(self.last.1.file.as_deref());
         let _ = files::thin_out(folder, EVENTS, settings.keep, needed);
         let _ = files::thin_out(folder, SESSIONS, settings.keep_sessions, None);
+        let _ = files::thin_out(folder, QUESTIONS, settings.keep_dns, None);
     }
 
     fn settings(&self) -> Settings {
@@ -294,7 +308,7 @@ impl Writer {
     }
 }
 
-/// The session log. No promise goes with it: it is not synced but when it is sealed.
+/// The logs without promises.
 impl Writer {
     fn write_sessions(&mut self, sessions: &[Session]) {
         let mut text = String::with_capacity(sessions.len() * 1024);
@@ -302,36 +316,29 @@ impl Writer {
             session_json::line(session, &mut text);
             text.push('\n');
         }
-        let settings = self.settings();
-        self.roll_sessions(&settings);
-        let written = match self.session_log() {
-            Ok(log) => log.write(&text),
-            Err(error) => Err(error),
-        };
-        if written.is_err() {
+        self.roll_others(&self.settings());
+        if self.sessions.write(self.log.folder(), &text).is_err() {
             self.shared.dropped_sessions.fetch_add(sessions.len() as u64, Ordering::Relaxed);
         }
     }
 
-    fn session_log(&mut self) -> io::Result<&mut LogFile> {
-        if self.sessions.is_none() {
-            self.sessions = Some(LogFile::open(self.log.folder(), SESSIONS)?);
+    fn write_questions(&mut self, questions: &[DnsQuestion]) {
+        let mut text = String::with_capacity(questions.len() * 512);
+        for question in questions {
+            dns_json::line(question, &mut text);
+            text.push('\n');
         }
-        self.sessions.as_mut().ok_or_else(|| io::Error::other("opened above"))
+        self.roll_others(&self.settings());
+        if self.questions.write(self.log.folder(), &text).is_err() {
+            self.shared.dropped_dns.fetch_add(questions.len() as u64, Ordering::Relaxed);
+        }
     }
 
-    fn roll_sessions(&mut self, settings: &Settings) {
-        let Some(log) = &mut self.sessions else { return };
-        match log.meddled() {
-            Ok(Meddled::Gone) => self.sessions = None,
-            Ok(Meddled::Cut(length)) => log.length = length,
-            Ok(Meddled::No) if log.is_due(settings.roll) => {
-                let sealed = log.file.sync_data().and_then(|()| log.roll(now()));
-                if sealed.is_ok() {
-                    self.thin_out(settings);
-                }
-            }
-            Ok(Meddled::No) | Err(_) => {}
+    fn roll_others(&mut self, settings: &Settings) {
+        let sealed =
+            [&mut self.sessions, &mut self.questions].map(|l| l.roll(settings.roll, now()));
+        if sealed.contains(&true) {
+            self.thin_out(settings);
         }
     }
 }

@@ -1,8 +1,9 @@
-//! `[log]`, as far as it says how much of the event log and the session log is kept.
+//! `[log]`, as far as it says which DNS questions are recorded, and how much of the event log, the session log and the
+//! DNS log is kept.
 
 use super::read::Section;
 use super::setting::{Size, Word};
-use posthaste_evidence::Keep;
+use posthaste_evidence::{Keep, KeepDns};
 use posthaste_io_tokio::journal::Settings;
 use posthaste_io_tokio::journal::files::{self, Roll};
 use std::time::Duration;
@@ -29,10 +30,17 @@ pub(super) fn files(section: &Section<'_, '_>) -> Settings {
         },
         keep: keep("keep", "keep_size", base.keep),
         keep_sessions: keep("sessions_keep", "sessions_keep_size", base.keep_sessions),
+        dns: section.take("dns", base.dns),
+        keep_dns: keep("dns_keep", "dns_keep_size", base.keep_dns),
     }
 }
 
 impl Word for Keep {
     const WORDS: &'static [(&'static str, Self)] =
         &[("all", Self::All), ("refused", Self::Refused), ("off", Self::Off)];
+}
+
+impl Word for KeepDns {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("all", Self::All), ("failed", Self::Failed), ("off", Self::Off)];
 }

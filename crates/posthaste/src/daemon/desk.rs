@@ -216,6 +216,7 @@ impl Daemon {
             left_last_minute: self.dispatch.last_minute().1.into(),
             events_dropped: self.world.journal.dropped(),
             sessions_dropped: self.world.journal.dropped_sessions(),
+            dns_dropped: self.world.journal.dropped_dns(),
             store: Health { quarantined: self.stock.open_damage(), ..self.spool.health() },
             pickup_waiting: self.state.pickup.messages.load(Ordering::Relaxed),
             pickup_bad: self.state.pickup.bad.load(Ordering::Relaxed),

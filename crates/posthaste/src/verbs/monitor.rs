@@ -146,6 +146,7 @@ impl Findings {
             (&status["pickup_stuck"], "pickup files that cannot be taken up"),
             (&status["events_dropped"], "events lost from the event log"),
             (&status["sessions_dropped"], "sessions lost from the session log"),
+            (&status["dns_dropped"], "questions lost from the DNS log"),
         ] {
             if let Some(count) = count.as_u64().filter(|count| *count > 0) {
                 self.add(State::Warning, format!("{count} {text}"));

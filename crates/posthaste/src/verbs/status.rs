@@ -158,6 +158,7 @@ fn to_do(status: &Value) -> Vec<String> {
         (&status["pickup_stuck"], "pickup file", "cannot be taken up: the log says why"),
         (&status["events_dropped"], "event", "lost: the event log's disk is slow or full"),
         (&status["sessions_dropped"], "session", "not logged: the log's disk is slow or full"),
+        (&status["dns_dropped"], "DNS question", "not logged: the log's disk is slow or full"),
         (
             &status["decisions_stopped"],
             "decision",
@@ -214,6 +215,10 @@ mod tests {
             (
                 json!({ "soft_fail": true, "accepting": true }),
                 "accepting  yes; soft_fail is on: nothing fails for good",
+            ),
+            (
+                json!({ "dns_dropped": 2 }),
+                "to do      2 DNS questions not logged: the log's disk is slow or full",
             ),
             (
                 json!({ "sessions_dropped": 3, "events_dropped": 0 }),
