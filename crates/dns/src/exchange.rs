@@ -4,6 +4,7 @@
 //! Not here: which server, what is remembered of it, and what if it fails (`servers`, `resolver`).
 
 use crate::meaning::Meaning;
+use crate::stream::Streams;
 use crate::wire::{self, Fit, Flags, Reply};
 use futures_util::future::{Either, select};
 use hickory_proto::rr::Name;
@@ -88,12 +89,23 @@ impl Exchange {
         self.hear(world).await.meaning
     }
 
-    /// Asks, and tells all that is known then. Never takes longer than `until`.
+    /// Asks, and tells all that is known then. Never takes longer than `until`. A server that is to be asked by TLS is
+    /// not reached so.
     pub async fn hear(&self, world: &World) -> Heard {
+        self.heard(world, None).await
+    }
+
+    /// The same, where connections by TLS are kept.
+    pub async fn hear_over(&self, world: &World, streams: &Streams) -> Heard {
+        self.heard(world, Some(streams)).await
+    }
+
+    async fn heard(&self, world: &World, streams: Option<&Streams>) -> Heard {
         let Ok(name) = crate::name::parse(&self.name) else {
             return Heard::of(Meaning::failure(AnswerKind::NxDomain, Transport::Cache));
         };
-        let mut asking = Asking { exchange: self, world, name, manner: self.manner, strangers: 0 };
+        let mut asking =
+            Asking { exchange: self, world, streams, name, manner: self.manner, strangers: 0 };
         let mut came = asking.reply().await;
         let offered = asking.manner.edns == Edns::Offered;
         if offered && came.as_ref().is_ok_and(|came| dislikes_edns(&came.octets)) {
@@ -143,6 +155,7 @@ struct Came {
 struct Asking<'a> {
     exchange: &'a Exchange,
     world: &'a World,
+    streams: Option<&'a Streams>,
     name: Name,
     manner: Manner,
     strangers: u64,
@@ -153,7 +166,7 @@ impl Asking<'_> {
     async fn reply(&mut self) -> Result<Came, Meaning> {
         if self.exchange.server.tls.is_some() {
             // Never in clear what is to be secret: without TLS there is no way to this server.
-            return Err(Meaning::failure(AnswerKind::Unreachable, Transport::Tls));
+            return self.by_tls().await;
         }
         if self.manner.tcp_only {
             let question = self.question();
@@ -175,6 +188,20 @@ impl Asking<'_> {
             wire::mix_case(&mut question, || self.world.random.next());
         }
         question
+    }
+
+    async fn by_tls(&self) -> Result<Came, Meaning> {
+        let failed = |kind| Meaning::failure(kind, Transport::Tls);
+        let streams = self.streams.ok_or_else(|| failed(AnswerKind::Unreachable))?;
+        let (server, until) = (&self.exchange.server, self.exchange.until);
+        match streams.ask(self.world, server, &self.question(), until).await {
+            Ok(octets) => Ok(Came { octets, transport: Transport::Tls, truncated: false }),
+            Err(trouble) => {
+                let mut failure = failed(trouble.kind());
+                failure.answer.tls = trouble.tls();
+                Err(failure)
+            }
+        }
     }
 
     /// The question that was answered, and its reply.

@@ -1,8 +1,8 @@
 //! DNS for a mail transport: a resolver that remembers which server said what.
 //!
-//! Its rooms, from the wire up: [`wire`] (codec), [`meaning`] (what a reply amounts to), [`exchange`] (one
-//! question to one server), [`servers`] (their health and order), [`cache`], [`resolver`] (strategy), [`questions`]
-//! (names of addresses, lists, certificates), [`walk`] (from the root to who knows).
+//! Its rooms, from the wire up: [`wire`] (codec), [`meaning`] (what a reply amounts to), [`stream`] (kept connections by
+//! TLS), [`exchange`] (one question to one server), [`servers`] (their health and order), [`cache`], [`resolver`]
+//! (strategy), [`questions`] (names of addresses, lists, certificates), [`walk`] (from the root to who knows).
 //! Every server asked leaves an observation, successes too.
 //!
 //! Not here: what follows from the answers for mail (`route`), reading `/etc/resolv.conf` (the binary's; its
@@ -21,6 +21,7 @@ pub mod resolver;
 pub mod servers;
 pub mod settings;
 pub mod signed;
+pub mod stream;
 pub mod walk;
 pub mod wire;
 

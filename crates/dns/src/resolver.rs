@@ -8,6 +8,7 @@ use crate::lookup::{Agreement, Lookup};
 use crate::record::Decided;
 use crate::servers::{ServerHealth, Servers};
 use crate::settings::Settings;
+use crate::stream::Streams;
 use parking_lot::Mutex;
 use posthaste_evidence::{
     Answer, AnswerKind, Effect, Observation, Purpose, RecordType, Seen, Stage, Subject, Transport,
@@ -43,6 +44,8 @@ struct Inner {
     world: World,
     settings: Settings,
     servers: Servers,
+    /// Shared with tasks that outlive the resolver by a question.
+    streams: Arc<Streams>,
     shared: Mutex<Shared>,
     /// Who asks after the health of dead servers: one for each at most.
     attendants: Mutex<BTreeMap<usize, Box<dyn TaskHandle>>>,
@@ -69,7 +72,8 @@ impl Resolver {
     pub fn new(world: World, settings: Settings) -> Self {
         let servers = Servers::new(&settings);
         let (shared, attendants) = (Mutex::default(), Mutex::default());
-        let inner = Inner { world, settings, servers, shared, attendants };
+        let streams = Arc::new(Streams::new(settings.tls_trust.clone()));
+        let inner = Inner { world, settings, servers, streams, shared, attendants };
         Self { inner: Arc::new(inner) }
     }
 

@@ -11,7 +11,9 @@ mod health;
 mod state;
 
 pub use health::{EdnsSupport, MAX_KINDS, ServerHealth, ServerState};
-pub use state::{DROPPED_FOR, FIRST_REST, FOLDED_FOR, JITTER, LONGEST_REST, PLAIN_FOR};
+pub use state::{
+    DROPPED_FOR, FIRST_REST, FOLDED_FOR, JITTER, LONGEST_REST, LONGEST_REST_OF_ALL, PLAIN_FOR,
+};
 
 use crate::cache::Key;
 use crate::exchange::{Heard, Manner};
@@ -229,7 +231,9 @@ impl Servers {
     /// How long a dead server rests before its next health question; `None` when it is back since.
     #[must_use]
     pub fn rest(&self, place: usize, death: u64, jitter: u64, at: Timestamp) -> Option<Duration> {
-        self.states.lock().list.get_mut(place)?.rest(death, jitter, at)
+        let mut states = self.states.lock();
+        let longest = if states.all_dead() { LONGEST_REST_OF_ALL } else { LONGEST_REST };
+        states.list.get_mut(place)?.rest(death, longest, jitter, at)
     }
 
     /// The question that shows whether a dead server is back, which is asked now; `None` when it is.

@@ -4,6 +4,7 @@
 
 use crate::hosts::Hosts;
 use posthaste_evidence::NameServer;
+use posthaste_io::Trust;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub rotate: bool,
     /// UDP is not used.
     pub tcp_only: bool,
+    /// Whose word is believed for the certificates of servers that are asked by TLS.
+    pub tls_trust: Trust,
     /// Addresses of next hops that the operator names: they go before DNS.
     pub hosts: Arc<Hosts>,
     /// Failures are kept this long (RFC 9520 section 3.2); more than 30 s counts as 30 s.
@@ -83,6 +86,7 @@ impl Default for Settings {
             tries: 2,
             rotate: false,
             tcp_only: false,
+            tls_trust: Trust::System,
             hosts: Arc::default(),
             failure_ttl: Duration::from_secs(5),
         }

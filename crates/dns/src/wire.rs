@@ -19,7 +19,8 @@ pub const MAX_TXT: usize = 4096;
 /// The most records kept of the authority section, and of the additional section.
 pub const MAX_SIDE_RECORDS: usize = 256;
 
-const HEADER: usize = 12;
+/// The length of a message's header, octets.
+pub const HEADER: usize = 12;
 const FLAG_QR: u8 = 0x80;
 const OPCODE: u8 = 0x78;
 const FLAG_TC: u8 = 0x02;

@@ -33,7 +33,10 @@ impl Inner {
                 let Some((exchange, manner, began)) = question(&inner, place, death) else {
                     return;
                 };
-                let heard = exchange.hear(&world).await;
+                let Some(streams) = inner.upgrade().map(|inner| Arc::clone(&inner.streams)) else {
+                    return;
+                };
+                let heard = exchange.hear_over(&world, &streams).await;
                 if !taught(&inner, place, &exchange, manner, began, &heard) {
                     return;
                 }

@@ -368,7 +368,7 @@ async fn said(
     won: &AtomicBool,
 ) -> Said {
     let (at, began): (Timestamp, Instant) = (inner.world.wall(), inner.world.now());
-    let mut heard = exchange.hear(&inner.world).await;
+    let mut heard = exchange.hear_over(&inner.world, &inner.streams).await;
     heard.meaning.answer.fallback = inner.servers.is_fallback(place);
     let took = inner.world.now() - began;
     let subject = Subject::Question {

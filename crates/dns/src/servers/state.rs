@@ -13,6 +13,8 @@ use std::time::Duration;
 pub const FIRST_REST: Duration = Duration::from_secs(5);
 /// The longest rest.
 pub const LONGEST_REST: Duration = Duration::from_secs(60);
+/// The longest while no server lives: mail waits for nothing else, and goes within a minute of their return.
+pub const LONGEST_REST_OF_ALL: Duration = Duration::from_secs(15);
 /// Rests are longer or shorter by up to this share, one in so many: a farm of senders does not ask all at once.
 pub const JITTER: u32 = 10;
 /// Weight of the newest answer in the smoothed time, one in so many (RFC 6298 section 2).
@@ -184,10 +186,17 @@ impl State {
     }
 
     /// When it is asked next whether it is back, of this death; `None` when it is.
-    pub(super) fn rest(&mut self, death: u64, jitter: u64, at: Timestamp) -> Option<Duration> {
+    pub(super) fn rest(
+        &mut self,
+        death: u64,
+        longest: Duration,
+        jitter: u64,
+        at: Timestamp,
+    ) -> Option<Duration> {
         let dead = self.dead.as_mut().filter(|dead| dead.death == death)?;
-        let span = dead.rest / JITTER;
-        let wait = dead.rest - span + 2 * span * u32::try_from(jitter % 1_001).unwrap_or(0) / 1_000;
+        let rest = dead.rest.min(longest);
+        let span = rest / JITTER;
+        let wait = rest - span + 2 * span * u32::try_from(jitter % 1_001).unwrap_or(0) / 1_000;
         dead.rest = (dead.rest * 2).min(LONGEST_REST);
         self.health.next_health = Some(at.plus(wait));
         Some(wait)

@@ -5,6 +5,7 @@ mod connections;
 mod dead;
 mod decisions;
 mod delivery;
+mod dns_outage;
 mod greeting;
 mod lines;
 mod lmtp;
