@@ -10,13 +10,20 @@ use posthaste_dns::{Agreement, Lookup, Resolver};
 use posthaste_evidence::{
     Answer, AnswerKind, Effect, Fault, Observation, RecordType, Seen, Stage, Subject, Transport,
 };
-use posthaste_io::{Task, World};
+use posthaste_io::{Instant, Task, World};
 use posthaste_mail::{Host, Timestamp};
-use posthaste_route::{Action, Hop, Missing, Ourselves, Plan, Planned, Question, Route, Step};
+use posthaste_route::{
+    Action, Hop, Missing, Ourselves, Plan, Planned, Question, Route, Step, Usable,
+};
+use std::ops::Range;
 use std::time::Duration;
 
 /// How long a plan that can already be used waits for answers still under way (RFC 8305 section 8).
 const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+/// The same while the family that decides is not known: A of a host whose AAAA is there.
+const FAMILY_DELAY: Duration = Duration::from_millis(250);
+/// The same while nothing is known of a host that is better, or as good.
+const BETTER_HOST_DELAY: Duration = Duration::from_secs(2);
 /// Observations kept of the look-ups of one attempt.
 const MAX_OBSERVATIONS: usize = 128;
 
@@ -43,7 +50,7 @@ pub async fn find_hops(
     let named = matches!(route.action, Action::SmartHosts { .. });
     let (mut plan, mut step) = Plan::start(recipient, route, ourselves, world.random.next());
     let mut asked = Asked::new();
-    let mut observations = Vec::new();
+    let (mut seen, mut waiting) = (Seeing::default(), Waiting::default());
     let began = world.wall();
     let planned = loop {
         match step {
@@ -60,32 +67,98 @@ pub async fn find_hops(
             }
             Step::Wait => {}
         }
-        let Some((question, lookup)) = next_answer(world, &plan, &mut asked).await else {
+        let Some((question, lookup)) = waiting.next_answer(world, &plan, &mut asked).await else {
             break plan.conclude();
         };
         step = plan.answer(&question, &lookup.answer, lookup.permanent);
-        observations.extend(lookup.observations);
+        seen.heard(question, lookup);
     };
-    let open = plan.open_questions();
     let waited = world.wall().since(began);
-    observations.extend(open.map(|q| unanswered(q, began, waited)));
+    let Seeing { mut observations, answers } = seen;
+    if planned.hops.is_ok() {
+        spare(&mut observations, &answers);
+    }
+    observations.extend(plan.open_questions().map(|q| unanswered(q, began, waited)));
     finish(world, planned, observations)
 }
 
-/// The next answer; `None` when none is under way, or when the plan does well without those that are.
-async fn next_answer(
-    world: &World,
-    plan: &Plan,
-    asked: &mut Asked<'_>,
-) -> Option<(Question, Lookup)> {
-    if !plan.usable() {
-        return asked.next().await;
+/// How long is still waited for better answers.
+#[derive(Default)]
+struct Waiting {
+    /// The best plan so far, and when waiting ends. Never put off again.
+    until: Option<(Usable, Instant)>,
+}
+
+impl Waiting {
+    /// The next answer; `None` when none is under way, or when the plan does well without those that are.
+    async fn next_answer(
+        &mut self,
+        world: &World,
+        plan: &Plan,
+        asked: &mut Asked<'_>,
+    ) -> Option<(Question, Lookup)> {
+        let Some(until) = self.until(world, plan) else { return asked.next().await };
+        let mut timer = world.clock.timer();
+        timer.as_mut().set(until);
+        match select(asked.next(), timer).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(((), _)) => None,
+        }
     }
-    let mut timer = world.clock.timer();
-    timer.as_mut().set(world.now() + RESOLUTION_DELAY);
-    match select(asked.next(), timer).await {
-        Either::Left((answer, _)) => answer,
-        Either::Right(((), _)) => None,
+
+    fn until(&mut self, world: &World, plan: &Plan) -> Option<Instant> {
+        let usable = plan.usable();
+        let delay = match usable {
+            Usable::No => return None,
+            Usable::Barely => BETTER_HOST_DELAY,
+            Usable::Partly => FAMILY_DELAY,
+            Usable::Fully => RESOLUTION_DELAY,
+        };
+        let fresh = world.now() + delay;
+        let until = match self.until {
+            Some((before, until)) if before >= usable => until,
+            Some((_, until)) => until.min(fresh),
+            None => fresh,
+        };
+        self.until = Some((usable, until));
+        Some(until)
+    }
+}
+
+/// What was answered so far.
+#[derive(Default)]
+struct Seeing {
+    observations: Vec<Observation>,
+    /// Each question, what it came to, and how many observations there were before and after it.
+    answers: Vec<(Question, AnswerKind, Range<usize>)>,
+}
+
+impl Seeing {
+    fn heard(&mut self, question: Question, lookup: Lookup) {
+        let before = self.observations.len();
+        let kind = lookup.answer.kind;
+        self.observations.extend(lookup.observations);
+        self.answers.push((question, kind, before..self.observations.len()));
+    }
+}
+
+/// The plan leads somewhere: what is wrong with the other family, or with another host, stood in nobody's way. Nobody
+/// waited for it longer than for what the plan needed.
+fn spare(observations: &mut [Observation], answers: &[(Question, AnswerKind, Range<usize>)]) {
+    let exists = |name: &str| {
+        let has = |(q, kind, _): &(Question, AnswerKind, _)| {
+            q.name == name && *kind == AnswerKind::Answer
+        };
+        answers.iter().any(has)
+    };
+    for (question, kind, seen) in answers {
+        let of_host = question.kind != RecordType::Mx;
+        // That a name does not exist which has an address of the other family is wrong (RFC 4074 section 4.2).
+        let wrong =
+            !kind.is_conclusive() || *kind == AnswerKind::NxDomain && exists(&question.name);
+        if of_host && wrong {
+            observations[seen.clone()].iter_mut().for_each(|o| o.effect = Effect::Cosmetic);
+        }
     }
 }
 
@@ -147,7 +220,7 @@ const fn stage_of(kind: RecordType) -> Stage {
     }
 }
 
-/// A question that was not waited for: without consequence for this attempt, but worth knowing.
+/// A question that was not waited for any longer: it cost a moment at most.
 fn unanswered(question: &Question, at: Timestamp, after: Duration) -> Observation {
     let stage = stage_of(question.kind);
     let (name, kind) = (question.name.clone(), question.kind);
@@ -157,6 +230,6 @@ fn unanswered(question: &Question, at: Timestamp, after: Duration) -> Observatio
         stage,
         subject: Subject::Question { server: None, name, kind },
         seen: Seen::TimedOut { after },
-        effect: Effect::Cosmetic,
+        effect: Effect::Degrading,
     }
 }

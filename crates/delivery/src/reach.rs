@@ -11,10 +11,11 @@ use crate::needs::Needs;
 use crate::race::{Candidate, Dialled, Race};
 use crate::record::Recorder;
 use crate::settings::Settings;
+use posthaste_dns::{Resolver, ServerHealth, ServerState};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
     ConnectFault, Connection, ConnectionId, Effect, Fault, FaultClass, Observation, Seen, Session,
-    Side, Stage, Subject,
+    Side, Stage, Subject, Transport,
 };
 use posthaste_io::{Instant, Stream};
 use posthaste_mail::Host;
@@ -107,7 +108,13 @@ impl Courier {
         way.connection.observations = observations;
         way.missing = missing;
         match hops {
-            Ok(hops) => way.try_hosts(&hops, target).await,
+            Ok(hops) => {
+                let reached = way.try_hosts(&hops, target).await;
+                if let Reached::Nobody(unreached) = &reached {
+                    ask_anew(resolver, unreached);
+                }
+                reached
+            }
             Err(fault) => way.give_up(Some(fault)),
         }
     }
@@ -303,7 +310,10 @@ impl<'a> Way<'a> {
         }
         for observation in &mut self.connection.observations {
             let failed = observation.effect == Effect::Degrading;
-            if failed && observation.stage.is_before_mail() {
+            // Where DNS led to hosts, nothing of DNS decided.
+            let decides = observation.stage.is_before_mail()
+                && (fault.is_some() || !matches!(observation.stage, Stage::DnsMx | Stage::DnsAddr));
+            if failed && decides {
                 observation.effect = Effect::Blocking;
             }
         }
@@ -341,6 +351,24 @@ impl<'a> Way<'a> {
             seen,
             effect,
         });
+    }
+}
+
+/// Nobody was there: addresses that were kept may be old ones (the domain is moving), and are not used a second time.
+/// While no server answers they are all there is.
+fn ask_anew(resolver: &Resolver, unreached: &Unreached) {
+    let alive = |server: &ServerHealth| !matches!(server.state, ServerState::Dead { .. });
+    if unreached.failed.is_empty() || !resolver.servers().iter().any(alive) {
+        return;
+    }
+    for observation in &unreached.connection.observations {
+        if let (Subject::Question { name, .. }, Seen::Answer(answer)) =
+            (&observation.subject, &observation.seen)
+            && answer.transport == Transport::Cache
+            && !answer.stale
+        {
+            resolver.flush(Some(name));
+        }
     }
 }
 

@@ -19,7 +19,7 @@ pub use addresses::{Families, is_private};
 pub use facts::Facts;
 pub use pattern::{Pattern, PatternError};
 pub use plan::{
-    Endpoint, Hop, Missing, Noted, Ourselves, Plan, Planned, Question, Step, endpoints,
+    Endpoint, Hop, Missing, Noted, Ourselves, Plan, Planned, Question, Step, Usable, endpoints,
 };
 pub use table::{Action, EightBit, Order, Protocol, Route, RouteId, SmartHost, Table};
 pub use when::{Sender, When};

@@ -51,6 +51,19 @@ pub enum Step {
     Done(Planned),
 }
 
+/// How good a plan is that does without the answers that are open.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Usable {
+    /// It leads nowhere.
+    No,
+    /// It leads to a host, and a better one, or one as good, has not been heard of at all.
+    Barely,
+    /// It leads to a host of the best preference; the family that decides is not known of all of them.
+    Partly,
+    /// Every host of the best preference has answered for the family that decides, and one has an address.
+    Fully,
+}
+
 /// Where to go, or why not.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Planned {
@@ -215,20 +228,25 @@ impl Plan {
         self.step()
     }
 
-    /// True when a good plan can be made without the open answers: every host of the best preference has
-    /// answered for the family that decides, and one of them has an address. A broken AAAA never holds up
-    /// mail that an A record can deliver.
+    /// How good a plan can be made without the open answers. A broken AAAA never holds up mail that an A record can
+    /// deliver, nor the other way round.
     #[must_use]
-    pub fn usable(&self) -> bool {
-        let Ok(hosts) = self.candidates() else { return false };
-        let Some(best) = hosts.first().map(|h| h.preference) else { return false };
-        let all_heard = hosts.iter().filter(|h| h.preference == best).all(|h| self.has_heard(h));
+    pub fn usable(&self) -> Usable {
+        let Ok(hosts) = self.candidates() else { return Usable::No };
+        let Some(best) = hosts.first().map(|h| h.preference) else { return Usable::No };
         let planned = outcome::of_hosts(self, &hosts, true);
         let first = match &planned {
             Next::Done(Planned { hops: Ok(hops), .. }) => hops.first(),
             _ => None,
         };
-        all_heard && first.is_some_and(|hop| hop.preference == best)
+        let of_best = || hosts.iter().filter(|h| h.preference == best);
+        match first {
+            None => Usable::No,
+            Some(hop) if hop.preference != best => Usable::Barely,
+            Some(_) if of_best().all(|h| self.has_heard(h)) => Usable::Fully,
+            Some(_) if of_best().all(|h| self.has_heard_any(h)) => Usable::Partly,
+            Some(_) => Usable::Barely,
+        }
     }
 
     /// The plan from what is known; open questions count as not answered in time.
@@ -297,6 +315,12 @@ impl Plan {
         let any_v4 = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
         let kind = if self.route.families.allow(any_v4) { RecordType::A } else { RecordType::Aaaa };
         host.address.is_some() || self.heard(&host.host, kind).is_some()
+    }
+
+    /// True when the host has answered for one family.
+    fn has_heard_any(&self, host: &Candidate) -> bool {
+        let heard = |kind| self.heard(&host.host, kind).is_some();
+        host.address.is_some() || heard(RecordType::A) || heard(RecordType::Aaaa)
     }
 
     fn exchangers(&self, records: &[Record]) -> Exchangers {

@@ -269,7 +269,7 @@ fn a_plan_is_usable_before_the_last_slow_answer() {
     ]);
     let (mut plan, step) = Plan::start(Host::Name("d.test"), &mx_route(), &us(), 1);
     let Step::Ask(mx) = step else { panic!() };
-    assert!(!plan.usable());
+    assert_eq!(plan.usable(), Usable::No);
     assert_eq!(plan.conclude().hops, Err(failed("d.test", RecordType::Mx, AnswerKind::Timeout)));
     plan.answer(&mx[0], &dns.answer(&mx[0]).0, false);
     let tell = |plan: &mut Plan, name: &str, kind| {
@@ -278,10 +278,10 @@ fn a_plan_is_usable_before_the_last_slow_answer() {
         plan.answer(&question, &answer, permanent)
     };
     tell(&mut plan, "b.test", RecordType::A);
-    assert!(!plan.usable(), "a better host is still unknown");
+    assert_eq!(plan.usable(), Usable::Barely, "a better host is still unknown");
     assert_eq!(shown(&plan.conclude().hops.unwrap()), "b.test[192.0.2.2]");
     tell(&mut plan, "a.test", RecordType::A);
-    assert!(plan.usable(), "AAAA is not waited for");
+    assert_eq!(plan.usable(), Usable::Fully, "AAAA is not waited for");
     assert_eq!(shown(&plan.conclude().hops.unwrap()), "a.test[192.0.2.1] b.test[192.0.2.2]");
 }
 
@@ -298,7 +298,7 @@ fn a_plan_waits_for_every_host_of_the_best_preference() {
     for name in ["a.test", "b.test"] {
         let question = Question { name: name.into(), kind: RecordType::A, confirm: false };
         plan.answer(&question, &dns.answer(&question).0, false);
-        assert!(!plan.usable(), "the last one to answer is ourselves");
+        assert!(plan.usable() <= Usable::Barely, "the last one to answer is ourselves");
     }
     assert_eq!(plan.conclude().hops, Err(Fault::LoopsBack { name: "d.test".into() }));
 }
@@ -313,6 +313,18 @@ fn a_plan_without_the_answers_never_fails_for_ever() {
     plan.answer(&a, &nodata, true);
     let fault = plan.conclude().hops.unwrap_err();
     assert_eq!(fault, failed("d.test", RecordType::Aaaa, AnswerKind::Timeout));
+}
+
+#[test]
+fn one_family_is_enough_when_the_other_one_is_slow() {
+    let dns = Dns(&[("d.test", "MX", "10 a.test"), ("a.test", "AAAA", "2001:db8::1")]);
+    let (mut plan, _) = Plan::start(Host::Name("d.test"), &mx_route(), &us(), 1);
+    let mx = ask_mx("d.test", false);
+    plan.answer(&mx, &dns.answer(&mx).0, false);
+    let aaaa = Question { name: "a.test".into(), kind: RecordType::Aaaa, confirm: false };
+    plan.answer(&aaaa, &dns.answer(&aaaa).0, false);
+    assert_eq!(plan.usable(), Usable::Partly);
+    assert_eq!(shown(&plan.conclude().hops.unwrap()), "a.test[2001:db8::1]");
 }
 
 #[test]

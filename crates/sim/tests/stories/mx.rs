@@ -1,7 +1,7 @@
 //! Finding the host: RFC 5321 section 5.1, RFC 7505, and what DNS trouble means.
 
 use crate::words::*;
-use posthaste_evidence::{AnswerKind, ConnectFault, Fault, Outcome, RecordType};
+use posthaste_evidence::{AnswerKind, ConnectFault, Effect, Fault, Outcome, RecordType, Subject};
 use posthaste_io_sim::Link;
 use posthaste_peers::dns::Behaviour;
 use posthaste_route::{Families, Pattern, Route, Table};
@@ -9,6 +9,8 @@ use posthaste_sim::{MailSystem, Plan};
 use std::time::Duration;
 
 const SERVFAIL: u8 = 2;
+const NXDOMAIN: u8 = 3;
+const NOTIMP: u8 = 4;
 const REFUSED: u8 = 5;
 
 fn partition(system: &MailSystem, host: &str, link: Link) {
@@ -215,16 +217,79 @@ fn a_broken_aaaa_never_holds_up_what_an_a_can_deliver() {
         Behaviour::Drop,
         Behaviour::Rcode(SERVFAIL),
         Behaviour::Rcode(REFUSED),
+        Behaviour::Rcode(NXDOMAIN),
+        Behaviour::Rcode(NOTIMP),
+        Behaviour::Malformed,
         Behaviour::Lame,
         Behaviour::Delay(10 * SECOND),
     ] {
-        let system = up(Plan::domain("d.test", 1));
+        let system = up(Plan::domain("d.test", 2));
         system.dns.behave("*", Some(RecordType::Aaaa), behaviour.clone());
         send(&system, 1, &["r@d.test"]);
         let took = until_quiet(&system, MINUTE);
         assert!(took < AT_ONCE, "{behaviour:?}: {took:?}");
         assert_eq!(taken(&system, "mx0.d.test"), ["r@d.test"]);
     }
+}
+
+#[test]
+fn a_broken_a_never_holds_up_what_an_aaaa_can_deliver() {
+    for behaviour in [
+        Behaviour::Drop,
+        Behaviour::Rcode(SERVFAIL),
+        Behaviour::Rcode(REFUSED),
+        Behaviour::Rcode(NXDOMAIN),
+        Behaviour::Malformed,
+        Behaviour::Delay(10 * SECOND),
+    ] {
+        let plan = Plan::default()
+            .host("six.test", &["2600:2::6"])
+            .zone("d.test MX 10 six.test\nsix.test A 11.1.0.9\nsix.test AAAA 2600:2::6");
+        let system = up(plan);
+        system.dns.behave("six.test", Some(RecordType::A), behaviour.clone());
+        send(&system, 1, &["r@d.test"]);
+        let took = until_quiet(&system, MINUTE);
+        assert!(took < AT_ONCE, "{behaviour:?}: {took:?}");
+        assert_eq!(taken(&system, "six.test"), ["r@d.test"]);
+    }
+}
+
+#[test]
+fn what_is_wrong_with_the_other_family_is_never_told_as_the_reason() {
+    for behaviour in [Behaviour::Rcode(SERVFAIL), Behaviour::Rcode(NXDOMAIN), Behaviour::Drop] {
+        let system = up(Plan::domain("d.test", 1));
+        system.dns.behave("*", Some(RecordType::Aaaa), behaviour.clone());
+        partition(&system, "mx0.d.test", Link::Refuse);
+        send(&system, 1, &["r@d.test"]);
+        system.pass(30 * SECOND);
+        let failures = system.dispatch().failures("d.test", "default");
+        let last = failures.last().expect("it is down");
+        let of_aaaa = last
+            .observations
+            .iter()
+            .filter(|o| matches!(o.subject, Subject::Question { kind: RecordType::Aaaa, .. }));
+        let effects: Vec<Effect> = of_aaaa.map(|o| o.effect).collect();
+        let fits = |e: &Effect| matches!(e, Effect::Cosmetic | Effect::Degrading);
+        assert!(!effects.is_empty() && effects.iter().all(fits), "{behaviour:?}: {last:#?}");
+        let fault = system.dispatch().last_fault("d.test", "default").and_then(|l| l.result.fault);
+        assert_eq!(fault, Some(Fault::Connect(ConnectFault::Refused)));
+    }
+}
+
+#[test]
+fn a_host_that_moved_is_found_at_the_next_step_though_its_old_address_is_kept() {
+    let plan = Plan::default().host("old.test", &["11.1.0.1"]).host("new.test", &["11.1.0.2"]);
+    let system = up(plan);
+    system.set_zone("d.test 86400 MX 10 mx.test\nmx.test 86400 A 11.1.0.1");
+    send(&system, 1, &["first@d.test"]);
+    until_quiet(&system, MINUTE);
+    system.pass(MINUTE);
+    partition(&system, "old.test", Link::Refuse);
+    system.set_zone("d.test MX 10 mx.test\nmx.test A 11.1.0.2");
+    send(&system, 2, &["second@d.test"]);
+    let took = until_quiet(&system, HOUR);
+    assert!(took < 3 * MINUTE, "{took:?}");
+    assert_eq!(taken(&system, "new.test"), ["second@d.test"]);
 }
 
 #[test]
