@@ -212,7 +212,8 @@ fn sockets_from_systemd_are_served_by_name_and_by_address() {
     }
     let moves = all.map(descriptor);
     let shell = format!(
-        "exec 13<&{} 14<&{} 15<&{}; exec 3<&13 4<&14 5<&15; \
+        // High numbers: low ones may be the sockets themselves.
+        "exec 193<&{} 194<&{} 195<&{}; exec 3<&193 4<&194 5<&195; \
          LISTEN_PID=$$ LISTEN_FDS=3 LISTEN_FDNAMES=door:x.socket:y.socket exec \"$@\"",
         moves[0], moves[1], moves[2]
     );
