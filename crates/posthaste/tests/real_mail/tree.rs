@@ -23,13 +23,14 @@ pub(crate) fn path(inside: &str) -> String {
 
 /// Where the unpacked programs find the libraries they were shipped with.
 pub(crate) fn library_path() -> String {
-    let lib = root().join("usr/lib");
-    let multiarch = std::fs::read_dir(&lib)
-        .expect("packages hold usr/lib")
-        .filter_map(|entry| entry.ok().map(|e| e.path()))
-        .find(|p| p.to_string_lossy().ends_with("-linux-gnu"))
-        .expect("bind9-libs has a multiarch folder");
-    format!("{}:{}", lib.join("postfix").display(), multiarch.display())
+    let multiarch = |lib: &str| {
+        let entries = std::fs::read_dir(root().join(lib)).into_iter().flatten();
+        let mut paths = entries.filter_map(|entry| entry.ok().map(|e| e.path()));
+        paths.find(|path| path.to_string_lossy().ends_with("-linux-gnu"))
+    };
+    let shipped = multiarch("usr/lib").expect("bind9-libs has a multiarch folder");
+    let folders = [Some(root().join("usr/lib/postfix")), Some(shipped), multiarch("lib")];
+    folders.into_iter().flatten().map(|f| f.display().to_string()).collect::<Vec<_>>().join(":")
 }
 
 /// A command that runs an unpacked program. Sent SIGTERM by the kernel when the thread that spawned it ends, however

@@ -1,0 +1,186 @@
+//! A real Posthaste before the DNS of a row, and a real mail host behind it: what became of one message, when, and what the
+//! daemon recorded of its DNS questions.
+//!
+//! Not here: which conclusion is right (`ours`, `theirs`).
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::loopback;
+use crate::posthaste::Posthaste;
+use crate::process::until;
+
+/// Between two looks: each is a process, and shares the processor with what is measured.
+const BETWEEN: Duration = Duration::from_millis(100);
+
+/// A daemon with its settings; ended when dropped.
+pub(crate) struct Mta {
+    pub(crate) posthaste: Posthaste,
+    listener: SocketAddr,
+    _dir: TempDir,
+}
+
+impl Mta {
+    /// Asks these resolvers; `more` is added to the settings.
+    pub(crate) fn start(resolvers: &[SocketAddr], resolver: &str, more: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let listener = loopback::address(2525);
+        let servers: Vec<_> = resolvers.iter().map(|at| format!("\"{at}\"")).collect();
+        let step = "{ times = 4, every = \"1h\" }";
+        let settings = format!(
+            "hostname = \"mta.sender.test\"\ndata = \"{data}\"\n{more}\n\
+             [[listener]]\naddress = \"{listener}\"\n\
+             [[route]]\nto = [\"*\"]\nvia = \"mx\"\nallow_private = true\n\
+             [resolver]\nservers = [{servers}]\n{resolver}\n\
+             [retry]\nglitch = {step}\ntransient = {step}\n\
+             [delivery]\nper_host = 200\n\
+             [admin]\naddress = \"off\"\n",
+            data = dir.path().join("data").display(),
+            servers = servers.join(", "),
+        );
+        let posthaste = Posthaste::start(&settings, dir.path());
+        Self { posthaste, listener, _dir: dir }
+    }
+
+    /// Hands in one message to `bob` at this domain; answers its id and when it was accepted.
+    pub(crate) fn send(&self, domain: &str) -> (String, Instant) {
+        let mut client = Client::connect(self.listener).expect("it is up");
+        let to = format!("bob@{domain}");
+        let reply =
+            client.send("a@sender.test", &[&to], "Subject: x\r\n\r\nx\r\n").expect("a reply");
+        let accepted = Instant::now();
+        let (_, id) = reply.rsplit_once("queued as ").unwrap_or_else(|| panic!("{reply}"));
+        (id.trim().to_owned(), accepted)
+    }
+
+    /// What became of the message: its end, or the fault of its first attempt. `None`: neither within `patience`.
+    pub(crate) fn outcome(&self, id: &str, patience: Duration) -> Option<Outcome> {
+        let mut outcome = None;
+        until(patience, || {
+            outcome = self.ended(id).or_else(|| self.deferred(id));
+            outcome.is_some() || {
+                std::thread::sleep(BETWEEN);
+                false
+            }
+        });
+        outcome
+    }
+
+    /// Its end alone.
+    pub(crate) fn end(&self, id: &str, patience: Duration) -> Option<Outcome> {
+        let mut outcome = None;
+        until(patience, || {
+            outcome = self.ended(id);
+            outcome.is_some() || {
+                std::thread::sleep(BETWEEN);
+                false
+            }
+        });
+        outcome
+    }
+
+    fn ended(&self, id: &str) -> Option<Outcome> {
+        let tracked = self.json(&["track", id])?;
+        let events = tracked["messages"][0]["events"].as_array()?;
+        let find = |name: &str| events.iter().find(|e| e["event"] == name);
+        let received = at(find("received")?)?;
+        let recipient = &tracked["messages"][0]["recipients"][0];
+        let attempts = recipient["attempts"].as_u64()?.try_into().ok()?;
+        let (fate, end) = match (find("delivered"), find("failed")) {
+            (Some(end), _) => (Fate::Delivered, end),
+            (None, Some(end)) => (Fate::Failed, end),
+            (None, None) => return None,
+        };
+        let fault = &end["fault"];
+        let word = |name: &str| fault[name].as_str().unwrap_or_default().to_owned();
+        let took = at(end)?.duration_since(received);
+        Some(Outcome {
+            fate,
+            kind: word("kind"),
+            status: word("status"),
+            text: recipient["last_error"].as_str().unwrap_or_default().to_owned(),
+            took: took.try_into().expect("time goes on"),
+            attempts,
+            said: Vec::new(),
+        })
+    }
+
+    fn deferred(&self, id: &str) -> Option<Outcome> {
+        let shown = self.json(&["queue", "show", id])?;
+        let recipient = &shown["recipients"][0];
+        let error = &recipient["last_error"];
+        if error.is_null() || recipient["status"] == "in-flight" {
+            return None;
+        }
+        let attempts = shown["attempts"].as_array()?;
+        let seen = attempts.iter().filter_map(|a| a["observations"].as_array()).flatten();
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let said = seen
+            .map(|o| Seen {
+                stage: word(&o["stage"]),
+                subject: word(&o["subject"]),
+                outcome: word(&o["outcome"]),
+                raw: word(&o["raw"]),
+            })
+            .collect();
+        let took = jiff::SignedDuration::from_millis(attempts.first()?["took_ms"].as_i64()?);
+        Some(Outcome {
+            fate: Fate::Waits,
+            kind: word(&error["stage"]),
+            status: word(&error["enhanced"]),
+            text: word(&error["text"]),
+            took: took.try_into().expect("time goes on"),
+            attempts: attempts.len(),
+            said,
+        })
+    }
+
+    /// What a verb answers with `--json`, if it does.
+    pub(crate) fn json(&self, words: &[&str]) -> Option<Value> {
+        let output = self.posthaste.verb(&[words, &["--json"]].concat());
+        serde_json::from_slice(&output.stdout).ok()
+    }
+}
+
+fn at(event: &Value) -> Option<jiff::Timestamp> {
+    event["at"].as_str()?.parse().ok()
+}
+
+/// How a message ended, or that it waits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fate {
+    Delivered,
+    /// Tried, and to be tried again.
+    Waits,
+    /// Returned to its sender.
+    Failed,
+}
+
+/// What became of one message.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) fate: Fate,
+    /// The kind of the fault; for one that waits: the stage.
+    pub(crate) kind: String,
+    /// Enhanced status.
+    pub(crate) status: String,
+    pub(crate) text: String,
+    /// From its acceptance to its end; for one that waits: what its attempt took.
+    pub(crate) took: Duration,
+    pub(crate) attempts: usize,
+    /// What was observed, where it is kept with the message.
+    pub(crate) said: Vec<Seen>,
+}
+
+/// An observation as `queue show` has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Seen {
+    pub(crate) stage: String,
+    pub(crate) subject: String,
+    pub(crate) outcome: String,
+    pub(crate) raw: String,
+}

@@ -1,0 +1,75 @@
+//! One row of the table: what was broken, what was asked of whom, what was concluded, how long mail was held up.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use crate::mta::{Fate, Outcome};
+
+/// A row, and what in it is not as it must be.
+pub(crate) struct Row {
+    pub(crate) case: &'static str,
+    pub(crate) broken: &'static str,
+    /// Which servers are real.
+    pub(crate) servers: &'static str,
+    pub(crate) asked: String,
+    pub(crate) concluded: String,
+    pub(crate) held_up: String,
+    pub(crate) control: String,
+    pub(crate) wrong: Vec<String>,
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { case, broken, servers, asked, concluded, held_up, control, wrong } = self;
+        writeln!(f, "{case:4}{held_up:28}{broken}")?;
+        writeln!(f, "    concluded  {concluded}")?;
+        if !asked.is_empty() {
+            writeln!(f, "    asked      {asked}")?;
+        }
+        writeln!(f, "    servers    {servers}; control: {control}")?;
+        wrong.iter().try_for_each(|wrong| writeln!(f, "    WRONG      {wrong}"))
+    }
+}
+
+/// Names for addresses, so that a row can be read.
+pub(crate) struct Names(pub(crate) Vec<(SocketAddr, &'static str)>);
+
+impl Names {
+    /// The text with names for addresses.
+    pub(crate) fn put(&self, text: &str) -> String {
+        let named =
+            |text: String, (at, name): &(SocketAddr, &str)| text.replace(&at.to_string(), name);
+        self.0.iter().fold(text.to_owned(), named)
+    }
+}
+
+/// The outcome in a line.
+pub(crate) fn concluded(outcome: Option<&Outcome>) -> String {
+    let Some(outcome) = outcome else { return "nothing in time".to_owned() };
+    let Outcome { fate, status, text, attempts, .. } = outcome;
+    match fate {
+        Fate::Delivered => format!("delivered at attempt {attempts}"),
+        Fate::Waits => format!("waits, {status}: {text}"),
+        Fate::Failed => format!("returned, {status}: {text}"),
+    }
+}
+
+/// What was asked of whom, as the message's record has it.
+pub(crate) fn asked(outcome: Option<&Outcome>, names: &Names) -> String {
+    let said = outcome.map(|o| o.said.as_slice()).unwrap_or_default();
+    let dns = said.iter().filter(|s| s.stage.starts_with("dns"));
+    let one = |s: &crate::mta::Seen| {
+        names.put(&format!("{}: {} {}", s.subject, s.outcome, s.raw)).replace(" asked of ", " @")
+    };
+    dns.map(one).collect::<Vec<_>>().join(" | ")
+}
+
+/// How long the mail was held up.
+pub(crate) fn held_up(outcome: Option<&Outcome>) -> String {
+    match outcome {
+        None => "?".to_owned(),
+        Some(o) if o.fate == Fate::Waits => format!("waits (attempt {} ms)", o.took.as_millis()),
+        Some(o) if o.fate == Fate::Failed => format!("returned after {} ms", o.took.as_millis()),
+        Some(o) => format!("{} ms", o.took.as_millis()),
+    }
+}
