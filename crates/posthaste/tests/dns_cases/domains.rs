@@ -100,7 +100,7 @@ impl Scene {
         let resolvers = [unbound.address(), bind.address()];
         let names = Names(vec![(resolvers[0], "Unbound"), (resolvers[1], "BIND")]);
         let strict = "[[route]]\nto = [\"b16.test\"]\nvia = \"mx\"\nallow_private = false\nname = \"strict\"\n";
-        let mta = Mta::start(&resolvers, "", strict);
+        let mta = Mta::start(&resolvers, net.root(), strict);
         let Book { cases, mut kept, .. } = book;
         kept.servers.extend([unbound, bind]);
         kept.sinks.push(sink);

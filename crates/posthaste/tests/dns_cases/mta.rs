@@ -25,8 +25,8 @@ pub(crate) struct Mta {
 }
 
 impl Mta {
-    /// Asks these resolvers; `more` is added to the settings.
-    pub(crate) fn start(resolvers: &[SocketAddr], resolver: &str, more: &str) -> Self {
+    /// Asks these resolvers, and walks from this root; `more` goes before the listener in the settings.
+    pub(crate) fn start(resolvers: &[SocketAddr], root: SocketAddr, more: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let listener = loopback::address(2525);
         let servers: Vec<_> = resolvers.iter().map(|at| format!("\"{at}\"")).collect();
@@ -35,7 +35,7 @@ impl Mta {
             "hostname = \"mta.sender.test\"\ndata = \"{data}\"\n{more}\n\
              [[listener]]\naddress = \"{listener}\"\n\
              [[route]]\nto = [\"*\"]\nvia = \"mx\"\nallow_private = true\n\
-             [resolver]\nservers = [{servers}]\n{resolver}\n\
+             [resolver]\nservers = [{servers}]\nroots = [\"{root}\"]\n\
              [retry]\nglitch = {step}\ntransient = {step}\n\
              [delivery]\nper_host = 200\n\
              [admin]\naddress = \"off\"\n",
