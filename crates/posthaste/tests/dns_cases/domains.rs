@@ -204,7 +204,7 @@ impl Book {
         self.case("B4", "the domain does not exist", KNOT, gone, Vec::new());
         self.twin("B4", places.knot);
         let nobody = Expected::Waits { stage: "connect", says: "" };
-        let none = Expected::Fails { kind: "no_hosts", status: "5.4.4" };
+        let none = Expected::Waits { stage: "dns-mx", says: "nodata" };
         let null = Expected::Fails { kind: "null_mx", status: "5.1.10" };
         let parking = closed_port();
         let parked = format!("@ IN A {parking}\n* IN A {parking}\n");
@@ -313,7 +313,7 @@ impl Book {
     fn records(&mut self, places: Places) {
         let at_once = Expected::Delivered { later: Duration::from_secs(1) };
         let (mail, good) = (self.mail, self.good());
-        let none = Expected::Fails { kind: "no_hosts", status: "5.4.4" };
+        let none = Expected::Waits { stage: "dns-addr", says: "hosts-missing" };
         let private = Expected::Waits { stage: "dns-addr", says: "private-address" };
         let us = Expected::Fails { kind: "loops_back", status: "5.4.6" };
         let partly = format!("@ IN MX 5 gone\n{good}");

@@ -54,14 +54,33 @@ pub(crate) fn concluded(outcome: Option<&Outcome>) -> String {
     }
 }
 
-/// What was asked of whom, as the message's record has it.
+/// Steps of a message's record that a row has room for.
+const STEPS: usize = 12;
+
+/// What was asked of whom, and what was said, as the message's record has it.
 pub(crate) fn asked(outcome: Option<&Outcome>, names: &Names) -> String {
     let said = outcome.map(|o| o.said.as_slice()).unwrap_or_default();
-    let dns = said.iter().filter(|s| s.stage.starts_with("dns"));
-    let one = |s: &crate::mta::Seen| {
-        names.put(&format!("{}: {} {}", s.subject, s.outcome, s.raw)).replace(" asked of ", " @")
-    };
-    dns.map(one).collect::<Vec<_>>().join(" | ")
+    let mut steps: Vec<String> = Vec::new();
+    for seen in said.iter().filter(|s| s.stage.starts_with("dns")) {
+        let subject = names.put(&seen.subject).replace(" asked of ", " @");
+        let step = match seen.outcome.as_str() {
+            "answer" | "nodata" | "nxdomain" | "servfail" | "refused" => {
+                format!("{subject} {}", seen.outcome)
+            }
+            _ => format!("{subject} {} ({})", seen.outcome, seen.raw),
+        };
+        if !steps.contains(&step) {
+            steps.push(step);
+        }
+    }
+    let more = steps.len().saturating_sub(STEPS);
+    let last = steps.split_off(steps.len().saturating_sub(1).max(STEPS.min(steps.len())));
+    steps.truncate(STEPS);
+    if more > 1 {
+        steps.push(format!("... {} more", more - 1));
+    }
+    steps.extend(last);
+    steps.join(" | ")
 }
 
 /// How long the mail was held up.
