@@ -33,6 +33,7 @@ mod relay;
 mod row;
 mod scripted;
 mod servers;
+mod shows;
 mod theirs;
 
 #[test]

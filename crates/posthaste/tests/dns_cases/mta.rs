@@ -21,7 +21,7 @@ const BETWEEN: Duration = Duration::from_millis(100);
 pub(crate) struct Mta {
     pub(crate) posthaste: Posthaste,
     listener: SocketAddr,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Mta {
@@ -43,7 +43,7 @@ impl Mta {
             servers = servers.join(", "),
         );
         let posthaste = Posthaste::start(&settings, dir.path());
-        Self { posthaste, listener, _dir: dir }
+        Self { posthaste, listener, dir }
     }
 
     /// Hands in one message to `bob` at this domain; answers its id and when it was accepted.
@@ -95,6 +95,8 @@ impl Mta {
             (None, Some(end)) => (Fate::Failed, end),
             (None, None) => return None,
         };
+        let to = find("received")?["to"][0].as_str()?.to_owned();
+        let (_, domain) = to.rsplit_once('@')?;
         let fault = &end["fault"];
         let word = |name: &str| fault[name].as_str().unwrap_or_default().to_owned();
         let took = at(end)?.duration_since(received);
@@ -105,7 +107,7 @@ impl Mta {
             text: recipient["last_error"].as_str().unwrap_or_default().to_owned(),
             took: took.try_into().expect("time goes on"),
             attempts,
-            said: Vec::new(),
+            said: self.dns_log(domain),
         })
     }
 
@@ -137,6 +139,31 @@ impl Mta {
             attempts: attempts.len(),
             said,
         })
+    }
+
+    /// What the DNS log has of a domain and its mail hosts: a line for each question and each server's answer.
+    pub(crate) fn dns_log(&self, domain: &str) -> Vec<Seen> {
+        let file = self.dir.path().join("data/events/dns.jsonl");
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let about = |line: &Value| {
+            let name = word(&line["name"]);
+            name == domain || name.ends_with(&format!(".{domain}"))
+        };
+        let mut seen = Vec::new();
+        for line in lines.filter(about) {
+            for said in line["servers"].as_array().into_iter().flatten() {
+                let (name, kind) = (word(&line["name"]), word(&line["type"]));
+                seen.push(Seen {
+                    stage: "dns".to_owned(),
+                    subject: format!("{kind} {name} asked of {}", word(&said["server"])),
+                    outcome: word(&said["outcome"]),
+                    raw: format!("{} ms", said["ms"]),
+                });
+            }
+        }
+        seen
     }
 
     /// What a verb answers with `--json`, if it does.
@@ -172,7 +199,7 @@ pub(crate) struct Outcome {
     /// From its acceptance to its end; for one that waits: what its attempt took.
     pub(crate) took: Duration,
     pub(crate) attempts: usize,
-    /// What was observed, where it is kept with the message.
+    /// What was observed: as the message has it while it waits, then as the DNS log has it.
     pub(crate) said: Vec<Seen>,
 }
 

@@ -14,7 +14,7 @@ mod answers;
 mod lab;
 mod silent;
 
-use lab::Lab;
+pub(crate) use lab::Lab;
 
 /// Rows made at the same time: each has a daemon and servers of its own, and mostly waits.
 const AT_ONCE: usize = 4;

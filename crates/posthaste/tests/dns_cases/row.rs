@@ -57,7 +57,7 @@ pub(crate) fn concluded(outcome: Option<&Outcome>) -> String {
 /// Steps of a message's record that a row has room for.
 const STEPS: usize = 12;
 
-/// What was asked of whom, and what was said, as the message's record has it.
+/// What was asked of whom, and what was said, as the message's record or the DNS log has it.
 pub(crate) fn asked(outcome: Option<&Outcome>, names: &Names) -> String {
     let said = outcome.map(|o| o.said.as_slice()).unwrap_or_default();
     let mut steps: Vec<String> = Vec::new();
@@ -65,7 +65,8 @@ pub(crate) fn asked(outcome: Option<&Outcome>, names: &Names) -> String {
         let subject = names.put(&seen.subject).replace(" asked of ", " @");
         let step = match seen.outcome.as_str() {
             "answer" | "nodata" | "nxdomain" | "servfail" | "refused" => {
-                format!("{subject} {}", seen.outcome)
+                let time = if seen.raw.ends_with(" ms") { &*seen.raw } else { "" };
+                format!("{subject} {} {time}", seen.outcome).trim_end().to_owned()
             }
             _ => format!("{subject} {} ({})", seen.outcome, seen.raw),
         };

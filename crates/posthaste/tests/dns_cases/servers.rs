@@ -179,7 +179,11 @@ pub(crate) struct Silent {
 impl Silent {
     /// At an address of its own.
     pub(crate) fn new() -> Self {
-        let address = loopback::address(53);
+        Self::at(loopback::address(53))
+    }
+
+    /// In the place of a server that was stopped.
+    pub(crate) fn at(address: SocketAddr) -> Self {
         let udp = std::net::UdpSocket::bind(address).expect("an address of its own");
         let tcp = std::net::TcpListener::bind(address).expect("an address of its own");
         Self { address, _udp: udp, _tcp: tcp }

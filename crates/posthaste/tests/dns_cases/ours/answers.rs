@@ -23,10 +23,10 @@ const ANSWER: Duration = Duration::from_secs(3);
 pub(super) fn refused(lab: &Lab) -> Row {
     let internal = "$TTL 60\n@ IN SOA ns hostmaster 1 60 60 60 5\n@ IN NS ns\nns IN A 127.0.0.1\n";
     let closed = "dnssec-validation no; allow-recursion { none; };";
-    let mut bind = Server::bind(Some(lab.net.root()), closed, "", &[("internal.test", internal)]);
+    let mut bind = Server::bind(Some(lab.root()), closed, "", &[("internal.test", internal)]);
     let at = bind.address();
     let own_zone = ask(at, "internal.test", SOA, false, ANSWER);
-    let mta = Mta::start(&[at], lab.net.root(), "");
+    let mta = Mta::start(&[at], lab.root(), "");
     let about = About {
         case: "A4",
         broken: "the resolver refuses us recursion; its own zones are answered",
@@ -62,7 +62,7 @@ pub(super) fn stale_cache(lab: &Lab) -> Row {
     old.server.behave("*", None, Behaviour::Drop);
     delegate(lab, &new);
 
-    let mta = Mta::start(&[unbound.address(), bind.address()], lab.net.root(), "");
+    let mta = Mta::start(&[unbound.address(), bind.address()], lab.root(), "");
     let names = Names(vec![(unbound.address(), "Unbound"), (bind.address(), "BIND")]);
     let about = About {
         case: "A7",
@@ -88,7 +88,7 @@ pub(super) fn negative_cache(lab: &Lab) -> Row {
     let (unbound, bind) = (lab.unbound(), lab.bind());
     let before = ask(unbound.address(), "new.young.test", MX, false, ANSWER);
     lab.add_to_young("new.young.test");
-    let mta = Mta::start(&[unbound.address(), bind.address()], lab.net.root(), "");
+    let mta = Mta::start(&[unbound.address(), bind.address()], lab.root(), "");
     let names = Names(vec![(unbound.address(), "Unbound"), (bind.address(), "BIND")]);
     let about = About {
         case: "A8",
@@ -115,8 +115,8 @@ pub(super) fn split_horizon(lab: &Lab) -> Row {
         lab.net.anchor_of_unbound(),
         inside.address().ip()
     );
-    let (unbound, bind) = (Server::unbound(lab.net.root(), &view), lab.bind());
-    let mta = Mta::start(&[unbound.address(), bind.address()], lab.net.root(), "");
+    let (unbound, bind) = (Server::unbound(lab.root(), &view), lab.bind());
+    let mta = Mta::start(&[unbound.address(), bind.address()], lab.root(), "");
     let names = Names(vec![(unbound.address(), "Unbound"), (bind.address(), "BIND")]);
     let about = About {
         case: "A9",
@@ -147,9 +147,9 @@ pub(super) fn rewriting(lab: &Lab) -> Row {
     );
     std::fs::write(&file, zone).expect("ours");
     let clause = format!("zone \".\" {{ type redirect; file \"{}\"; }};", file.display());
-    let bind = Server::bind(Some(lab.net.root()), "dnssec-validation no;", &clause, &[]);
+    let bind = Server::bind(Some(lab.root()), "dnssec-validation no;", &clause, &[]);
     let at = bind.address();
-    let mta = Mta::start(&[at], lab.net.root(), "");
+    let mta = Mta::start(&[at], lab.root(), "");
     let about = About {
         case: "A10",
         broken: "the resolver sells typing errors: what does not exist has an address",
@@ -168,9 +168,9 @@ pub(super) fn clock_skew(lab: &Lab) -> Row {
     // 400 days ahead of what the signatures are valid for.
     let skewed =
         format!("{}  val-override-date: \"20990101000000\"\n", lab.net.anchor_of_unbound());
-    let mut unbound = Server::unbound(lab.net.root(), &skewed);
+    let mut unbound = Server::unbound(lab.root(), &skewed);
     let at = unbound.address();
-    let mta = Mta::start(&[at], lab.net.root(), "");
+    let mta = Mta::start(&[at], lab.root(), "");
     let plain = mta.end(&mta.send("a13-plain.many.test").0, PATIENCE);
     let unchecked = ask(at, "good.secure", MX, true, ANSWER);
     let about = About {
@@ -197,7 +197,7 @@ pub(super) fn rate_limited(lab: &Lab) -> Row {
     let unbound = lab.unbound();
     let relay = Relay::new(unbound.address(), true, Arc::new(above(20)));
     let at = relay.address();
-    let mta = Mta::start(&[at], lab.net.root(), "");
+    let mta = Mta::start(&[at], lab.root(), "");
     let sent: Vec<_> = (0..DOMAINS).map(|n| mta.send(&format!("a15-{n}.many.test")).0).collect();
     let first: Vec<_> = sent.iter().map(|id| mta.outcome(id, PATIENCE)).collect();
     let count = |fate| first.iter().flatten().filter(|o| o.fate == fate).count();

@@ -15,7 +15,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 pub(super) const SECOND_SERVER: Duration = Duration::from_millis(500);
 
 /// The tree: every name below `many.test` takes mail.
-pub(super) struct Lab {
+pub(crate) struct Lab {
     pub(super) net: Internet,
     pub(super) mail: IpAddr,
     /// The server of `young.test`, a domain that grows.
@@ -30,7 +30,7 @@ pub(super) struct About {
 }
 
 impl Lab {
-    pub(super) fn new(sink: &Sink) -> Self {
+    pub(crate) fn new(sink: &Sink) -> Self {
         let mail = sink.address().ip();
         let domain = |name: &str, knot, records: String| Domain {
             name: name.to_owned(),
@@ -73,13 +73,18 @@ impl Lab {
         self.young.set(&[("young.test", &self.young_zone(&more))]);
     }
 
+    /// Where walking begins.
+    pub(crate) fn root(&self) -> SocketAddr {
+        self.net.root()
+    }
+
     /// A good resolver.
-    pub(super) fn unbound(&self) -> Server {
+    pub(crate) fn unbound(&self) -> Server {
         Server::unbound(self.net.root(), &self.net.anchor_of_unbound())
     }
 
     /// The same, at the address of one that was bad.
-    pub(super) fn unbound_at(&self, address: SocketAddr) -> Server {
+    pub(crate) fn unbound_at(&self, address: SocketAddr) -> Server {
         Server::unbound_at(address, self.net.root(), &self.net.anchor_of_unbound())
     }
 

@@ -17,7 +17,7 @@ const MX: u16 = 15;
 pub(super) fn all_dead(lab: &Lab) -> Row {
     let dead = [Silent::new(), Silent::new()];
     let at = [dead[0].address(), dead[1].address()];
-    let mta = Mta::start(&at, lab.net.root(), "");
+    let mta = Mta::start(&at, lab.root(), "");
     let names = Names(vec![(at[0], "first"), (at[1], "second")]);
     let about = About {
         case: "A1",
@@ -40,7 +40,7 @@ pub(super) fn all_dead(lab: &Lab) -> Row {
 
 pub(super) fn one_dead(lab: &Lab) -> Row {
     let (dead, good) = (Silent::new(), lab.unbound());
-    let mta = Mta::start(&[dead.address(), good.address()], lab.net.root(), "");
+    let mta = Mta::start(&[dead.address(), good.address()], lab.root(), "");
     let names = Names(vec![(dead.address(), "first"), (good.address(), "Unbound")]);
     let about = About {
         case: "A2",
@@ -55,7 +55,7 @@ pub(super) fn one_dead(lab: &Lab) -> Row {
 
 pub(super) fn service_down(lab: &Lab) -> Row {
     let (closed, good) = (loopback::address(53), lab.unbound());
-    let mta = Mta::start(&[closed, good.address()], lab.net.root(), "");
+    let mta = Mta::start(&[closed, good.address()], lab.root(), "");
     let names = Names(vec![(closed, "first"), (good.address(), "Unbound")]);
     let about = About {
         case: "A3",
@@ -73,10 +73,9 @@ pub(super) fn forwarder_dead(lab: &Lab) -> Row {
     let dead = Silent::new();
     let forwards = format!("dnssec-validation no; forward only; forwarders {{ {}; }};", dead.ip());
     let internal = "$TTL 60\n@ IN SOA ns hostmaster 1 60 60 60 5\n@ IN NS ns\nns IN A 127.0.0.1\n";
-    let mut bind =
-        Server::bind(Some(lab.net.root()), &forwards, "", &[("internal.test", internal)]);
+    let mut bind = Server::bind(Some(lab.root()), &forwards, "", &[("internal.test", internal)]);
     let at = bind.address();
-    let mta = Mta::start(&[at], lab.net.root(), "");
+    let mta = Mta::start(&[at], lab.root(), "");
     let about = About {
         case: "A5",
         broken: "the resolver's forwarder is dead; internal names work",
@@ -105,7 +104,7 @@ pub(super) fn egress_blocked(lab: &Lab) -> Row {
     let dead = Silent::new();
     let mut blocked = Server::unbound(dead.address(), "");
     let at = blocked.address();
-    let mta = Mta::start(&[at], lab.net.root(), "");
+    let mta = Mta::start(&[at], lab.root(), "");
     let about = About {
         case: "A6",
         broken: "the resolver reaches no root server",
@@ -128,7 +127,7 @@ pub(super) fn egress_blocked(lab: &Lab) -> Row {
 pub(super) fn aaaa_dropped(lab: &Lab) -> Row {
     let unbound = lab.unbound();
     let (on, relay) = switched(&unbound, true, AAAA, Fate::Drop);
-    let mta = Mta::start(&[relay.address()], lab.net.root(), "");
+    let mta = Mta::start(&[relay.address()], lab.root(), "");
     let about = About {
         case: "A11",
         broken: "the way to the resolver loses AAAA questions",
@@ -144,7 +143,7 @@ pub(super) fn aaaa_dropped(lab: &Lab) -> Row {
 pub(super) fn tcp_blocked(lab: &Lab) -> Row {
     let unbound = lab.unbound();
     let (on, relay) = switched(&unbound, false, MX, Fate::Cut);
-    let mta = Mta::start(&[relay.address()], lab.net.root(), "");
+    let mta = Mta::start(&[relay.address()], lab.root(), "");
     let about = About {
         case: "A12",
         broken: "large answers are cut, and TCP to the resolver is refused",
