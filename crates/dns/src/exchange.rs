@@ -19,8 +19,9 @@ use tokio::sync::Notify;
 
 /// Replies to other questions that are read on one stream before it is given up.
 const MAX_STRANGERS: usize = 8;
-/// How long a better reply is waited for when one came that is right but for the case of its question, or has none:
-/// a forger who guessed the id is later than the server. What a server that does not keep case costs, once.
+/// How long a better reply is waited for when one came whose question is in another case, or is missing: who forges
+/// cannot know the case, and the server's own reply may be on its way. It is what a server that does not keep case
+/// costs, once a day.
 pub const GRACE: Duration = Duration::from_millis(200);
 
 /// A question to one server.

@@ -1,7 +1,11 @@
 //! Servers raced for one question: the next one is asked when one fails or is slow, until one answer is
 //! conclusive; or all are asked, until all have said the same.
 //!
-//! Every exchange is a task of its own: one that lost the race still ends, and teaches how its server does.
+//! Those that live come first, then the fallback list, then dead ones when nobody lives; then the silent ones once
+//! more, and once without EDNS. Every exchange is a task of its own: one that lost the race still ends, and teaches
+//! how its server does.
+//!
+//! Not here: the order of servers (`servers`), one exchange (`exchange`), the cache (`resolver`).
 
 use super::{Inner, observation, stage_of};
 use crate::cache::{Found, Key};
