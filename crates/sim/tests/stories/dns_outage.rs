@@ -12,7 +12,8 @@ fn many_domains(count: usize, two: bool) -> Plan {
         plan.domains.push((format!("d{n}.test"), 1));
     }
     if two {
-        plan.resolvers = ["11.99.0.1", "11.0.0.3"].map(|ip| ip.parse().unwrap()).to_vec();
+        plan.resolvers =
+            ["11.99.0.1", "11.0.0.3"].map(|ip| ip.parse().expect("an address")).to_vec();
     }
     plan
 }
