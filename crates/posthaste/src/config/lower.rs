@@ -154,6 +154,7 @@ impl Config {
             tries: own.tries.or(system.attempts).unwrap_or(base.tries),
             rotate: own.rotate.unwrap_or(system.rotate),
             tcp_only: own.tcp_only.unwrap_or(system.use_vc),
+            tls_trust: own.tls_roots.trust(),
             hosts: Arc::new(Hosts::read(&machine.hosts, &self.named_next_hops())),
             ..base
         }

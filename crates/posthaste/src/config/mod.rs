@@ -21,6 +21,7 @@ mod show;
 mod submission;
 #[cfg(test)]
 mod tests;
+mod tls_roots;
 
 pub(crate) use complain::{Complaint, Complaints};
 pub(crate) use domains::{Own, OwnDomain, Source};

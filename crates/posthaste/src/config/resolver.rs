@@ -7,6 +7,7 @@ use super::read::{Preset, Section};
 use super::routes::RouteRule;
 use super::send::count;
 use super::setting::{Setting, Size, Text, Wrong, quote, wrong, wrong_type};
+use super::tls_roots::TlsRoots;
 use posthaste_dns::settings::DNS_PORT;
 use posthaste_evidence::NameServer;
 use posthaste_mail::address::check_domain_name;
@@ -56,6 +57,8 @@ pub(crate) struct Resolver {
     pub(crate) tries: Option<usize>,
     pub(crate) rotate: Option<bool>,
     pub(crate) tcp_only: Option<bool>,
+    /// Whose word is believed for the certificates of servers with tls://.
+    pub(crate) tls_roots: TlsRoots,
     pub(crate) stale_for: Duration,
     pub(crate) cache_entries: usize,
     /// Octets.
@@ -113,6 +116,7 @@ pub(super) fn read(section: Section<'_, '_>, routes: &[RouteRule]) -> Resolver {
             .map(|tries| tries as usize),
         rotate: section.take_optional("rotate", NOT_UNLESS_SYSTEM),
         tcp_only: section.take_optional("tcp_only", NOT_UNLESS_SYSTEM),
+        tls_roots: section.take("tls_roots", TlsRoots::System),
         stale_for: section.take_in("stale_for", base.stale_for, Duration::ZERO..=DAY),
         cache_size: octets(&section, base.cache_octets),
         cache_entries: count(&section, "cache_entries", base.cache_entries, 10_000_000),

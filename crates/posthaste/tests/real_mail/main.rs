@@ -5,6 +5,7 @@
 
 mod client;
 mod dns;
+mod dns_over_tls;
 mod exim;
 mod filter;
 mod lmtp;
