@@ -3,6 +3,7 @@
 //! Not here: how anything is shown (`view`), asking (`posthaste_dns`).
 
 use posthaste_dns::questions::reverse::Naming;
+use posthaste_dns::walk::DomainReport;
 use posthaste_dns::{Kept, Lookup, Numbers, ServerHealth};
 use posthaste_evidence::RecordType;
 use posthaste_io::Task;
@@ -17,6 +18,9 @@ pub trait Resolving: Send + Sync {
 
     /// Asks as mail would. An error is the asker's.
     fn ask(&self, question: DnsQuestion) -> Task<'_, Result<DnsAnswer, DnsFault>>;
+
+    /// Looks at a domain from the root down: its servers, its mail exchangers, our resolvers. Takes 20 s at most.
+    fn check(&self, name: &str) -> Task<'_, Result<DomainReport, DnsFault>>;
 
     /// Forgets all that is kept, or what is kept of a name and all names below it; answers how many answers it was.
     ///

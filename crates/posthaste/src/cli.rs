@@ -90,6 +90,9 @@ pub(crate) enum Verb {
     /// DNS as the daemon asks it: its servers, a question, forgetting what is kept
     #[command(subcommand)]
     Dns(DnsVerb),
+    /// Look at something actively, step by step
+    #[command(subcommand)]
+    Check(CheckVerb),
     /// What became of a message, also after it has left; what was said in a session
     Track(TrackArgs),
 }
@@ -116,6 +119,19 @@ pub(crate) struct TrackArgs {
     /// The most messages or sessions
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) limit: u16,
+}
+
+/// What is looked at. Exit status 5 when a blocking problem was found.
+#[derive(Subcommand, Debug)]
+pub(crate) enum CheckVerb {
+    /// A domain's DNS from the root down: each zone, name server and mail exchanger asked directly, and our resolvers
+    ///
+    /// Asks a few hundred questions at most and takes 20 s at most. Without a daemon the settings are read and this
+    /// program asks itself.
+    Domain {
+        /// The domain, as in an address
+        name: String,
+    },
 }
 
 /// What of DNS.

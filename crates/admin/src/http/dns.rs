@@ -4,7 +4,7 @@ use super::Admin;
 use super::answer::Refusal;
 use super::params::{Pairs, Params};
 use crate::resolving::{DnsFault, DnsQuestion, Resolving};
-use crate::view::{DnsAnswerObject, ServersObject, VERSION};
+use crate::view::{CheckObject, DnsAnswerObject, ServersObject, VERSION};
 use axum::Json;
 use axum::extract::State;
 use posthaste_evidence::RecordType;
@@ -61,6 +61,13 @@ pub(super) async fn ask(State(admin): Here, pairs: Pairs) -> Answer<DnsAnswerObj
     let _turn = admin.questions.acquire().await.map_err(|e| Refusal::failed(e.to_string()))?;
     let answer = dns(&admin)?.ask(question).await?;
     Ok(Json(DnsAnswerObject::of(&answer)))
+}
+
+pub(super) async fn check(State(admin): Here, pairs: Pairs) -> Answer<CheckObject> {
+    let params = Params::new(pairs, &["name"])?;
+    let name = params.required("name")?;
+    let _turn = admin.checks.acquire().await.map_err(|e| Refusal::failed(e.to_string()))?;
+    Ok(Json(CheckObject::of(&dns(&admin)?.check(name).await?)))
 }
 
 pub(super) async fn flush(State(admin): Here, pairs: Pairs) -> Answer<FlushedObject> {

@@ -20,6 +20,7 @@
 //! | `POST /v1/import?dry_run` | socket | takes such a file; `{v, id, from, to}` |
 //! | `GET /v1/dns/servers` | both | `{v, servers: [dns-server], caches}` |
 //! | `GET /v1/dns/ask?name&type&route&server&fresh` | socket | **dns-answer** |
+//! | `GET /v1/check/domain?name` | socket | **check** |
 //! | `POST /v1/dns/flush?name` | socket | `{v, name, forgotten}` |
 //! | `POST /v1/reload` | socket | `{v, after_restart, due_now}` |
 //! | `GET /v1/maintenance` | both | `{v, maintenance, messages, in_flight, sessions}`; `maintenance` is `null` when it is off |
@@ -72,6 +73,8 @@ const SLICE: usize = 200;
 const MAX_REQUEST: usize = 64 * 1024;
 /// Messages handed in at once; each is held in memory while it is.
 const MAX_SUBMITS: usize = 4;
+/// Checks of domains at once: each asks other people's servers some hundred questions.
+const MAX_CHECKS: usize = 2;
 /// Searches of the event log at once.
 const MAX_SEARCHES: usize = 2;
 /// Operators' DNS questions at once.
@@ -93,6 +96,7 @@ pub struct Admin {
     submits: Semaphore,
     searches: Semaphore,
     questions: Semaphore,
+    checks: Semaphore,
 }
 
 impl Admin {
@@ -101,7 +105,8 @@ impl Admin {
     pub fn new(desk: Arc<dyn Desk>, settings: Settings) -> Arc<Self> {
         let (submits, searches) = (Semaphore::new(MAX_SUBMITS), Semaphore::new(MAX_SEARCHES));
         let questions = Semaphore::new(MAX_QUESTIONS);
-        Arc::new(Self { desk, settings, submits, searches, questions })
+        let checks = Semaphore::new(MAX_CHECKS);
+        Arc::new(Self { desk, settings, submits, searches, questions, checks })
     }
 
     /// What anybody on this machine may ask.
@@ -133,6 +138,7 @@ impl Admin {
             .route("/v1/reload", post(act::reload))
             .route("/v1/dns/ask", get(dns::ask))
             .route("/v1/dns/flush", post(dns::flush))
+            .route("/v1/check/domain", get(dns::check))
             .route("/v1/maintenance", post(maintenance::act))
             .route("/v1/stop", post(act::stop))
             .route("/v1/spool", get(spool::look))

@@ -2,11 +2,13 @@
 
 mod extended;
 mod fault;
+mod finding;
 mod logged;
 mod observation;
 mod tls;
 
 pub(crate) use extended::extended_error;
 pub(crate) use fault::{answer_word, fault};
+pub(crate) use finding::{about, acts, advice, problem};
 pub(crate) use logged::logged_fault;
 pub(crate) use observation::{answer_outcome, outcome, raw, record_text, subject};

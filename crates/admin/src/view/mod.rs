@@ -5,6 +5,7 @@
 //! unless the name says otherwise. Not here: what is asked of the daemon (`desk`), HTTP.
 
 mod attempt;
+mod check;
 mod decision;
 mod destination;
 mod dns;
@@ -14,6 +15,9 @@ mod selected;
 mod status;
 
 pub use attempt::{AttemptView, ObservationView, ReplyView, ResultView};
+pub use check::{
+    CheckObject, DelegatedView, ExchangerView, FindingView, NameServerView, ResolverView, ZoneView,
+};
 pub use decision::{DecisionObject, HoldObject, TargetView};
 pub use destination::DestinationObject;
 pub use dns::{

@@ -10,6 +10,7 @@ use posthaste_admin::resolving::{
 };
 use posthaste_dns::questions::reverse::Reverse;
 use posthaste_dns::questions::{IPV4_ZONE, IPV6_ZONE, reversed};
+use posthaste_dns::walk::{self, DomainReport};
 use posthaste_dns::{Agreement, Lookup, Resolver, ServerHealth, to_dns};
 use posthaste_evidence::{AnswerKind, RecordData, RecordType};
 use posthaste_io::Task;
@@ -58,6 +59,15 @@ impl Resolving for Daemon {
                 None => as_mail_asks(&resolver, &name).await,
             };
             Ok(DnsAnswer { asked, lookups, naming: None })
+        })
+    }
+
+    fn check(&self, name: &str) -> Task<'_, Result<DomainReport, DnsFault>> {
+        let name = name.to_owned();
+        Box::pin(async move {
+            let settings = self.settings().dns.clone();
+            let report = walk::domain(&self.world, &settings, &name).await;
+            report.map_err(|_| DnsFault::BadName(name))
         })
     }
 

@@ -1,5 +1,6 @@
 //! The operator's verbs: one file for each.
 
+mod check;
 mod config;
 mod dns;
 mod maintenance;
@@ -47,6 +48,7 @@ pub(crate) fn run(cli: Cli, out: &Out) -> Result<ExitCode, Failure> {
         }
         Verb::Queue(args) => return queue::run(global, args, out),
         Verb::Route(asked) => route::run(&daemon(global)?, &asked, out),
+        Verb::Check(verb) => return check::run(global, verb, out),
         Verb::Dns(verb) => return dns::run(&daemon(global)?, verb, out),
         Verb::Track(args) => track::run(&daemon(global)?, &args, out),
     }
