@@ -4,6 +4,11 @@
 //! included. The log is written into FOLDER.
 
 #![allow(clippy::unwrap_used, reason = "an example may panic")]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "what it is there for, and its arguments"
+)]
 
 use posthaste_dns::{Agreement, Resolver, Settings};
 use posthaste_evidence::{AnswerKind, KeepDns, RecordType};
