@@ -58,7 +58,7 @@ fn a_stale_answer_a_confirmation_and_a_health_question_are_said() {
     assert_eq!(stale, [false, true]);
     assert!(of(Purpose::Health).count() >= 2);
     assert!(of(Purpose::Health).all(|q| q.answer.kind == AnswerKind::Timeout));
-    let failed = of(Purpose::Answer).last().unwrap();
+    let failed = of(Purpose::Answer).next_back().unwrap();
     assert!(failed.observations.iter().all(|o| o.effect == Effect::Degrading));
 }
 
