@@ -20,7 +20,7 @@ use crate::tree;
 /// Head of every zone: serial, primary server with its addresses.
 fn zone(apex: &str, serial: u32, servers: &[IpAddr], records: &str) -> String {
     let mut text =
-        format!("$ORIGIN {apex}.\n$TTL 300\n@ IN SOA ns0 hostmaster {serial} 3600 600 86400 60\n");
+        format!("$ORIGIN {apex}.\n$TTL 300\n@ IN SOA ns0 hostmaster {serial} 3600 600 86400 5\n");
     for (n, ip) in servers.iter().enumerate() {
         text += &format!("@ IN NS ns{n}\nns{n} IN A {ip}\n");
     }

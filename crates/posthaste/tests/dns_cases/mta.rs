@@ -27,20 +27,24 @@ pub(crate) struct Mta {
 impl Mta {
     /// Asks these resolvers, and walks from this root; `more` goes before the listener in the settings.
     pub(crate) fn start(resolvers: &[SocketAddr], root: SocketAddr, more: &str) -> Self {
+        let servers: Vec<_> = resolvers.iter().map(|at| format!("\"{at}\"")).collect();
+        Self::with(&format!("servers = [{}]", servers.join(", ")), root, more)
+    }
+
+    /// The same with these settings of the resolver.
+    pub(crate) fn with(resolver: &str, root: SocketAddr, more: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let listener = loopback::address(2525);
-        let servers: Vec<_> = resolvers.iter().map(|at| format!("\"{at}\"")).collect();
         let step = "{ times = 4, every = \"1h\" }";
         let settings = format!(
             "hostname = \"mta.sender.test\"\ndata = \"{data}\"\n{more}\n\
              [[listener]]\naddress = \"{listener}\"\n\
              [[route]]\nto = [\"*\"]\nvia = \"mx\"\nallow_private = true\n\
-             [resolver]\nservers = [{servers}]\nroots = [\"{root}\"]\n\
+             [resolver]\n{resolver}\nroots = [\"{root}\"]\n\
              [retry]\nglitch = {step}\ntransient = {step}\n\
              [delivery]\nper_host = 200\n\
              [admin]\naddress = \"off\"\n",
             data = dir.path().join("data").display(),
-            servers = servers.join(", "),
         );
         let posthaste = Posthaste::start(&settings, dir.path());
         Self { posthaste, listener, dir }

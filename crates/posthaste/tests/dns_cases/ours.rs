@@ -23,7 +23,7 @@ const AT_ONCE: usize = 4;
 pub(crate) fn rows() -> Vec<Row> {
     let sink = Sink::start(&[]);
     let lab = Lab::new(&sink);
-    let all: [fn(&Lab) -> Row; 14] = [
+    let all: [fn(&Lab) -> Row; 15] = [
         silent::all_dead,
         silent::one_dead,
         silent::service_down,
@@ -37,6 +37,7 @@ pub(crate) fn rows() -> Vec<Row> {
         answers::split_horizon,
         answers::rewriting,
         answers::clock_skew,
+        answers::search_list,
         answers::rate_limited,
     ];
     let (todo, done) = (Mutex::new(VecDeque::from(all)), Mutex::new(Vec::new()));

@@ -191,6 +191,37 @@ pub(super) fn clock_skew(lab: &Lab) -> Row {
     row
 }
 
+/// `missing.test.many.test` would take the mail.
+pub(super) fn search_list(lab: &Lab) -> Row {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let file = dir.path().join("resolv.conf");
+    let unbound = lab.unbound();
+    let at = unbound.address();
+    let text = format!("nameserver {}\nsearch many.test\noptions ndots:5\n", at.ip());
+    std::fs::write(&file, text).expect("ours");
+    let settings = format!("servers = \"system\"\nresolv_conf = \"{}\"", file.display());
+    let mta = Mta::with(&settings, lab.root(), "");
+    let captured = ask(at, "missing.test.many.test", MX, false, ANSWER);
+    let own = mta.end(&mta.send("missing.test").0, PATIENCE);
+    let other = mta.end(&mta.send("partner.test").0, PATIENCE);
+    let names = Names(vec![(at, "Unbound")]);
+    let mut row = Row {
+        case: "A14",
+        broken: "resolv.conf searches a domain whose wildcard takes all mail",
+        servers: "Unbound and Knot",
+        asked: crate::row::asked(own.as_ref(), &names),
+        concluded: concluded(own.as_ref()),
+        held_up: crate::row::held_up(own.as_ref()),
+        control: format!("partner.test {}", crate::row::held_up(other.as_ref())),
+        wrong: Vec::new(),
+    };
+    check(&mut row, captured.is_some_and(|s| s.answers == 1), "the wildcard has an MX for it");
+    let returned = own.is_some_and(|o| o.fate == Fate::Failed && o.status == "5.1.2");
+    check(&mut row, returned, "the domain does not exist, whatever the search list has");
+    check(&mut row, delivered_at_once(other.as_ref()), "a domain that exists is delivered to");
+    row
+}
+
 /// Asked more than 20 times a second, it refuses.
 pub(super) fn rate_limited(lab: &Lab) -> Row {
     const DOMAINS: usize = 40;
