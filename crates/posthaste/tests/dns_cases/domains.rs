@@ -59,8 +59,6 @@ impl Case {
 pub(crate) struct Scene {
     pub(crate) cases: Vec<Case>,
     pub(crate) mta: Mta,
-    /// Another, whose hours pass in half a second.
-    pub(crate) hasty: Mta,
     pub(crate) names: Names,
     net: Internet,
     /// The server of B6 and B26.
@@ -103,11 +101,10 @@ impl Scene {
         let names = Names(vec![(resolvers[0], "Unbound"), (resolvers[1], "BIND")]);
         let strict = "[[route]]\nto = [\"b16.test\"]\nvia = \"mx\"\nallow_private = false\nname = \"strict\"\n";
         let mta = Mta::start(&resolvers, net.root(), strict);
-        let hasty = Mta::start(&resolvers, net.root(), "clock_scale = 7200\n");
         let Book { cases, mut kept, .. } = book;
         kept.servers.extend([unbound, bind]);
         kept.sinks.push(sink);
-        let scene = Self { cases, mta, hasty, names, net, moving, mail, _kept: kept };
+        let scene = Self { cases, mta, names, net, moving, mail, _kept: kept };
         scene.moving.set(&[
             ("b6.moved", &scripted_zone("b6.moved", scene.moving.address.ip(), mail, 1)),
             ("b26.test", &scripted_zone("b26.test", scene.moving.address.ip(), closed_port(), 0)),
