@@ -276,8 +276,13 @@ impl Book {
             vec![on_knot(&[places.bind, knot])],
         );
         self.twin("B10", knot);
-        let old = format!("@ IN MX 10 old\nold IN A {}\n", self.mail);
-        let two = Domain { on_bind: Some(old), ..on_knot(&[places.bind, knot]) };
+        // Both know both hosts: one resolver may have the MX of one and the address of the other.
+        let hosts = format!("mx IN A {0}\nold IN A {0}\n", self.mail);
+        let two = Domain {
+            on_bind: Some(format!("@ IN MX 10 old\n{hosts}")),
+            on_knot: Some(format!("@ IN MX 10 mx\n{hosts}")),
+            ..delegated("", &[places.bind, knot])
+        };
         self.case(
             "B11",
             "servers disagree: an old secondary with an old MX",

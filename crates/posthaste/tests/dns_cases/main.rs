@@ -26,6 +26,7 @@ mod tree;
 
 mod ask;
 mod domains;
+mod ends;
 mod internet;
 mod mta;
 mod ours;
