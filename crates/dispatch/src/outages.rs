@@ -100,13 +100,21 @@ impl Outages {
     }
 }
 
-/// The fault that a failed connection's record tells: its last blocking observation.
+/// The fault that a failed connection's record tells: its last blocking observation; of several servers' answers to that
+/// question the most telling one.
 #[must_use]
 pub fn fault_of(connection: &Connection) -> Option<Fault> {
-    let blocking = connection.observations.iter().rev();
-    blocking
-        .filter(|o| o.effect == Effect::Blocking)
-        .find_map(|o| fault(&connection.destination, o))
+    let blocking = || connection.observations.iter().filter(|o| o.effect == Effect::Blocking);
+    let mut faults = blocking().rev().filter_map(|o| fault(&connection.destination, o));
+    let last = faults.next()?;
+    let Fault::DnsFailed { name, kind, .. } = &last else { return Some(last) };
+    let to_it = |fault: &Fault| matches!(fault, Fault::DnsFailed { name: n, kind: k, .. } if (n, k) == (name, kind));
+    let others = faults.filter(to_it);
+    let told = std::iter::once(last.clone()).chain(others).max_by_key(|fault| match fault {
+        Fault::DnsFailed { answer, .. } => answer.telling(),
+        _ => 0,
+    });
+    told.or(Some(last))
 }
 
 fn fault(destination: &str, observation: &Observation) -> Option<Fault> {
@@ -145,7 +153,7 @@ fn fault(destination: &str, observation: &Observation) -> Option<Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use posthaste_evidence::{ConnectionId, Stage};
+    use posthaste_evidence::{Answer, ConnectionId, RecordType, Stage, Transport};
     use posthaste_mail::Timestamp;
     use std::time::Duration;
 
@@ -193,6 +201,34 @@ mod tests {
         assert_eq!(forgotten.value, None);
         assert!(outages.recovered(key.clone()).is_none(), "said once");
         assert!(outages.failures(&key).is_empty());
+    }
+
+    #[test]
+    fn of_several_servers_words_the_most_telling_one_is_told() {
+        use AnswerKind::{Bogus, Refused, ServFail, Unreachable};
+        let said = |(name, answer): &(&str, AnswerKind)| Observation {
+            stage: Stage::DnsMx,
+            subject: Subject::Question {
+                server: None,
+                name: (*name).to_owned(),
+                kind: RecordType::Mx,
+            },
+            seen: Seen::Answer(Answer::empty(*answer, Transport::Udp)),
+            ..failed(1).observations.remove(0)
+        };
+        let other = ("other.example", Bogus);
+        for (heard, told) in [
+            (vec![("d.example", Bogus), ("d.example", ServFail)], Bogus),
+            (vec![("d.example", ServFail), ("d.example", Bogus)], Bogus),
+            (vec![("d.example", Refused), ("d.example", Unreachable)], Refused),
+            (vec![other, ("d.example", ServFail), ("d.example", Unreachable)], ServFail),
+        ] {
+            let observations = heard.iter().map(said).collect();
+            let connection = Connection { observations, ..failed(1) };
+            let (name, kind) = ("d.example".to_owned(), RecordType::Mx);
+            let expected = Fault::DnsFailed { name, kind, answer: told };
+            assert_eq!(fault_of(&connection), Some(expected), "{heard:?}");
+        }
     }
 
     #[test]

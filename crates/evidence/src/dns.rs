@@ -137,6 +137,25 @@ impl AnswerKind {
     pub const fn is_conclusive(self) -> bool {
         matches!(self, Self::Answer | Self::NoData | Self::NxDomain)
     }
+
+    /// How much an answer tells of the name asked for, 0 to 10: of several to one question, the most telling one stands
+    /// for all.
+    #[must_use]
+    pub const fn telling(self) -> u8 {
+        match self {
+            Self::Answer | Self::NoData | Self::NxDomain => 10,
+            Self::Bogus => 9,
+            Self::ServFail => 8,
+            Self::Refused => 7,
+            Self::Lame => 6,
+            Self::OtherRcode(_) => 5,
+            Self::NotImp => 4,
+            Self::FormErr => 3,
+            Self::Malformed => 2,
+            Self::Timeout => 1,
+            Self::Unreachable => 0,
+        }
+    }
 }
 
 /// One server's answer.

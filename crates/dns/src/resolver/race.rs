@@ -333,7 +333,7 @@ impl<'a> Race<'a> {
     }
 
     fn best_failure(self) -> Found {
-        let best = self.failures.into_iter().max_by_key(|s| telling(s.meaning.answer.kind));
+        let best = self.failures.into_iter().max_by_key(|s| s.meaning.answer.kind.telling());
         let Some(said) = best else {
             let nothing = Found::nothing(AnswerKind::Unreachable);
             return Found { observations: self.observations, ..nothing };
@@ -398,22 +398,5 @@ const fn server_of(said: &Said) -> Option<std::net::SocketAddr> {
     match &said.observation.subject {
         Subject::Question { server, .. } => *server,
         _ => None,
-    }
-}
-
-/// How much a failure tells of the name asked for; the most telling one stands for all.
-const fn telling(kind: AnswerKind) -> u8 {
-    match kind {
-        AnswerKind::Answer | AnswerKind::NoData | AnswerKind::NxDomain => 10,
-        AnswerKind::Bogus => 9,
-        AnswerKind::ServFail => 8,
-        AnswerKind::Refused => 7,
-        AnswerKind::Lame => 6,
-        AnswerKind::OtherRcode(_) => 5,
-        AnswerKind::NotImp => 4,
-        AnswerKind::FormErr => 3,
-        AnswerKind::Malformed => 2,
-        AnswerKind::Timeout => 1,
-        AnswerKind::Unreachable => 0,
     }
 }

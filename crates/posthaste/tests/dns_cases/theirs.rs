@@ -77,6 +77,9 @@ fn amiss(case: &Case, own: &Outcome, twin: Option<&Outcome>) -> Option<String> {
         Expected::Waits { stage, says } => {
             own.fate == Fate::Waits && own.kind == stage && (says.is_empty() || said(says))
         }
+        Expected::WaitsFor { stage, text } => {
+            own.fate == Fate::Waits && own.kind == stage && own.text.contains(text)
+        }
         Expected::Fails { kind, status } => {
             own.fate == Fate::Failed && own.kind == kind && own.status == status
         }
