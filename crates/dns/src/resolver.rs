@@ -18,7 +18,7 @@ use posthaste_mail::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use trail::{Heard, Source, Trail};
 
 mod health;
@@ -49,6 +49,8 @@ struct Inner {
     shared: Mutex<Shared>,
     /// Who asks after the health of dead servers: one for each at most.
     attendants: Mutex<BTreeMap<usize, Box<dyn TaskHandle>>>,
+    /// Wakes those of them that rest: no server lives any more.
+    hurry: Arc<Notify>,
 }
 
 /// Under one lock, so that a question is either kept, under way, or new.
@@ -73,7 +75,8 @@ impl Resolver {
         let servers = Servers::new(&settings);
         let (shared, attendants) = (Mutex::default(), Mutex::default());
         let streams = Arc::new(Streams::new(settings.tls_trust.clone()));
-        let inner = Inner { world, settings, servers, streams, shared, attendants };
+        let hurry = Arc::default();
+        let inner = Inner { world, settings, servers, streams, shared, attendants, hurry };
         Self { inner: Arc::new(inner) }
     }
 

@@ -236,6 +236,12 @@ impl Servers {
         states.list.get_mut(place)?.rest(death, longest, jitter, at)
     }
 
+    /// How long a dead server rests at most from now on, since no other one lives any more; `None` when it is back.
+    #[must_use]
+    pub fn hurry(&self, place: usize, death: u64, jitter: u64, at: Timestamp) -> Option<Duration> {
+        self.states.lock().list.get_mut(place)?.hurry(death, jitter, at)
+    }
+
     /// The question that shows whether a dead server is back, which is asked now; `None` when it is.
     #[must_use]
     pub fn health_question(

@@ -19,6 +19,8 @@ const MS: Duration = Duration::from_millis(1);
 const ROUND_TRIP: Duration = Duration::from_millis(25);
 /// Doubled rests, the longest one of a minute, each up to a tenth longer.
 const LONGEST_REST: Duration = Duration::from_secs(66);
+/// The longest while none lives, in the same way.
+const LONGEST_REST_OF_ALL: Duration = Duration::from_millis(16_500);
 
 struct Lab {
     sim: Sim,
@@ -295,6 +297,53 @@ fn all_dead_and_back_again_is_noticed_at_once() {
     lab.wait(LONGEST_REST + SECOND);
     assert_eq!(lab.recoveries(), 2, "by health questions alone, and once for both");
     assert!(lab.resolver().servers().iter().all(|health| !health.is_dead()));
+}
+
+#[test]
+fn when_the_last_one_dies_too_the_return_of_one_long_dead_is_noticed_soon() {
+    // Each finds the one that is long dead at another moment of its rest of a minute.
+    for into_its_rest in (0..60).step_by(6) {
+        let mut lab = Lab::new(2, 0);
+        lab.link(0, Link::Drop);
+        let _ = lab.ask();
+        lab.wait(400 * SECOND + into_its_rest * SECOND);
+        assert!(lab.ask_many(3).1 && lab.health(0).is_dead() && !lab.health(1).is_dead());
+        lab.link(1, Link::Drop);
+        assert_eq!(lab.ask().0.verdict(), AnswerKind::Timeout);
+        assert!(lab.health(1).is_dead());
+        let due = lab.health(0).next_health.unwrap().since(lab.us.world().wall());
+        assert!(due <= LONGEST_REST_OF_ALL, "what is told of it is so, too: {due:?}");
+        lab.link(0, Link::Up);
+        let began = lab.sim.now();
+        while lab.recoveries() == 0 && lab.sim.now() - began < 2 * LONGEST_REST {
+            lab.wait(SECOND / 2);
+        }
+        let took = lab.sim.now() - began;
+        assert!(took <= LONGEST_REST_OF_ALL + 4 * SECOND, "{into_its_rest}: {took:?}");
+    }
+}
+
+#[test]
+fn the_last_one_that_dies_again_and_again_does_not_put_off_the_health_questions_to_the_other() {
+    let mut lab = Lab::new(2, 0);
+    lab.behave(0, Behaviour::Drop);
+    let _ = lab.ask();
+    lab.wait(400 * SECOND);
+    // Only health questions are about the root, every second one.
+    let about_root = |lab: &Lab| {
+        let asked = lab.servers[0].asked();
+        asked.iter().filter(|asked| asked.name.is_empty()).count()
+    };
+    let (before, began) = (about_root(&lab), lab.sim.now());
+    while lab.sim.now() - began < 180 * SECOND {
+        lab.link(1, Link::Refuse);
+        let _ = lab.ask();
+        assert!(lab.health(1).is_dead());
+        lab.link(1, Link::Up);
+        lab.wait(6 * SECOND);
+        assert!(!lab.health(1).is_dead());
+    }
+    assert!(about_root(&lab) - before >= 3, "{}", about_root(&lab) - before);
 }
 
 #[test]

@@ -6,8 +6,9 @@ use super::Inner;
 use crate::exchange::{Exchange, Heard, Manner};
 use crate::servers::{Lesson, Turns};
 use posthaste_evidence::Purpose;
-use posthaste_io::{Instant, sleep};
+use posthaste_io::{Instant, World, within};
 use std::sync::{Arc, Weak};
+use tokio::sync::Notify;
 
 impl Inner {
     /// Learns what a server's exchange came to, and does what follows from it.
@@ -25,11 +26,13 @@ impl Inner {
     /// Starts asking after the health of a server that has died just now.
     pub(super) fn attend(self: &Arc<Self>, place: usize, turns: Turns) {
         let Some(death) = turns.died else { return };
+        if self.servers.all_dead() {
+            self.hurry.notify_waiters();
+        }
         let world = self.world.clone();
-        let inner = Arc::downgrade(self);
+        let (inner, hurry) = (Arc::downgrade(self), Arc::clone(&self.hurry));
         let task = async move {
-            while let Some(wait) = rest(&inner, place, death) {
-                sleep(&*world.clock, wait).await;
+            while rest(&world, &inner, &hurry, place, death).await {
                 let Some((exchange, manner, began)) = question(&inner, place, death) else {
                     return;
                 };
@@ -50,9 +53,33 @@ impl Inner {
     }
 }
 
-fn rest(inner: &Weak<Inner>, place: usize, death: u64) -> Option<std::time::Duration> {
-    let inner = inner.upgrade()?;
-    inner.servers.rest(place, death, inner.world.random.next(), inner.world.wall())
+/// Waits until its next health question is due: earlier than it was, when the last server that lived dies meanwhile.
+/// False when the server is back, or the resolver is gone.
+async fn rest(
+    world: &World,
+    inner: &Weak<Inner>,
+    hurry: &Notify,
+    place: usize,
+    death: u64,
+) -> bool {
+    let due = |hurried| {
+        let inner = inner.upgrade()?;
+        let (lot, at) = (world.random.next(), world.wall());
+        match hurried {
+            false => inner.servers.rest(place, death, lot, at),
+            true => inner.servers.hurry(place, death, lot, at),
+        }
+    };
+    let mut hurried = hurry.notified();
+    let mut wait = due(false);
+    while let Some(limit) = wait {
+        if within(&*world.clock, limit, hurried).await.is_none() {
+            return true;
+        }
+        hurried = hurry.notified();
+        wait = due(true);
+    }
+    false
 }
 
 fn question(inner: &Weak<Inner>, place: usize, death: u64) -> Option<(Exchange, Manner, Instant)> {

@@ -194,10 +194,17 @@ impl State {
         at: Timestamp,
     ) -> Option<Duration> {
         let dead = self.dead.as_mut().filter(|dead| dead.death == death)?;
-        let rest = dead.rest.min(longest);
-        let span = rest / JITTER;
-        let wait = rest - span + 2 * span * u32::try_from(jitter % 1_001).unwrap_or(0) / 1_000;
+        let wait = jittered(dead.rest.min(longest), jitter);
         dead.rest = (dead.rest * 2).min(LONGEST_REST);
+        self.health.next_health = Some(at.plus(wait));
+        Some(wait)
+    }
+
+    /// While it rests, the last server that lived has died: when it is asked next. Never later than it was to be.
+    pub(super) fn hurry(&mut self, death: u64, jitter: u64, at: Timestamp) -> Option<Duration> {
+        self.dead.as_ref().filter(|dead| dead.death == death)?;
+        let soon = jittered(LONGEST_REST_OF_ALL, jitter);
+        let wait = self.health.next_health.map_or(soon, |due| due.since(at).min(soon));
         self.health.next_health = Some(at.plus(wait));
         Some(wait)
     }
@@ -272,6 +279,11 @@ impl State {
         self.dead = Some(Dead { death, cause, since, question, rest: FIRST_REST, rounds: 0 });
         Turns { died: Some(death), revived: false }
     }
+}
+
+fn jittered(rest: Duration, jitter: u64) -> Duration {
+    let span = rest / JITTER;
+    rest - span + 2 * span * u32::try_from(jitter % 1_001).unwrap_or(0) / 1_000
 }
 
 const fn smooth(smoothed: u32, newest: u32) -> u32 {
