@@ -44,16 +44,19 @@ pub struct Patience {
     pub vanished: Duration,
     /// MX hosts without any address are waited for so long.
     pub targets: Duration,
+    /// A domain is asked about at most this often, however much mail waits for it.
+    pub asked_every: Duration,
 }
 
 impl Default for Patience {
-    /// 10 minutes, 3 hours (RFC 2308 section 5: one to three work well), a day, an hour.
+    /// 10 minutes, 3 hours (RFC 2308 section 5: one to three work well), a day, an hour; once a minute.
     fn default() -> Self {
         Self {
             second_proof: Duration::from_secs(600),
             longest_negative_ttl: Duration::from_secs(3 * 3600),
             vanished: Duration::from_secs(86_400),
             targets: Duration::from_secs(3600),
+            asked_every: Duration::from_secs(60),
         }
     }
 }

@@ -23,8 +23,6 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A domain is asked about at most this often.
-const ASKED_EVERY: Duration = Duration::from_secs(60);
 /// Domains that are asked about at the same time.
 const AT_ONCE: usize = 4;
 /// Claims remembered; of more, the one repeated longest ago is forgotten.
@@ -125,12 +123,13 @@ impl Inner {
         missing: &Missing,
         resolver: &Arc<Resolver>,
     ) -> (Heard, Option<LedgerEntry>) {
-        let beliefs = &self.beliefs;
-        let hearing = lock(&beliefs.book).hearing(domain, self.world.now());
+        let (beliefs, patience) = (&self.beliefs, self.settings().patience);
+        let every = patience.asked_every;
+        let hearing = lock(&beliefs.book).hearing(domain, self.world.now(), every);
         let mut last = hearing.lock().await;
         let now = self.world.now();
         let fresh = |h: &&Heard| {
-            h.finding == finding && now - h.at < ASKED_EVERY && Arc::ptr_eq(&h.resolver, resolver)
+            h.finding == finding && now - h.at < every && Arc::ptr_eq(&h.resolver, resolver)
         };
         if let Some(heard) = last.as_ref().filter(fresh) {
             return (heard.clone(), None);
@@ -142,7 +141,6 @@ impl Inner {
                 lock(&beliefs.book).delivered.names().map(str::to_owned).collect();
             witness::hear(&self.world, resolver, domain, missing, &known).await
         };
-        let patience = self.settings().patience;
         let (decision, ledger) =
             lock(&beliefs.book).decide(self.world.wall(), &patience, domain, finding, &word);
         let (at, resolver) = (self.world.now(), Arc::clone(resolver));
@@ -205,12 +203,12 @@ impl Inner {
 }
 
 impl Book {
-    fn hearing(&mut self, domain: &str, now: Instant) -> Hearing {
+    fn hearing(&mut self, domain: &str, now: Instant, every: Duration) -> Hearing {
         if self.hearings.len() >= MAX_HEARINGS {
             // One that others wait for is kept: it decides for them.
             self.hearings.retain(|_, hearing| {
                 let last = hearing.try_lock();
-                let old = |h: &Heard| now - h.at >= ASKED_EVERY;
+                let old = |h: &Heard| now - h.at >= every;
                 last.is_err() || last.is_ok_and(|h| h.as_ref().is_some_and(|h| !old(h)))
             });
         }

@@ -259,13 +259,14 @@ impl Config {
 
     /// How long is waited before a domain that DNS says is missing is given up.
     fn patience(&self) -> Patience {
-        let Patience { second_proof, longest_negative_ttl, vanished, targets } =
+        let Patience { second_proof, longest_negative_ttl, vanished, targets, asked_every } =
             Patience::default();
         Patience {
             second_proof: self.faster(second_proof),
             longest_negative_ttl: self.faster(longest_negative_ttl),
             vanished: self.faster(vanished),
             targets: self.faster(targets),
+            asked_every: self.faster(asked_every),
         }
     }
 
@@ -340,6 +341,7 @@ mod tests {
         assert_eq!(lowered.queue.schedule.glitch.every, Duration::from_secs(1));
         assert_eq!(lowered.queue.schedule.later[0], Duration::from_secs(10));
         assert_eq!(lowered.queue.schedule.expire_after, Duration::from_secs(7200));
+        assert_eq!(lowered.dispatch.patience.asked_every, Duration::from_secs(1));
         assert_eq!(lowered.delivery.connect_limit, Duration::from_secs(20));
     }
 

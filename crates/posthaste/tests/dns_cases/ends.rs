@@ -1,7 +1,7 @@
 //! How waiting for DNS ends: mail for names that stay missing is returned when the patience with them is over.
 //!
-//! Hours pass in seconds by `clock_scale`, except that a domain is asked about once a minute at most. Not here: domains
-//! that vanish after mail was delivered to them (crate `sim`, `belief`).
+//! Hours pass in seconds by `clock_scale`. Not here: domains that vanish after mail was delivered to them (crate `sim`,
+//! `belief`).
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::mta::{Fate, Mta};
 use crate::servers::Server;
 use crate::sink::Sink;
 
-/// A minute between two looks at a domain, and some more.
-const PATIENCE: Duration = Duration::from_secs(85);
+/// An hour in 3.6 seconds, the questions, and some more.
+const PATIENCE: Duration = Duration::from_secs(25);
 
 #[test]
 fn what_stays_missing_is_returned_in_the_end() {
