@@ -166,7 +166,8 @@ fn best_first(records: &mut [Record]) {
     }
 }
 
-const fn is_of(record: &Record, kind: RecordType) -> bool {
+/// The record is of that type.
+pub(crate) const fn is_of(record: &Record, kind: RecordType) -> bool {
     matches!(
         (&record.data, kind),
         (RecordData::A(_), RecordType::A)

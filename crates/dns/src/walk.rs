@@ -17,7 +17,7 @@ mod walker;
 mod zones;
 
 pub use domain::domain;
-pub use finding::{About, Acts, Finding, Problem};
+pub use finding::{About, Acts, Finding, Problem, Validation};
 pub use limits::{Limit, Limits};
 pub use roots::ROOTS;
 pub use seen::{DomainReport, DomainSeen};

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 use posthaste_dns::Settings;
-use posthaste_dns::walk::{About, DomainReport, Limits, Problem, domain};
+use posthaste_dns::walk::{About, DomainReport, Limit, Limits, Problem, domain};
 use posthaste_evidence::{AnswerKind, Effect, RecordType};
 use posthaste_io_sim::{Host, Link, Sim};
 use posthaste_peers::dns::{Behaviour, DnsServer, Zone};
@@ -245,6 +245,72 @@ fn what_the_mail_exchangers_lack_is_found() {
     ] {
         let report = Lab::with(records).check("shop.test");
         assert_eq!(problems(&report), expected, "{records}: {:#?}", report.findings);
+    }
+}
+
+#[test]
+fn aliases_into_another_zone_are_followed_there() {
+    use Effect::{Blocking, Cosmetic, Degrading};
+    let alias = (Problem::ExchangerIsAlias, Cosmetic);
+    let dangling = [
+        (Problem::AllExchangersDangling, Blocking),
+        (Problem::ExchangerDangling, Degrading),
+        alias,
+    ];
+    let unknown = [(Problem::ExchangerUnknown, Degrading), alias];
+    for (story, shop, above, expected) in [
+        ("to a host", "alias.shop.test CNAME a.nic.test", "", &[alias][..]),
+        ("to nothing", "alias.shop.test CNAME nobody.nic.test", "", &dangling),
+        (
+            "there and back to a host here",
+            "alias.shop.test CNAME there.nic.test",
+            "there.nic.test CNAME mx.shop.test",
+            &[alias],
+        ),
+        ("to itself", "alias.shop.test CNAME alias.shop.test", "", &unknown),
+        (
+            "in a circle within the zone",
+            "alias.shop.test CNAME b.shop.test\nb.shop.test CNAME alias.shop.test",
+            "",
+            &unknown,
+        ),
+        (
+            "in a circle through two zones",
+            "alias.shop.test CNAME there.nic.test",
+            "there.nic.test CNAME alias.shop.test",
+            &unknown,
+        ),
+    ] {
+        let lab = Lab::with(&format!("shop.test MX 10 alias.shop.test\n{shop}"));
+        lab.tld.set_zones(vec![zone("test", &format!("{TLD_ZONE}\n{above}"))]);
+        let report = lab.check("shop.test");
+        assert_eq!(problems(&report), expected, "{story}: {:#?}", report.findings);
+        assert!(report.seen.exchangers[0].target.is_some(), "{story}");
+        let circle = story.contains("circle") || story.contains("itself");
+        assert_eq!(report.limits.contains(&Limit::Loop), circle, "{story}");
+    }
+}
+
+#[test]
+fn a_domain_that_is_an_alias_is_looked_at_where_it_leads() {
+    for (shop, above, expected) in [
+        ("shop.test CNAME mail.nic.test", "mail.nic.test MX 10 a.nic.test", Some("a.nic.test")),
+        (
+            "shop.test CNAME mail.nic.test",
+            "mail.nic.test CNAME more.nic.test\nmore.nic.test MX 10 a.nic.test",
+            Some("a.nic.test"),
+        ),
+        ("shop.test CNAME mail.nic.test", "mail.nic.test CNAME shop.test", None),
+        ("shop.test CNAME shop.test", "", None),
+    ] {
+        let lab = Lab::with(shop);
+        lab.tld.set_zones(vec![zone("test", &format!("{TLD_ZONE}\n{above}"))]);
+        let report = lab.check("shop.test");
+        let hosts = report.seen.exchangers.iter().filter(|host| host.preference.is_some());
+        let hosts: Vec<&str> = hosts.map(|host| host.name.as_str()).collect();
+        assert_eq!(hosts, expected.into_iter().collect::<Vec<_>>(), "{shop} {above}");
+        let found = problems(&report);
+        assert!(found.contains(&(Problem::ApexAlias, Effect::Degrading)), "{found:?}");
     }
 }
 

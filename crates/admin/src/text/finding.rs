@@ -1,7 +1,7 @@
 //! What a check of a domain found, in words: what is wrong, and what to do.
 
 use super::observation::answer_outcome;
-use posthaste_dns::walk::{About, Acts, Problem};
+use posthaste_dns::walk::{About, Acts, Problem, Validation};
 
 /// Whom a finding is about.
 pub(crate) fn about(about: &About) -> String {
@@ -78,7 +78,9 @@ pub(crate) const fn advice(problem: Problem) -> &'static str {
         Problem::ExchangerDangling
         | Problem::AllExchangersDangling
         | Problem::ExchangerIsAddress => "let MX name hosts that have an address",
-        Problem::ExchangerUnknown => "the zone of the host must answer",
+        Problem::ExchangerUnknown => {
+            "the zone of the host must answer, and an alias must lead to a host"
+        }
         Problem::ExchangerIsAlias => "let MX name the host itself (RFC 2181 section 10.3)",
         Problem::ExchangerPrivate | Problem::AllExchangersPrivate => {
             "publish public addresses, not internal ones"
@@ -107,10 +109,16 @@ pub(crate) const fn advice(problem: Problem) -> &'static str {
         }
         Problem::ResolverRewrites => "turn the rewriting off, or take another resolver",
         Problem::ResolverDropsAaaa => "let it answer AAAA questions",
-        Problem::ResolverBogus => {
-            "what the domain signs is wrong for who validates; see its other findings"
+        Problem::ResolverBogus(Validation::Times) => "sign the zone again; all who validate fail",
+        Problem::ResolverBogus(Validation::Keys) => {
+            "remove or replace the DS record at the registrar; all who validate fail"
         }
-        Problem::ResolverClock => "compare its clock with ours",
+        Problem::ResolverBogus(Validation::Unexplained) => {
+            "see the resolver's log; if others that validate fail alike, the domain's signatures are wrong"
+        }
+        Problem::ResolverClock => {
+            "compare its clock with ours: one of the two is wrong, unless it has an old trust anchor"
+        }
     }
 }
 
@@ -165,7 +173,16 @@ const fn plain(problem: Problem) -> &'static str {
         }
         Problem::ResolverRewrites => "answers for names that do not exist",
         Problem::ResolverDropsAaaa => "does not answer AAAA questions",
-        Problem::ResolverBogus => "says that validation failed, and answers without it",
+        Problem::ResolverBogus(Validation::Times) => {
+            "does not accept the domain's signatures, whose time is wrong; it answers without validation"
+        }
+        Problem::ResolverBogus(Validation::Keys) => {
+            "does not accept the domain's keys, which are not those that the zone above vouches for; it answers \
+             without validation"
+        }
+        Problem::ResolverBogus(Validation::Unexplained) => {
+            "says that validation failed, for a reason that cannot be seen from here; it answers without validation"
+        }
         Problem::ResolverClock => "takes signatures for invalid that are valid now",
     }
 }

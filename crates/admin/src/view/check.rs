@@ -87,6 +87,19 @@ pub struct ExchangerView {
     pub preference: Option<u16>,
     pub a: Option<String>,
     pub aaaa: Option<String>,
+    /// The host in another zone that its name is an alias of.
+    pub target: Option<TargetView>,
+}
+
+/// Where an alias leads.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct TargetView {
+    /// The last name reached.
+    pub name: String,
+    /// The answer to A; null when nobody there answers, or the aliases do not end.
+    pub a: Option<String>,
+    /// The answer to AAAA.
+    pub aaaa: Option<String>,
 }
 
 /// A recursive server of ours.
@@ -175,6 +188,11 @@ impl ExchangerView {
             preference: host.preference,
             a: id(host.a),
             aaaa: id(host.aaaa),
+            target: host.target.as_ref().map(|target| TargetView {
+                name: target.name.clone(),
+                a: id(target.a),
+                aaaa: id(target.aaaa),
+            }),
         }
     }
 }

@@ -130,10 +130,21 @@ pub enum Problem {
     ResolverRewrites,
     /// A resolver of ours does not answer AAAA questions.
     ResolverDropsAaaa,
-    /// A resolver of ours says that validation failed, and answers without it.
-    ResolverBogus,
+    /// A resolver of ours says that validation failed, and answers without it; what is wrong there.
+    ResolverBogus(Validation),
     /// A resolver of ours takes signatures for invalid that are valid now: its clock, or ours.
     ResolverClock,
+}
+
+/// Why validation fails, as far as the evidence tells (RFC 4035 section 5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Validation {
+    /// The times of signatures.
+    Times,
+    /// The zone above vouches for a key, and the zone has another one, or no signatures.
+    Keys,
+    /// Nothing that was seen explains it: digests and signatures are not computed here.
+    Unexplained,
 }
 
 /// Who must act, in the words of the outside interface.
@@ -202,7 +213,9 @@ impl Problem {
             Self::ResolverSplit => "resolver.split-horizon",
             Self::ResolverRewrites => "resolver.nxdomain-rewriting",
             Self::ResolverDropsAaaa => "resolver.aaaa-dropped",
-            Self::ResolverBogus => "dns.dnssec-expired",
+            Self::ResolverBogus(Validation::Times) => "dns.dnssec-expired",
+            Self::ResolverBogus(Validation::Keys) => "dns.dnssec-ds-mismatch",
+            Self::ResolverBogus(Validation::Unexplained) => "unknown",
             Self::ResolverClock => "resolver.clock-skew",
         }
     }
@@ -221,11 +234,16 @@ impl Problem {
             | Self::ResolverStale
             | Self::ResolverRewrites
             | Self::ResolverDropsAaaa
+            // Its own log says more than anybody else can.
+            | Self::ResolverBogus(Validation::Unexplained)
             | Self::ResolverClock => Acts::Us,
             Self::NotDelegated | Self::NullMx => Acts::Sender,
-            Self::GlueStale | Self::ServersDiffer | Self::DsWithoutKey | Self::AllServersLame => {
-                Acts::RecipientRegistrar
-            }
+            Self::GlueStale
+            | Self::ServersDiffer
+            | Self::DsWithoutKey
+            | Self::Unsigned
+            | Self::ResolverBogus(Validation::Keys)
+            | Self::AllServersLame => Acts::RecipientRegistrar,
             Self::ZeroTtl => Acts::Nobody,
             _ => Acts::RecipientDns,
         }

@@ -4,6 +4,8 @@ mod exchangers;
 mod resolvers;
 mod servers;
 mod signing;
+#[cfg(test)]
+mod tests;
 
 use super::finding::{About, Finding, Problem};
 use super::seen::DomainSeen;

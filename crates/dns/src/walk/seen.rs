@@ -125,6 +125,19 @@ pub struct ExchangerSeen {
     pub a: Option<usize>,
     /// The same server's answer to AAAA.
     pub aaaa: Option<usize>,
+    /// The host that its name is an alias of, when another zone has that.
+    pub target: Option<TargetSeen>,
+}
+
+/// Where an alias leads.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TargetSeen {
+    /// The last name reached.
+    pub name: String,
+    /// The answer to A of a server of its zone; `None` when nobody can be asked, or the aliases do not end.
+    pub a: Option<usize>,
+    /// The same server's answer to AAAA.
+    pub aaaa: Option<usize>,
 }
 
 /// What is signed (RFC 4033).
@@ -145,10 +158,12 @@ pub struct SigningSeen {
 pub struct ResolverSeen {
     /// Who.
     pub address: SocketAddr,
-    /// MX of the domain.
+    /// MX of the domain; the second answer, when there was none in time at first.
     pub mx: Option<usize>,
     /// The same without validation (CD), when the first answer was a failure.
     pub unchecked: Option<usize>,
+    /// SOA of the zone above, when validation fails: whether it fails there, too.
+    pub above: Option<usize>,
     /// NS of the root: whether it answers anything at all.
     pub root: Option<usize>,
     /// A of the best mail exchanger.

@@ -153,13 +153,13 @@ struct Signed {
     on_bind: Vec<(String, String)>,
 }
 
-/// `secure` on BIND; below it on Knot: `good`, `expired` (its signatures ended years ago), `mismatch` (its parent knows
-/// another key), and `plain`, which is not signed.
+/// `secure` on BIND; below it on Knot: `good`, `expired` (its signatures ended years ago), `early` (they begin in ten days),
+/// `mismatch` (its parent knows another key), and `plain`, which is not signed.
 fn signed_branch(keys: &Path, places: Places, mail_host: IpAddr) -> Signed {
     let records = format!("@ IN MX 10 mx\nmx IN A {mail_host}\n");
     let mut parent = String::new();
     let mut on_knot = Vec::new();
-    for child in ["good", "expired", "mismatch", "plain"] {
+    for child in ["good", "expired", "early", "mismatch", "plain"] {
         let name = format!("{child}.secure");
         let text = zone(&name, 1, &[places.knot], &records);
         parent += &delegation(&name, &[places.knot]);
@@ -168,7 +168,11 @@ fn signed_branch(keys: &Path, places: Places, mail_host: IpAddr) -> Signed {
             continue;
         }
         let key = new_key(keys, &name);
-        let validity = if child == "expired" { PAST } else { PRESENT };
+        let validity = match child {
+            "expired" => PAST,
+            "early" => FUTURE,
+            _ => PRESENT,
+        };
         let signed = sign(keys, &name, &text, &key, validity);
         let known = if child == "mismatch" { new_key(&other(keys), &name) } else { key };
         parent += &run("dnssec-dsfromkey", &["-2", &known]);
@@ -184,6 +188,7 @@ fn signed_branch(keys: &Path, places: Places, mail_host: IpAddr) -> Signed {
 type Validity = [&'static str; 2];
 const PAST: Validity = ["20230101000000", "20240101000000"];
 const PRESENT: Validity = ["now-1d", "now+30d"];
+const FUTURE: Validity = ["now+10d", "now+40d"];
 
 fn other(keys: &Path) -> std::path::PathBuf {
     let folder = keys.join("other");

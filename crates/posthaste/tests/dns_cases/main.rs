@@ -25,6 +25,7 @@ mod sink;
 mod tree;
 
 mod ask;
+mod checks;
 mod domains;
 mod ends;
 mod internet;

@@ -9,6 +9,17 @@ use crate::wire::Flags;
 use futures_util::future::join_all;
 use posthaste_evidence::{AnswerKind, NameServer, RecordType, Subject};
 
+/// What each of them is asked for.
+struct Names<'a> {
+    name: &'a str,
+    /// The zone above that of `name`.
+    above: Option<&'a str>,
+    /// The first mail exchanger.
+    best: Option<&'a str>,
+    /// A name that nobody has.
+    nobody: &'a str,
+}
+
 impl Walker {
     /// Asks each of them; `best` is the first mail exchanger.
     pub(super) async fn resolvers(
@@ -19,18 +30,19 @@ impl Walker {
         seen: &mut DomainSeen,
     ) {
         let nobody = self.name_at(seen.control).unwrap_or_else(|| self.nobody(name));
-        let one = |server| self.resolver(server, name, best, &nobody, settings.tcp_only);
+        let above = seen.zones.iter().rev().nth(1).map(|zone| zone.name.clone());
+        let names = Names { name, above: above.as_deref(), best, nobody: &nobody };
+        let one = |server| self.resolver(server, &names, settings.tcp_only);
         seen.resolvers = join_all(settings.servers.iter().take(MAX_RESOLVERS).map(one)).await;
     }
 
     async fn resolver(
         &self,
         server: &NameServer,
-        name: &str,
-        best: Option<&str>,
-        nobody: &str,
+        names: &Names<'_>,
         tcp_only: bool,
     ) -> ResolverSeen {
+        let Names { name, above, best, nobody } = *names;
         let ask = |name, kind, checking_disabled| {
             let flags = Flags { checking_disabled, ..Flags::default() };
             let manner = Manner { flags, tcp_only, ..Manner::default() };
@@ -42,19 +54,33 @@ impl Walker {
             address: server.address,
             mx: None,
             unchecked: None,
+            above: None,
             root: None,
             a: None,
             aaaa: None,
             control: None,
         };
-        let mx = ask(name, RecordType::Mx, false).await;
+        let kind_of =
+            |said: &Option<Said>| said.as_ref().map(|said| said.heard.meaning.answer.kind);
+        let mut mx = ask(name, RecordType::Mx, false).await;
+        if !kind_of(&mx).is_some_and(AnswerKind::is_conclusive) {
+            let root = ask("", RecordType::Ns, false).await;
+            seen.root = at(&root);
+            // It lives, and still asks servers that are silent: the answer may have come since.
+            let lives = kind_of(&root).is_some_and(AnswerKind::is_conclusive);
+            if lives && kind_of(&mx) == Some(AnswerKind::Timeout) {
+                mx = ask(name, RecordType::Mx, false).await.or(mx);
+            }
+        }
         seen.mx = at(&mx);
-        let kind = mx.as_ref().map(|said| said.heard.meaning.answer.kind);
+        let kind = kind_of(&mx);
         if matches!(kind, Some(AnswerKind::ServFail | AnswerKind::Bogus)) {
             seen.unchecked = at(&ask(name, RecordType::Mx, true).await);
+            if let Some(above) = above {
+                seen.above = at(&ask(above, RecordType::Soa, false).await);
+            }
         }
         if !kind.is_some_and(AnswerKind::is_conclusive) {
-            seen.root = at(&ask("", RecordType::Ns, false).await);
             return seen;
         }
         seen.control = at(&ask(nobody, RecordType::A, false).await);

@@ -70,7 +70,9 @@ impl Case<'_> {
         let seen = self.seen;
         for (host, use_) in seen.exchangers.iter().zip(uses) {
             let about = About::Host(host.name.clone());
-            let evidence = [host.a, host.aaaa];
+            let target = host.target.as_ref();
+            let evidence =
+                [host.a, host.aaaa, target.and_then(|t| t.a), target.and_then(|t| t.aaaa)];
             let problem = match use_ {
                 Use::Good => None,
                 Use::Unknown => Some(Problem::ExchangerUnknown),
@@ -85,7 +87,7 @@ impl Case<'_> {
                 Use::Refuses => Some(Problem::ExchangerDangling),
             };
             if let Some(problem) = problem {
-                let of_mx = if evidence == [None, None] { mx } else { &[] };
+                let of_mx = if evidence == [None; 4] { mx } else { &[] };
                 let evidence = evidence.into_iter().chain(of_mx.iter().copied());
                 self.find(problem, about.clone(), Effect::Degrading, evidence);
             }
@@ -113,9 +115,11 @@ impl Case<'_> {
         if host.name.parse::<IpAddr>().is_ok() {
             return Use::NoName;
         }
-        let mut addresses = self.addresses_at(host.a);
-        addresses.extend(self.addresses_at(host.aaaa));
-        let (a, aaaa) = (self.kind(host.a), self.kind(host.aaaa));
+        // What is known of the host that an alias leads to is what counts.
+        let (at_a, at_aaaa) = end_of(host);
+        let mut addresses = self.addresses_at(at_a);
+        addresses.extend(self.addresses_at(at_aaaa));
+        let (a, aaaa) = (self.kind(at_a), self.kind(at_aaaa));
         let nothing = |kind| matches!(kind, Some(AnswerKind::NoData | AnswerKind::NxDomain));
         if !addresses.is_empty() {
             let private = addresses.iter().all(|ip| posthaste_route::is_private(*ip));
@@ -124,18 +128,23 @@ impl Case<'_> {
         if a == Some(AnswerKind::NxDomain) || (nothing(a) && nothing(aaaa)) {
             return Use::Dangling;
         }
-        // An alias that leads to another zone: whoever has that zone knows.
-        if self.is_alias(host.a, &host.name) { Use::Good } else { Use::Unknown }
+        Use::Unknown
     }
 
     /// What is wrong with the answer to AAAA alone.
     fn aaaa(&mut self, host: &ExchangerSeen) {
-        let (Some(a), Some(aaaa)) = (self.kind(host.a), self.kind(host.aaaa)) else { return };
+        let (at_a, at_aaaa) = end_of(host);
+        let (Some(a), Some(aaaa)) = (self.kind(at_a), self.kind(at_aaaa)) else { return };
         let denied = aaaa == AnswerKind::NxDomain && a != AnswerKind::NxDomain;
         if a.is_conclusive() && (denied || !aaaa.is_conclusive()) {
             let about = About::Host(host.name.clone());
-            let evidence = [host.a, host.aaaa];
+            let evidence = [at_a, at_aaaa];
             self.find(Problem::AaaaBroken(aaaa), about, Effect::Cosmetic, evidence);
         }
     }
+}
+
+/// The answers to A and AAAA about the host itself, at the end of its aliases.
+fn end_of(host: &ExchangerSeen) -> (Option<usize>, Option<usize>) {
+    host.target.as_ref().map_or((host.a, host.aaaa), |target| (target.a, target.aaaa))
 }

@@ -1,12 +1,14 @@
 //! Our recursive servers beside the zone's own.
 
-use super::super::finding::{About, Problem};
+use super::super::finding::{About, Problem, Validation};
 use super::super::seen::ResolverSeen;
 use super::Case;
 use posthaste_evidence::{AnswerKind, Effect};
 
 /// RFC 8914: signature expired, signature not yet valid.
 const TIMES: [u16; 2] = [7, 8];
+/// RFC 8914: DNSKEY missing, signatures missing.
+const KEYS: [u16; 2] = [9, 10];
 
 impl Case<'_> {
     pub(super) fn resolvers(&mut self) {
@@ -57,28 +59,46 @@ impl Case<'_> {
                 self.bogus(resolver)?
             }
             _ if !lives => Problem::ResolverFails,
-            // With the zone's servers dead for us, too, it cannot do better.
-            _ if theirs.is_none() => return None,
+            // With the zone's servers dead for us, too, it cannot do better; and with some of them dead it takes long.
+            _ if theirs.is_none() || self.has_bad_servers() => return None,
             _ => Problem::ResolverFailsHere,
         };
-        Some((problem, vec![resolver.mx, resolver.unchecked, resolver.root, theirs]))
+        let own = [resolver.mx, resolver.unchecked, resolver.above, resolver.root];
+        Some((problem, own.into_iter().chain([theirs]).collect()))
     }
 
-    /// It answers without validation.
+    /// A server of the zone that a resolver may have asked in vain.
+    fn has_bad_servers(&self) -> bool {
+        let bad = |problem| matches!(problem, Problem::ServerDead | Problem::ServerLame(_));
+        self.findings.iter().any(|finding| bad(finding.problem))
+    }
+
+    /// It answers without validation. What the zone's servers show goes before what the resolver says of it.
     fn bogus(&self, resolver: &ResolverSeen) -> Option<Problem> {
-        let wrong = [
-            Problem::SignatureExpired,
-            Problem::SignatureNotYet,
-            Problem::DsWithoutKey,
-            Problem::Unsigned,
-        ];
-        let told = self.answer(resolver.mx)?;
-        let of_time = told.extended.iter().any(|(code, _)| TIMES.contains(code));
-        if wrong.iter().any(|problem| self.has(*problem)) {
-            return Some(Problem::ResolverBogus);
-        }
-        let checked = self.seen.signing.soa.is_some();
-        Some(if of_time && checked { Problem::ResolverClock } else { Problem::ResolverBogus })
+        let told = &self.answer(resolver.mx)?.extended;
+        let says = |codes: &[u16]| told.iter().any(|(code, _)| codes.contains(code));
+        let has = |problems: [Problem; 2]| problems.iter().any(|problem| self.has(*problem));
+        let above = self.kind(resolver.above);
+        let everywhere = matches!(above, Some(AnswerKind::ServFail | AnswerKind::Bogus));
+        let signed = self.standing_of_signatures();
+        Some(if everywhere && signed.above {
+            Problem::ResolverClock
+        } else if has([Problem::DsWithoutKey, Problem::Unsigned]) {
+            Problem::ResolverBogus(Validation::Keys)
+        } else if has([Problem::SignatureExpired, Problem::SignatureNotYet]) {
+            Problem::ResolverBogus(Validation::Times)
+        } else if signed.above && signed.zone && says(&TIMES) {
+            Problem::ResolverClock
+        } else if signed.above && signed.zone {
+            // What it may say of keys is contradicted.
+            Problem::ResolverBogus(Validation::Unexplained)
+        } else if says(&TIMES) {
+            Problem::ResolverBogus(Validation::Times)
+        } else if says(&KEYS) {
+            Problem::ResolverBogus(Validation::Keys)
+        } else {
+            Problem::ResolverBogus(Validation::Unexplained)
+        })
     }
 
     /// It has an answer: is it that of the zone's servers?

@@ -4,8 +4,17 @@
 use super::super::finding::{About, Problem};
 use super::Case;
 use crate::signed::{Standing, standing};
-use posthaste_evidence::RecordData;
+use posthaste_evidence::{Effect, RecordData};
 use std::collections::BTreeMap;
+
+/// Whose signatures are valid.
+#[derive(Clone, Copy)]
+pub(super) struct Valid {
+    /// Those of the zone above over DS, or over that there is none.
+    pub(super) above: bool,
+    /// Those of the zone over its keys and its SOA.
+    pub(super) zone: bool,
+}
 
 impl Case<'_> {
     pub(super) fn signing(&mut self) {
@@ -21,6 +30,7 @@ impl Case<'_> {
             return;
         }
         let (zone, effect) = (About::Zone(self.zone()), self.unless_resolved());
+        self.signature_above(effect);
         let has_key = self.data(signing.dnskey).any(|(_, data)| match data {
             RecordData::Dnskey { key_tag, algorithm, .. } => {
                 vouched.contains(&(*key_tag, *algorithm))
@@ -52,6 +62,26 @@ impl Case<'_> {
                 self.find(problem, zone.clone(), effect, places);
             }
         }
+    }
+
+    /// The zone above signs what it vouches for; its time may be over, too.
+    fn signature_above(&mut self, effect: Effect) {
+        let ds = self.seen.signing.ds;
+        let problem = match self.signatures(ds) {
+            Some(Standing::Expired) => Problem::SignatureExpired,
+            Some(Standing::NotYet) => Problem::SignatureNotYet,
+            Some(Standing::Valid) | None => return,
+        };
+        let zones = self.seen.zones.iter().rev();
+        let above = zones.skip(1).map(|zone| zone.name.clone()).next().unwrap_or_default();
+        self.find(problem, About::Zone(above), effect, [ds]);
+    }
+
+    /// Whose signatures were seen, and are all valid now.
+    pub(super) fn standing_of_signatures(&self) -> Valid {
+        let signing = &self.seen.signing;
+        let valid = |place| self.signatures(place) == Some(Standing::Valid);
+        Valid { above: valid(signing.ds), zone: valid(signing.dnskey) && valid(signing.soa) }
     }
 
     /// The worst standing of what is signed in an answer: each type counts by its best signature.
