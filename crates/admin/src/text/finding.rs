@@ -78,9 +78,7 @@ pub(crate) const fn advice(problem: Problem) -> &'static str {
         Problem::ExchangerDangling
         | Problem::AllExchangersDangling
         | Problem::ExchangerIsAddress => "let MX name hosts that have an address",
-        Problem::ExchangerUnknown => {
-            "the zone of the host must answer, and an alias must lead to a host"
-        }
+        Problem::ExchangerUnknown => "its zone must answer, and aliases must end",
         Problem::ExchangerIsAlias => "let MX name the host itself (RFC 2181 section 10.3)",
         Problem::ExchangerPrivate | Problem::AllExchangersPrivate => {
             "publish public addresses, not internal ones"
@@ -109,15 +107,19 @@ pub(crate) const fn advice(problem: Problem) -> &'static str {
         }
         Problem::ResolverRewrites => "turn the rewriting off, or take another resolver",
         Problem::ResolverDropsAaaa => "let it answer AAAA questions",
-        Problem::ResolverBogus(Validation::Times) => "sign the zone again; all who validate fail",
-        Problem::ResolverBogus(Validation::Keys) => {
+        Problem::ResolverBogus(why) => advice_on_validation(why),
+        Problem::ResolverClock => "compare its clock with ours, and renew its trust anchor",
+    }
+}
+
+const fn advice_on_validation(why: Validation) -> &'static str {
+    match why {
+        Validation::Times => "sign the zone again; all who validate fail",
+        Validation::Keys => {
             "remove or replace the DS record at the registrar; all who validate fail"
         }
-        Problem::ResolverBogus(Validation::Unexplained) => {
+        Validation::Unexplained => {
             "see the resolver's log; if others that validate fail alike, the domain's signatures are wrong"
-        }
-        Problem::ResolverClock => {
-            "compare its clock with ours: one of the two is wrong, unless it has an old trust anchor"
         }
     }
 }
@@ -173,16 +175,22 @@ const fn plain(problem: Problem) -> &'static str {
         }
         Problem::ResolverRewrites => "answers for names that do not exist",
         Problem::ResolverDropsAaaa => "does not answer AAAA questions",
-        Problem::ResolverBogus(Validation::Times) => {
+        Problem::ResolverBogus(why) => not_validated(why),
+        Problem::ResolverClock => "takes signatures for invalid that are valid now",
+    }
+}
+
+const fn not_validated(why: Validation) -> &'static str {
+    match why {
+        Validation::Times => {
             "does not accept the domain's signatures, whose time is wrong; it answers without validation"
         }
-        Problem::ResolverBogus(Validation::Keys) => {
+        Validation::Keys => {
             "does not accept the domain's keys, which are not those that the zone above vouches for; it answers \
              without validation"
         }
-        Problem::ResolverBogus(Validation::Unexplained) => {
+        Validation::Unexplained => {
             "says that validation failed, for a reason that cannot be seen from here; it answers without validation"
         }
-        Problem::ResolverClock => "takes signatures for invalid that are valid now",
     }
 }

@@ -117,7 +117,7 @@ fn a_check_names_what_is_wrong_with_real_servers_and_who_must_act() {
     let mut mta = Mta::start(&at, net.root(), "");
     for case in &CASES {
         let check = checked(&mta, case, "by the daemon");
-        print(&check);
+        println!("{}", told(&check));
     }
     refuses_what_is_no_name(&mta);
     mta.posthaste.terminate();
@@ -150,19 +150,16 @@ fn checked(mta: &Mta, case: &Case, by: &str) -> Value {
     check
 }
 
-fn print(check: &Value) {
-    println!(
-        "{}: {} questions, {} ms",
-        check["domain"],
-        list(&check["observations"]).len(),
-        check["took_ms"]
-    );
+/// What was found, as a person reads it.
+fn told(check: &Value) -> String {
+    let (asked, took) = (list(&check["observations"]).len(), &check["took_ms"]);
+    let mut text = format!("{}: {asked} questions, {took} ms", check["domain"]);
     for found in list(&check["findings"]) {
-        println!(
-            "    {}: {} {} ({}; {})",
-            found["effect"], found["subject"], found["text"], found["cause"], found["owner_text"]
-        );
+        let [effect, subject, what, cause, acts] =
+            ["effect", "subject", "text", "cause", "owner_text"].map(|word| &found[word]);
+        text += &format!("\n    {effect}: {subject} {what} ({cause}; {acts})");
     }
+    text
 }
 
 fn list(value: &Value) -> &[Value] {
@@ -190,7 +187,7 @@ fn a_resolver_of_another_year_is_told_from_a_domain_with_bad_signatures() {
     for domain in ["good.secure", "plain.secure"] {
         let findings = &[("resolver.clock-skew", "blocking", "us")];
         let check = checked(&mta, &Case { domain, findings, blocking: true }, "skewed");
-        print(&check);
+        println!("{}", told(&check));
         let seen = |name: &str| {
             let id = &check["resolvers"][0][name];
             let of = list(&check["observations"]).iter().find(|o| o["id"] == *id);

@@ -9,6 +9,7 @@ use super::super::seen::{
 use super::judge;
 use AnswerKind::{Bogus, NoData, NxDomain, Refused, ServFail, Timeout};
 use Effect::{Blocking, Cosmetic, Degrading};
+use Validation::{Keys, Times, Unexplained};
 use posthaste_evidence::{
     Answer, AnswerKind, Effect, Observation, Record, RecordData, Seen, Stage, Subject, Transport,
 };
@@ -259,7 +260,6 @@ fn a_signature_of_the_zone_above_is_the_fault_of_that_zone() {
 
 #[test]
 fn why_validation_fails_follows_from_the_evidence() {
-    use Validation::{Keys, Times, Unexplained};
     judge_each(&[
         (
             "B20: the signatures have expired",
@@ -297,6 +297,20 @@ fn why_validation_fails_follows_from_the_evidence() {
                 (Problem::ResolverBogus(Keys), Blocking),
             ],
         ),
+    ]);
+    for (why, cause, acts) in [
+        (Times, "dns.dnssec-expired", Acts::RecipientDns),
+        (Keys, "dns.dnssec-ds-mismatch", Acts::RecipientRegistrar),
+        (Unexplained, "unknown", Acts::Us),
+    ] {
+        let problem = Problem::ResolverBogus(why);
+        assert_eq!((problem.cause(), problem.acts()), (cause, acts));
+    }
+}
+
+#[test]
+fn a_wrong_clock_of_ours_is_told_from_a_wrong_zone() {
+    judge_each(&[
         (
             "A13: it takes valid signatures for expired",
             |s| s.unvalidated(Bogus, &[7]),
@@ -328,6 +342,12 @@ fn why_validation_fails_follows_from_the_evidence() {
             },
             &[(Problem::ResolverClock, Blocking)],
         ),
+    ]);
+}
+
+#[test]
+fn a_resolver_is_believed_about_validation_where_nothing_else_was_seen() {
+    judge_each(&[
         (
             "the zone above is good: keys and times are, too",
             |s| {
@@ -372,14 +392,6 @@ fn why_validation_fails_follows_from_the_evidence() {
             &[(Problem::ResolverFailsHere, Blocking)],
         ),
     ]);
-    for (why, cause, acts) in [
-        (Times, "dns.dnssec-expired", Acts::RecipientDns),
-        (Keys, "dns.dnssec-ds-mismatch", Acts::RecipientRegistrar),
-        (Unexplained, "unknown", Acts::Us),
-    ] {
-        let problem = Problem::ResolverBogus(why);
-        assert_eq!((problem.cause(), problem.acts()), (cause, acts));
-    }
 }
 
 #[test]
@@ -420,26 +432,6 @@ fn what_a_resolver_of_ours_remembers_is_told_from_what_the_zone_says() {
             &[(Problem::ResolverSplit, Blocking)],
         ),
         (
-            "it fails here alone",
-            |s| {
-                s.unvalidated(Timeout, &[]);
-                s.seen.resolvers[0].unchecked = None;
-            },
-            &[(Problem::ResolverFailsHere, Blocking)],
-        ),
-        (
-            "it fails where a server of the zone is dead: that is why",
-            |s| {
-                s.unvalidated(Timeout, &[]);
-                s.seen.resolvers[0].unchecked = None;
-                let mut dead = s.server();
-                (dead.udp, dead.ns, dead.mx) = (s.fails(Timeout, &[]), None, None);
-                (dead.plain, dead.tcp) = (dead.udp, dead.udp);
-                s.seen.servers.push(dead);
-            },
-            &[(Problem::ServerDead, Degrading)],
-        ),
-        (
             "one of the zone's servers says the same: the zone's fault, not ours",
             |s| {
                 let mut second = s.server();
@@ -462,12 +454,39 @@ fn what_a_resolver_of_ours_remembers_is_told_from_what_the_zone_says() {
 }
 
 #[test]
+fn a_resolver_is_not_blamed_for_dead_servers_of_the_zone() {
+    judge_each(&[
+        (
+            "it fails here alone",
+            |s| {
+                s.unvalidated(Timeout, &[]);
+                s.seen.resolvers[0].unchecked = None;
+            },
+            &[(Problem::ResolverFailsHere, Blocking)],
+        ),
+        (
+            "it fails where a server of the zone is dead: that is why",
+            |s| {
+                s.unvalidated(Timeout, &[]);
+                s.seen.resolvers[0].unchecked = None;
+                let mut dead = s.server();
+                (dead.udp, dead.ns, dead.mx) = (s.fails(Timeout, &[]), None, None);
+                (dead.plain, dead.tcp) = (dead.udp, dead.udp);
+                s.seen.servers.push(dead);
+            },
+            &[(Problem::ServerDead, Degrading)],
+        ),
+    ]);
+}
+
+#[test]
 fn aliases_are_followed_to_where_they_lead() {
     let there = |s: &mut Scene, a: Place, aaaa: Place| {
         s.seen.exchangers[0] = s.exchanger(vec![("mx.shop.test", alias("mx.other.test"))]);
         s.seen.exchangers[0].target = Some(TargetSeen { name: "mx.other.test".into(), a, aaaa });
     };
-    let cases: &[(&str, fn(&mut Scene) -> [Place; 2], &[(Problem, Effect)])] = &[
+    type Case = (&'static str, fn(&mut Scene) -> [Place; 2], &'static [(Problem, Effect)]);
+    let cases: &[Case] = &[
         (
             "it leads to a host",
             |s| [s.says(vec![("mx.other.test", a([203, 0, 113, 80]))]), s.fails(NoData, &[])],
