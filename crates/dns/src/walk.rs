@@ -22,10 +22,12 @@ pub use limits::{Limit, Limits};
 pub use roots::ROOTS;
 pub use seen::{DomainReport, DomainSeen};
 
+use crate::exchange::Heard;
+use crate::meaning::Meaning;
 use crate::settings::Settings;
-use posthaste_evidence::Observation;
+use posthaste_evidence::{Observation, RecordType, Transport};
 use posthaste_io::World;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use walker::Walker;
 
 /// What the servers of the closest enclosing delegated zone say of a name.
@@ -67,4 +69,32 @@ pub async fn existence(world: &World, settings: &Settings, name: &str) -> Walked
     };
     let (observations, _) = walker.finish();
     Walked { existence, observations }
+}
+
+/// A referral, as [`stepped`] tells it.
+#[doc(hidden)]
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Below {
+    /// The zone below.
+    pub zone: String,
+    /// Its servers and their glue.
+    pub servers: Vec<(String, Vec<IpAddr>)>,
+}
+
+/// What a walk makes of the octets that a server of `zone` sends about `name`: `None` when they are no DNS message,
+/// `Some(None)` when the way ends there. For fuzzing; a walk itself reads what an exchange heard.
+#[doc(hidden)]
+#[must_use]
+pub fn stepped(octets: &[u8], zone: &str, name: &str) -> Option<Option<Below>> {
+    let reply = crate::wire::read(octets).ok()?;
+    let meaning = Meaning::of(&reply, name, RecordType::A, Transport::Udp);
+    let heard = Heard { meaning, reply: Some(reply), strangers: 0, folds_case: false };
+    // What decides how a walk goes on and what it shows, beside the step.
+    if let Some(reply) = &heard.reply {
+        let _ = (reading::soa_owner(reply), reading::has_foreign_soa(reply, zone, name));
+        let _ = reading::servers_of(zone, &reply.answers, &reply.additionals, zone);
+    }
+    let reading::Step::Referral(to) = reading::read(&heard, zone, name) else { return Some(None) };
+    let servers = to.servers.into_iter().map(|server| (server.name, server.glue)).collect();
+    Some(Some(Below { zone: to.zone, servers }))
 }
