@@ -9,11 +9,14 @@ use posthaste_io::{
     Datagram, Dial, DialError, Listener, Net, Secure, Secured, Stream, Task, Unanswered,
 };
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
 use socket2::{Domain, Protocol, Socket, Type};
+use std::cell::RefCell;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 /// Delayed answers of one datagram server that may be waiting at once; more are dropped, as networks do.
@@ -98,19 +101,38 @@ fn tcp_socket(dial: &Dial) -> io::Result<Socket> {
     Ok(socket)
 }
 
+thread_local! {
+    /// One for all questions of a thread, and not one of this size for each: most replies are a few dozen octets.
+    static ARRIVED: RefCell<Box<[u8]>> = RefCell::new(vec![0; MAX_DATAGRAM].into());
+}
+
 /// A connected socket hears ICMP errors and only the peer it asked; the kernel draws a random port.
 async fn ask(datagram: &Datagram) -> io::Result<Vec<u8>> {
-    let socket = UdpSocket::bind(unspecified(datagram.to)).await?;
-    socket.connect(datagram.to).await?;
+    let socket = udp_socket(datagram.to)?;
     socket.send(&datagram.payload).await?;
-    let mut buf = vec![0; MAX_DATAGRAM];
+    // What ICMP says is an error to be read.
+    let readable = Interest::READABLE | Interest::ERROR;
     loop {
-        let length = socket.recv(&mut buf).await?;
-        if (datagram.accept)(&buf[..length]) {
-            buf.truncate(length);
-            return Ok(buf);
+        let receive = || {
+            ARRIVED.with_borrow_mut(|buf| {
+                let (length, _) = rustix::net::recv(&socket, &mut buf[..], RecvFlags::empty())?;
+                let arrived = &buf[..length];
+                Ok((datagram.accept)(arrived).then(|| arrived.to_vec()))
+            })
+        };
+        if let Some(accepted) = socket.async_io(readable, receive).await? {
+            return Ok(accepted);
         }
     }
+}
+
+/// Connecting binds it, too.
+fn udp_socket(to: SocketAddr) -> io::Result<UdpSocket> {
+    let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(family, SocketType::DGRAM, flags, None)?;
+    rustix::net::connect(&socket, &to)?;
+    UdpSocket::from_std(socket.into())
 }
 
 async fn serve(socket: Arc<UdpSocket>, answer: AnswerDatagram) -> io::Error {

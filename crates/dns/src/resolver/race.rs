@@ -151,7 +151,8 @@ impl<'a> Race<'a> {
             failures: Vec::new(),
             spare: None,
             won: Arc::default(),
-            observations: Vec::new(),
+            // Kept with the answer: a place for one is enough nearly always.
+            observations: Vec::with_capacity(1),
             words: unbounded_channel(),
         }
     }
