@@ -136,6 +136,14 @@ pub fn print_duration(duration: Duration) -> String {
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 
+/// A time that was waited, to the millisecond; a shorter one as it is: `406ms`, `3s`.
+#[must_use]
+pub(crate) fn print_waited(waited: Duration) -> String {
+    let millis = (waited.as_micros() + 500) / 1000;
+    let rounded = u64::try_from(millis).map_or(Duration::MAX, Duration::from_millis);
+    print_duration(if rounded.is_zero() { waited } else { rounded })
+}
+
 /// A duration for a table: its one or two leading units, e.g. `3d 4h`, `12 min`, `8s`; `0s` below a second.
 #[must_use]
 pub fn print_rough(duration: Duration) -> String {

@@ -55,6 +55,16 @@ impl Doubt {
         (Self::HostsMissing, "mx_hosts_missing"),
     ];
 
+    /// Its cause in the catalogue, where it is one: the others say that the cause is not known yet.
+    #[must_use]
+    pub const fn cause(self) -> Option<&'static str> {
+        match self {
+            Self::Vanished => Some("dns.domain-undelegated"),
+            Self::HostsMissing => Some("dns.mx-dangling"),
+            Self::Unconfirmed | Self::Contradicted | Self::Indiscriminate => None,
+        }
+    }
+
     /// The name in the outside interface.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -224,6 +234,15 @@ impl Fault {
             Self::NoRoute | Self::StoreFault | Self::AttemptTooLong | Self::Interrupted => {
                 FaultClass::Local
             }
+        }
+    }
+
+    /// Its cause in the catalogue, where that is known without an examination.
+    #[must_use]
+    pub const fn cause(&self) -> Option<&'static str> {
+        match self {
+            Self::Doubted { doubt, .. } => doubt.cause(),
+            _ => None,
         }
     }
 

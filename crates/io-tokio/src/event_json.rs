@@ -107,6 +107,8 @@ struct FaultLine<'a> {
     status: String,
     permanent: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
@@ -190,6 +192,7 @@ fn fault_line(fault: &Fault) -> FaultLine<'_> {
         stage: fault.stage().name(),
         status: fault.status().to_string(),
         permanent: fault.is_permanent(),
+        cause: fault.cause(),
         detail,
         name,
     }
@@ -249,7 +252,7 @@ fn connect_words(fault: ConnectFault) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use posthaste_evidence::{AnswerKind, Outcome, RecordType, Stage};
+    use posthaste_evidence::{AnswerKind, Doubt, Outcome, RecordType, Stage};
     use posthaste_mail::{ConnectionId, EnhancedStatus, QueueId, Timestamp};
     use std::sync::Arc;
 
@@ -358,6 +361,13 @@ mod tests {
         ] {
             let line = fault_line(&fault);
             assert_eq!((line.kind, line.detail.as_deref()), (kind, detail));
+            assert_eq!(line.cause, None);
         }
+        let vanished = Fault::Doubted { name: name(), doubt: Doubt::Vanished };
+        let written = serde_json::to_string(&fault_line(&vanished)).expect("plain data");
+        assert_eq!(
+            written,
+            r#"{"kind":"domain_vanished","stage":"dns-mx","status":"4.4.4","permanent":false,"cause":"dns.domain-undelegated","name":"y.example"}"#
+        );
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn fault(fault: &Fault) -> String {
         Fault::Connect(why) => format!("no connection: {}", connect_fault(*why)),
         Fault::Lost { stage } => format!("the connection was lost at {}", stage.name()),
         Fault::TimedOut { stage, after } => {
-            format!("no answer at {} within {}", stage.name(), crate::units::print_duration(*after))
+            format!("no answer at {} within {}", stage.name(), crate::units::print_waited(*after))
         }
         Fault::Gibberish { stage } => format!("the peer did not speak SMTP at {}", stage.name()),
         Fault::NeedsSmtpUtf8 => "the message needs SMTPUTF8, which no host offers".to_owned(),
@@ -60,7 +60,10 @@ fn doubted(name: &str, doubt: Doubt) -> String {
             "a DNS server configured here answers alike for every name: what it says of {name} is not believed"
         ),
         Doubt::Vanished => {
-            format!("{name} is gone from DNS, though mail was delivered to it a short while ago")
+            let cause = doubt.cause().unwrap_or_default();
+            format!(
+                "{cause}: {name} is gone from DNS, though mail was delivered to it in the last 30 days"
+            )
         }
         Doubt::HostsMissing => format!("no mail host that {name} names has an address"),
     }

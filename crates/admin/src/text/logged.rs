@@ -136,6 +136,10 @@ mod tests {
                 json!({ "kind": "no_such_domain", "name": "b.example" }),
                 "the domain b.example does not exist",
             ),
+            (
+                json!({ "kind": "domain_vanished", "name": "b.example" }),
+                "dns.domain-undelegated: b.example is gone from DNS, though mail was delivered to it in the last 30 days",
+            ),
             (json!({ "kind": "connect", "detail": "error 5" }), "no connection: system error 5"),
             (
                 json!({ "kind": "timed_out", "stage": "banner", "detail": "after 300 s" }),

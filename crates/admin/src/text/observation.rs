@@ -1,5 +1,6 @@
 //! An observation in three short texts: about what, what came of it, and the raw words.
 
+use super::extended::extended_error;
 use super::fault::{answer_word, connect_fault};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
@@ -74,7 +75,7 @@ pub(crate) fn raw(seen: &Seen) -> Option<String> {
         Seen::Reply(reply) => Some(reply.to_string()),
         Seen::Capabilities(list) => Some(list.join(", ")),
         Seen::TimedOut { after } => {
-            Some(format!("nothing within {}", crate::units::print_duration(*after)))
+            Some(format!("nothing within {}", crate::units::print_waited(*after)))
         }
         Seen::Chose(choice) => Some(choice_text(*choice).to_owned()),
     }
@@ -105,7 +106,10 @@ fn answer_text(answer: &Answer) -> String {
         text = records.join("; ");
     }
     for (code, extra) in &answer.extended {
-        let _ = write!(text, " (EDE {code} {extra})");
+        let named = extended_error(*code).unwrap_or_default();
+        let words = [named, extra].into_iter().filter(|word| !word.is_empty());
+        let words = words.collect::<Vec<_>>().join(": ");
+        let _ = write!(text, " (EDE {code}{}{words})", if words.is_empty() { "" } else { " " });
     }
     let how = match answer.transport {
         Transport::Udp => "",
@@ -212,7 +216,9 @@ const fn choice_text(choice: Choice) -> &'static str {
         Choice::Indiscriminate => {
             "a server configured here answers alike for every name: not believed"
         }
-        Choice::Vanished => "missing, but mail was delivered to it a short while ago: not given up",
+        Choice::Vanished => {
+            "dns.domain-undelegated: missing, but mail was delivered to it in the last 30 days: not given up"
+        }
         Choice::HostsMissing => "no MX host has an address: waited for, for an hour",
     }
 }
@@ -222,6 +228,7 @@ mod tests {
     use super::*;
     use posthaste_evidence::RecordType;
     use posthaste_mail::Reply;
+    use std::time::Duration;
 
     #[test]
     fn the_host_of_the_connection_is_named() {
@@ -266,12 +273,32 @@ mod tests {
             (
                 Seen::Answer(answer),
                 "answer",
-                Some("b.example 300 MX 10 mx.b.example (EDE 3 stale) over TCP"),
+                Some("b.example 300 MX 10 mx.b.example (EDE 3 Stale Answer: stale) over TCP"),
             ),
             (
                 Seen::Answer(Answer::empty(AnswerKind::ServFail, Transport::Udp)),
                 "servfail",
                 Some("SERVFAIL"),
+            ),
+            (
+                Seen::Answer(Answer {
+                    extended: vec![(6, String::new()), (49152, String::new())],
+                    ..Answer::empty(AnswerKind::Bogus, Transport::Udp)
+                }),
+                "bogus",
+                Some("DNSSEC validation failed (EDE 6 DNSSEC Bogus) (EDE 49152)"),
+            ),
+            (
+                Seen::TimedOut { after: Duration::from_micros(405_696) },
+                "timed-out",
+                Some("nothing within 406ms"),
+            ),
+            (
+                Seen::Chose(Choice::Vanished),
+                "vanished",
+                Some(
+                    "dns.domain-undelegated: missing, but mail was delivered to it in the last 30 days: not given up",
+                ),
             ),
             (Seen::Reply(Reply::new(450, None, "later")), "deferred", Some("450 later")),
             (Seen::Lost { reset: true }, "reset", None),

@@ -2,7 +2,7 @@
 
 use super::{When, millis};
 use crate::text;
-use posthaste_evidence::{Attempt, Connection, Observation, Outcome, RecipientResult};
+use posthaste_evidence::{Attempt, Connection, Fault, Observation, Outcome, RecipientResult};
 use posthaste_mail::{Envelope, Recipient, Reply};
 use posthaste_spool::History;
 use serde::Serialize;
@@ -37,6 +37,9 @@ pub struct ResultView {
     pub reply: Option<ReplyView>,
     /// Why it was not delivered, in words.
     pub reason: Option<String>,
+    /// An id of the catalogue of causes, where it is known without an examination.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<&'static str>,
 }
 
 /// A server's reply.
@@ -106,6 +109,7 @@ impl ResultView {
             outcome: result.outcome.name(),
             reply: result.reply.as_ref().map(ReplyView::of),
             reason: result.fault.as_ref().map(text::fault),
+            cause: result.fault.as_ref().and_then(Fault::cause),
         }
     }
 }

@@ -90,6 +90,9 @@ pub struct LastErrorView {
     pub code: Option<u16>,
     pub enhanced: String,
     pub text: String,
+    /// An id of the catalogue of causes, where it is known without an examination.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<&'static str>,
     /// It would have failed for good; `soft_fail` defers it.
     pub soft_fail: bool,
 }
@@ -196,6 +199,7 @@ impl LastErrorView {
             code,
             enhanced: error.fault.status().to_string(),
             text,
+            cause: error.fault.cause(),
             soft_fail: false,
         }
     }

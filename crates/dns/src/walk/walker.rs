@@ -9,6 +9,7 @@ use crate::exchange::{Exchange, Heard, Manner};
 use crate::meaning::MAX_RECORDS;
 use crate::resolver::stage_of;
 use crate::settings::{DNS_PORT, Settings};
+use crate::stream::Streams;
 use crate::wire::Flags;
 use parking_lot::Mutex;
 use posthaste_evidence::{
@@ -28,6 +29,8 @@ pub(super) struct Walker {
     /// The roots are private themselves: a closed network, where private addresses are what there is.
     pub(super) closed: bool,
     until: Instant,
+    /// To recursive servers of ours that are asked by TLS.
+    streams: Streams,
     shared: Mutex<Shared>,
 }
 
@@ -98,6 +101,7 @@ impl Walker {
             roots: settings.roots.clone(),
             closed: settings.roots.iter().any(|root| posthaste_route::is_private(root.ip())),
             until: world.now() + limits.time,
+            streams: Streams::new(settings.tls_trust.clone()),
             shared: Mutex::new(shared),
         }
     }
@@ -124,7 +128,7 @@ impl Walker {
             until: (began + limit).min(self.until),
             manner: question.manner,
         };
-        let heard = exchange.hear(&self.world).await;
+        let heard = exchange.hear_over(&self.world, &self.streams).await;
         crate::record::exchange(&self.world, Purpose::Walk, &exchange, began, &heard);
         let step = if question.ours.is_some() {
             of_resolver(heard.meaning.answer.kind)
