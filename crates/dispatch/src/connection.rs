@@ -322,10 +322,14 @@ impl Serving {
             None => None,
         };
         let led_somewhere = !(unreached.failed.is_empty() && unreached.blocked.is_empty());
-        let claim = if led_somewhere { self.exists() } else { None };
-        let claim = ruling.as_ref().and_then(|r| r.ledger.clone()).or(claim);
+        let claim = match &ruling {
+            Some(ruling) => ruling.ledger.clone(),
+            None if led_somewhere => self.exists(),
+            None => None,
+        };
         self.inner.note_ledger(Vec::new(), claim.into_iter().collect());
-        if unreached.only_blocked() {
+        let not_before = ruling.and_then(|r| r.not_before);
+        if unreached.only_blocked() && not_before.is_none() {
             let now = self.inner.world.wall();
             let inner = &self.inner;
             inner.scheduler().connection_blocked(now, &self.ticket, &unreached.blocked);
@@ -337,7 +341,7 @@ impl Serving {
             return Then::Stop;
         }
         if unreached.concerns_everybody() && !unreached.fault.is_permanent() {
-            self.down(unreached, ruling.map(|r| r.not_before));
+            self.down(unreached, not_before);
             return Then::Stop;
         }
         let record = Some(unreached.connection);

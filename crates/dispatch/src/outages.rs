@@ -124,6 +124,9 @@ fn fault(destination: &str, observation: &Observation) -> Option<Fault> {
         (Seen::Chose(Choice::PrivateAddress), _) => {
             Some(Fault::OnlyPrivateAddresses { name: destination.to_owned() })
         }
+        (Seen::Chose(Choice::Invented), _) => {
+            Some(Fault::NoSuchDomain { name: destination.to_owned() })
+        }
         (Seen::Chose(choice), _) if choice.doubt().is_some() => {
             let name = destination.to_owned();
             choice.doubt().map(|doubt| Fault::Doubted { name, doubt })

@@ -219,6 +219,8 @@ pub enum Choice {
     Vanished,
     /// [`Doubt::HostsMissing`].
     HostsMissing,
+    /// The domain does not exist, says its own zone; the configured servers make up an address for every such name.
+    Invented,
 }
 
 impl Choice {

@@ -187,6 +187,7 @@ const fn choice_outcome(choice: Choice) -> &'static str {
         Choice::Indiscriminate => "indiscriminate",
         Choice::Vanished => "vanished",
         Choice::HostsMissing => "hosts-missing",
+        Choice::Invented => "invented",
     }
 }
 
@@ -220,6 +221,9 @@ const fn choice_text(choice: Choice) -> &'static str {
             "dns.domain-undelegated: missing, but mail was delivered to it in the last 30 days: not given up"
         }
         Choice::HostsMissing => "no MX host has an address: waited for, for an hour",
+        Choice::Invented => {
+            "its own zone says that it does not exist: the servers configured here make up an address for every name"
+        }
     }
 }
 

@@ -50,12 +50,21 @@ struct Book {
 /// The last hearing about one domain; while one is under way, others wait for it.
 type Hearing = Arc<tokio::sync::Mutex<Option<Heard>>>;
 
+/// What a hearing is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// What DNS says is missing.
+    Missing(Finding),
+    /// An address that DNS says the domain has, where nobody is.
+    Address,
+}
+
 /// What came of a hearing.
 #[derive(Clone)]
 struct Heard {
     at: Instant,
     resolver: Arc<Resolver>,
-    finding: Finding,
+    about: About,
     decision: Decision,
     observations: Vec<Observation>,
 }
@@ -66,21 +75,26 @@ impl Default for Beliefs {
     }
 }
 
-/// A destination that DNS says is missing, and what was decided about it.
+/// What was decided about a destination that DNS says is missing, or may have invented.
 pub(crate) struct Ruling {
-    /// The destination is not to be tried before, when it is not given up.
-    pub(crate) not_before: Timestamp,
+    /// The fault was replaced. The destination is not to be tried before, when it is not given up.
+    pub(crate) not_before: Option<Timestamp>,
     /// To be stored.
     pub(crate) ledger: Option<LedgerEntry>,
 }
 
 impl Inner {
     /// Has what DNS says confirmed, or not: the fault becomes permanent or temporary accordingly, and the evidence is
-    /// added. `None` when the fault is not of that kind.
+    /// added. `None` when what was unreached gives no reason to ask.
     pub(crate) async fn rule(&self, route: &Route, unreached: &mut Unreached) -> Option<Ruling> {
-        let missing = unreached.missing.take()?;
-        let destination = unreached.connection.destination.clone();
-        let domain = dns_name(route, &destination)?;
+        let missing = match unreached.missing.take() {
+            Some(missing) => missing,
+            None if may_be_invented(unreached) => {
+                return self.rule_on_address(route, unreached).await;
+            }
+            None => return None,
+        };
+        let domain = dns_name(route, &unreached.connection.destination)?;
         let finding = match missing {
             Missing::Domain => Finding::Domain,
             Missing::Records => Finding::Records,
@@ -89,30 +103,63 @@ impl Inner {
         let resolvers = self.courier.resolvers();
         let resolver = resolvers.of(route);
         let (heard, ledger) = self.hear(&domain, finding, &missing, resolver).await;
+        unreached.connection.observations.extend(heard.observations);
+        let not_before = self.decided(unreached, &domain, finding, heard.decision);
+        if unreached.fault.is_permanent() {
+            return Some(Ruling { not_before, ledger });
+        }
+        // What is kept would only be said again.
+        resolver.flush(Some(&domain));
+        for host in missing.hosts() {
+            resolver.flush(Some(host));
+        }
+        Some(Ruling { not_before, ledger })
+    }
+
+    /// Nobody is at the address of a domain without MX records: asks whether there is such a domain at all. Only when
+    /// its zone denies it, and the configured servers invent addresses, does that change anything.
+    async fn rule_on_address(&self, route: &Route, unreached: &mut Unreached) -> Option<Ruling> {
+        let domain = dns_name(route, &unreached.connection.destination)?;
+        let resolvers = self.courier.resolvers();
+        let (heard, ledger) = self.hear_of_address(&domain, resolvers.of(route)).await?;
+        let denied = matches!(
+            heard.decision,
+            Decision::Believe | Decision::Wait { doubt: Doubt::Vanished, .. }
+        );
+        if !denied {
+            return Some(Ruling { not_before: None, ledger });
+        }
         let observations = &mut unreached.connection.observations;
         observations.extend(heard.observations);
-        let now = self.world.wall();
-        let name = destination;
-        let not_before = match heard.decision {
+        observations.push(chosen(self.world.wall(), &domain, Choice::Invented));
+        let not_before = self.decided(unreached, &domain, Finding::Domain, heard.decision);
+        Some(Ruling { not_before, ledger })
+    }
+
+    /// Puts what was decided in the place of the fault. Answers when the destination may be tried again.
+    fn decided(
+        &self,
+        unreached: &mut Unreached,
+        domain: &str,
+        finding: Finding,
+        decision: Decision,
+    ) -> Option<Timestamp> {
+        let (now, name) = (self.world.wall(), unreached.connection.destination.clone());
+        match decision {
             Decision::Believe => {
                 unreached.fault = match finding {
                     Finding::Domain => Fault::NoSuchDomain { name },
                     Finding::Records | Finding::Targets => Fault::NoHosts { name },
                 };
-                now
+                Some(now)
             }
             Decision::Wait { doubt, not_before } => {
-                observations.push(doubted(now, &domain, doubt));
+                let doubted = chosen(now, domain, Choice::from(doubt));
+                unreached.connection.observations.push(doubted);
                 unreached.fault = Fault::Doubted { name, doubt };
-                // What is kept would only be said again.
-                resolver.flush(Some(&domain));
-                for host in missing.hosts() {
-                    resolver.flush(Some(host));
-                }
-                not_before
+                Some(not_before)
             }
-        };
-        Some(Ruling { not_before, ledger })
+        }
     }
 
     /// Hears witnesses, unless somebody did a moment ago.
@@ -123,16 +170,11 @@ impl Inner {
         missing: &Missing,
         resolver: &Arc<Resolver>,
     ) -> (Heard, Option<LedgerEntry>) {
-        let (beliefs, patience) = (&self.beliefs, self.settings().patience);
-        let every = patience.asked_every;
-        let hearing = lock(&beliefs.book).hearing(domain, self.world.now(), every);
+        let (beliefs, about) = (&self.beliefs, About::Missing(finding));
+        let hearing = self.hearing(domain);
         let mut last = hearing.lock().await;
-        let now = self.world.now();
-        let fresh = |h: &&Heard| {
-            h.finding == finding && now - h.at < every && Arc::ptr_eq(&h.resolver, resolver)
-        };
-        if let Some(heard) = last.as_ref().filter(fresh) {
-            return (heard.clone(), None);
+        if let Some(heard) = self.fresh(last.as_ref(), about, resolver) {
+            return (heard, None);
         }
         let (word, observations) = {
             // The semaphore is never closed.
@@ -141,12 +183,62 @@ impl Inner {
                 lock(&beliefs.book).delivered.names().map(str::to_owned).collect();
             witness::hear(&self.world, resolver, domain, missing, &known).await
         };
-        let (decision, ledger) =
-            lock(&beliefs.book).decide(self.world.wall(), &patience, domain, finding, &word);
-        let (at, resolver) = (self.world.now(), Arc::clone(resolver));
-        let heard = Heard { at, resolver, finding, decision, observations };
+        let (heard, ledger) = self.judge(domain, about, resolver, &word, observations);
         *last = Some(heard.clone());
         (heard, ledger)
+    }
+
+    /// The same about an address. `None` when too many are heard already: a network that is down must not make every
+    /// destination wait for its turn here.
+    async fn hear_of_address(
+        &self,
+        domain: &str,
+        resolver: &Arc<Resolver>,
+    ) -> Option<(Heard, Option<LedgerEntry>)> {
+        let hearing = self.hearing(domain);
+        let mut last = hearing.lock().await;
+        if let Some(heard) = self.fresh(last.as_ref(), About::Address, resolver) {
+            return Some((heard, None));
+        }
+        let turn = self.beliefs.hearing.try_acquire().ok()?;
+        let (word, observations) = witness::invented(&self.world, resolver, domain).await;
+        drop(turn);
+        let (heard, ledger) = self.judge(domain, About::Address, resolver, &word, observations);
+        *last = Some(heard.clone());
+        Some((heard, ledger))
+    }
+
+    fn hearing(&self, domain: &str) -> Hearing {
+        let every = self.settings().patience.asked_every;
+        lock(&self.beliefs.book).hearing(domain, self.world.now(), every)
+    }
+
+    /// What was heard a moment ago about the same.
+    fn fresh(&self, last: Option<&Heard>, about: About, resolver: &Arc<Resolver>) -> Option<Heard> {
+        let (now, every) = (self.world.now(), self.settings().patience.asked_every);
+        let fresh = |h: &&Heard| {
+            h.about == about && now - h.at < every && Arc::ptr_eq(&h.resolver, resolver)
+        };
+        last.filter(fresh).cloned()
+    }
+
+    fn judge(
+        &self,
+        domain: &str,
+        about: About,
+        resolver: &Arc<Resolver>,
+        word: &belief::Word,
+        observations: Vec<Observation>,
+    ) -> (Heard, Option<LedgerEntry>) {
+        let finding = match about {
+            About::Missing(finding) => finding,
+            About::Address => Finding::Domain,
+        };
+        let patience = self.settings().patience;
+        let (decision, ledger) =
+            lock(&self.beliefs.book).decide(self.world.wall(), &patience, domain, finding, word);
+        let (at, resolver) = (self.world.now(), Arc::clone(resolver));
+        (Heard { at, resolver, about, decision, observations }, ledger)
     }
 
     /// DNS led to hosts of a destination: nothing of what was said against it holds.
@@ -251,14 +343,27 @@ fn dns_name(route: &Route, destination: &str) -> Option<String> {
     (by_mx && is_name).then(|| posthaste_dns::to_dns(destination).ok())?
 }
 
-fn doubted(at: Timestamp, domain: &str, doubt: Doubt) -> Observation {
+/// Nobody is where DNS says that a domain without MX records is.
+fn may_be_invented(unreached: &Unreached) -> bool {
+    let seen = |choice| {
+        let observations = &unreached.connection.observations;
+        observations.iter().any(|o| o.seen == Seen::Chose(choice))
+    };
+    let connected = |o: &Observation| matches!(o.seen, Seen::Connected { .. });
+    matches!(unreached.fault, Fault::Connect(_))
+        && seen(Choice::ImplicitMx)
+        && (!unreached.failed.is_empty() || seen(Choice::HostRestsNow))
+        && !unreached.connection.observations.iter().any(connected)
+}
+
+fn chosen(at: Timestamp, domain: &str, choice: Choice) -> Observation {
     let (name, kind) = (domain.to_owned(), RecordType::Mx);
     Observation {
         at,
         took: Duration::ZERO,
         stage: Stage::DnsMx,
         subject: Subject::Question { server: None, name, kind },
-        seen: Seen::Chose(Choice::from(doubt)),
+        seen: Seen::Chose(choice),
         effect: Effect::Blocking,
     }
 }

@@ -49,6 +49,33 @@ pub(super) async fn hear(
     (word, observations)
 }
 
+/// Hears those who show that an address was made up: the zone's servers, by walking, deny the domain, and the configured
+/// servers have an address for a random name beside it, too. Without the second, they may have an inner view of it.
+pub(super) async fn invented(
+    world: &World,
+    resolver: &Resolver,
+    domain: &str,
+) -> (Word, Vec<Observation>) {
+    let mut observations = Vec::new();
+    let heard = async {
+        let missing = Missing::Domain;
+        let word = walked(world, resolver.settings(), domain, &missing, &mut observations).await;
+        match word.unwrap_or(Word::Undecided) {
+            Word::Missing => {}
+            word => return word,
+        }
+        let top = domain.rsplit('.').next().unwrap_or_default();
+        let random = format!("{}.{top}", random_label(world.random.next()));
+        let lookup = resolver.ask(&random, RecordType::A, Agreement::First).await;
+        let invents = lookup.verdict() == AnswerKind::Answer;
+        observations.extend(lookup.observations);
+        if invents { Word::Missing } else { Word::Undecided }
+    };
+    let word = posthaste_io::within(&*world.clock, LIMIT, heard).await.unwrap_or(Word::Undecided);
+    observations.truncate(MAX_OBSERVATIONS);
+    (word, observations)
+}
+
 async fn all(
     world: &World,
     resolver: &Resolver,

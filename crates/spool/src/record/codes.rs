@@ -60,7 +60,7 @@ codes!(
     FamilyRestsNow = 6, FellBackToHelo = 7, SentEightBitAsIs = 8, OverPeersSize = 9,
     NoSmtpUtf8 = 10, FromCache = 11, FoldedLongLines = 12, LeftOut = 13, FamilyUnused = 14,
     AddressForExchanger = 15, Unconfirmed = 16, Contradicted = 17, Indiscriminate = 18,
-    Vanished = 19, HostsMissing = 20,
+    Vanished = 19, HostsMissing = 20, Invented = 21,
 );
 codes!(Doubt: Unconfirmed = 1, Contradicted = 2, Indiscriminate = 3, Vanished = 4, HostsMissing = 5);
 codes!(Finding: Domain = 1, Records = 2, Targets = 3);

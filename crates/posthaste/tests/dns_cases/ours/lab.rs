@@ -100,6 +100,8 @@ pub(super) enum Expected {
     Delivered(Duration),
     /// Tried again later; what a server said.
     Waits(&'static str),
+    /// Returned at the first attempt, after at most so long, with this status.
+    Returned(Duration, &'static str),
 }
 
 /// One message for `domain` under the fault, and one for `after` when `heal` has taken it away.
@@ -119,6 +121,11 @@ pub(super) fn run(
         }
         Expected::Waits(says) => {
             own.fate == Fate::Waits && own.said.iter().any(|s| s.outcome.contains(says))
+        }
+        Expected::Returned(limit, status) => {
+            own.fate == Fate::Failed
+                && (own.attempts, &*own.status) == (1, status)
+                && own.took <= limit
         }
     });
     if !right {
