@@ -183,7 +183,7 @@ pub fn is_truncated(reply: &[u8]) -> bool {
 pub fn read(octets: &[u8]) -> Result<Reply, Unreadable> {
     let message = Message::from_vec(octets).map_err(|_| Unreadable)?;
     let negative_ttl = message.authorities.iter().find_map(|r| match &r.data {
-        RData::SOA(soa) => Some(r.ttl.min(soa.minimum)),
+        RData::SOA(soa) => Some(lifetime(r.ttl).min(soa.minimum)),
         _ => None,
     });
     Ok(Reply {
@@ -199,6 +199,11 @@ pub fn read(octets: &[u8]) -> Result<Reply, Unreadable> {
         names_servers: message.authorities.iter().any(|r| matches!(r.data, RData::NS(_))),
         extended: message.edns.as_ref().map(extended_errors).unwrap_or_default(),
     })
+}
+
+/// A TTL with its highest bit set counts as none (RFC 2181 section 8).
+const fn lifetime(ttl: u32) -> u32 {
+    if ttl > i32::MAX.unsigned_abs() { 0 } else { ttl }
 }
 
 /// Where the question section of our own question ends.
@@ -220,7 +225,7 @@ fn record(record: &WireRecord) -> Option<Record> {
         return None;
     }
     let data = data(&record.data)?;
-    Some(Record { name: crate::name::text(&record.name), ttl: record.ttl, data })
+    Some(Record { name: crate::name::text(&record.name), ttl: lifetime(record.ttl), data })
 }
 
 fn data(data: &RData) -> Option<RecordData> {

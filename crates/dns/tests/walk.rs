@@ -33,6 +33,7 @@ const SHOP_ZONE: &str = "shop.test MX 10 mx.shop.test\nmx.shop.test A 203.0.113.
 struct Lab {
     sim: Sim,
     us: Host,
+    root: DnsServer,
     tld: [DnsServer; 2],
     own: [DnsServer; 2],
     settings: Settings,
@@ -61,12 +62,12 @@ impl Lab {
             sim.block_on(&host, async move { running.start(&world, at).await }).unwrap();
             server
         };
-        start(ROOT, vec![zone(".", ROOT_ZONE)]);
+        let root = start(ROOT, vec![zone(".", ROOT_ZONE)]);
         let tld = TLD.map(|ip| start(ip, tld()));
         let own = OWN.map(|ip| start(ip, own()));
         let us = sim.host("us", &["192.0.2.25".parse().unwrap()]);
         let roots = vec![SocketAddr::new(ROOT.parse().unwrap(), 53)];
-        Self { sim, us, tld, own, settings: Settings { roots, ..Settings::default() } }
+        Self { sim, us, root, tld, own, settings: Settings { roots, ..Settings::default() } }
     }
 
     fn walk(&self, name: &str) -> (Walked, Duration) {
@@ -147,6 +148,22 @@ fn a_server_that_denies_names_to_one_type_of_question_is_not_believed() {
 }
 
 #[test]
+fn something_on_the_way_that_denies_every_name_is_not_believed() {
+    let lab = Lab::new();
+    // With authority, and the SOA of the zone that is asked: only that it denies the zone itself gives it away.
+    lab.root.set_zones(vec![Zone::parse_at(".", "").unwrap()]);
+    assert_eq!(lab.says("typo.test"), "missing in ", "an empty root may be right");
+    lab.root.behave("", None, Behaviour::Rcode(3));
+    assert_eq!(lab.says("typo.test"), "unreachable");
+    // With the SOA of another zone, and without any.
+    lab.root.recover();
+    lab.root.set_zones(vec![Zone::parse_at("test", "").unwrap()]);
+    assert_eq!(lab.says("typo.test"), "unreachable");
+    lab.root.behave("*", None, Behaviour::Rcode(3));
+    assert_eq!(lab.says("typo.test"), "unreachable");
+}
+
+#[test]
 fn lame_and_dead_servers_are_passed_by() {
     for behaviour in [
         Behaviour::Lame,
@@ -189,6 +206,10 @@ fn name_servers_that_lead_nowhere_end_the_walk() {
         assert_eq!(walked.existence, Existence::Unreachable, "{name}");
         assert!(walked.observations.len() < 40, "{name}: {}", walked.observations.len());
         assert!(took <= Limits::EXISTENCE.time, "{name}: {took:?}");
+        for server in &lab.tld {
+            let more = server.asked().len();
+            assert!(more <= 2 * Limits::EXISTENCE.per_server, "{name}: {more} to one server");
+        }
     }
 }
 

@@ -251,6 +251,9 @@ impl Walker {
                 self.meets(Limit::Loop);
                 return Arc::default();
             }
+            if !self.may_look_up() {
+                return Arc::default();
+            }
             let path = Path { name, outer: Some(path) };
             let descent = self.descend(name, RecordType::A, &path, false).await;
             let Some(said) = &descent.said else { return Arc::default() };

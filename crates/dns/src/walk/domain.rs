@@ -73,7 +73,7 @@ impl Walker {
         if let Descent { said: Some(said), .. } = &descent
             && said.step == Step::NxDomain
         {
-            let agreed = self.all_agree(&zone, name, &path, said.by).await;
+            let agreed = self.all_agree(&zone, name, &path, said).await;
             if let Existence::Missing { .. } = agreed {
                 seen.missing = Some(said.seen);
                 return None;

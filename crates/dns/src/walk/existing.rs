@@ -6,7 +6,7 @@
 use super::Existence;
 use super::descent::Path;
 use super::limits::MAX_SERVERS;
-use super::reading::Step;
+use super::reading::{self, Step};
 use super::walker::{Question, Said, Walker};
 use super::zones::Zone;
 use futures_util::future::join_all;
@@ -30,23 +30,34 @@ impl Walker {
         let path = Path::to(name);
         let descent = self.descend(name, KINDS[0], &path, true).await;
         let zone = descent.zone();
-        match descent.said {
+        match &descent.said {
             None => Existence::Unreachable,
-            Some(Said { step: Step::NxDomain, by, .. }) => {
-                self.all_agree(zone, name, &path, by).await
+            Some(said) if said.step == Step::NxDomain => {
+                self.all_agree(zone, name, &path, said).await
             }
-            Some(Said { by, .. }) => Existence::Exists { zone: zone.name.clone(), by },
+            Some(said) => Existence::Exists { zone: zone.name.clone(), by: said.by },
         }
     }
 
-    /// Asks every server of the zone; `first` has said that the name is missing.
+    /// The control: who denies a name must know the zone that it denies it in. Something on the way that says the
+    /// same of every name denies the zone, too.
+    async fn knows_apex(&self, zone: &Zone, by: SocketAddr) -> bool {
+        let apex = Question::plain(by, &zone.name, &zone.name, RecordType::Soa);
+        self.ask(apex).await.is_some_and(|said| said.step == Step::Answer)
+    }
+
+    /// Asks every server of the zone; `denial` is the first one's word that the name is missing.
     pub(super) async fn all_agree(
         &self,
         zone: &Zone,
         name: &str,
         path: &Path<'_>,
-        first: SocketAddr,
+        denial: &Said,
     ) -> Existence {
+        let first = denial.by;
+        if !reading::denies(&denial.heard, &zone.name) || !self.knows_apex(zone, first).await {
+            return Existence::Unreachable;
+        }
         let servers = self.all_servers(zone, path).await;
         let mut missing = None;
         for group in servers.chunks(MAX_SERVERS) {
@@ -83,7 +94,10 @@ impl Walker {
                     return word;
                 };
                 match said.step {
-                    Step::NxDomain => word = Word::Missing(to),
+                    Step::NxDomain if reading::denies(&said.heard, zone) => {
+                        word = Word::Missing(to);
+                    }
+                    Step::NxDomain => {}
                     Step::Failed(_) => {}
                     _ => return Word::Exists(to),
                 }

@@ -32,15 +32,21 @@ pub const AT_ONCE: usize = 2;
 pub struct Limits {
     /// Questions, those to find name servers' addresses included.
     pub questions: usize,
+    /// Of them to one authoritative server: whoever writes a zone must not make us flood somebody else.
+    pub per_server: usize,
+    /// Name servers whose addresses are looked up because no glue came along (the attack is called NXNS).
+    pub hosts: usize,
     /// Time in all.
     pub time: Duration,
 }
 
 impl Limits {
     /// Of the walk before a bounce.
-    pub const EXISTENCE: Self = Self { questions: 60, time: Duration::from_secs(20) };
+    pub const EXISTENCE: Self =
+        Self { questions: 60, per_server: 12, hosts: 8, time: Duration::from_secs(20) };
     /// Of a check that an operator asks for.
-    pub const CHECK: Self = Self { questions: 400, time: Duration::from_secs(20) };
+    pub const CHECK: Self =
+        Self { questions: 400, per_server: 60, hosts: 40, time: Duration::from_secs(20) };
 }
 
 /// What cut a walk short.
@@ -56,6 +62,10 @@ pub enum Limit {
     Loop,
     /// [`MAX_SERVERS`].
     Servers,
+    /// [`Limits::per_server`].
+    PerServer,
+    /// [`Limits::hosts`].
+    Hosts,
 }
 
 impl Limit {
@@ -68,6 +78,8 @@ impl Limit {
             Self::Depth => "depth",
             Self::Loop => "loop",
             Self::Servers => "servers",
+            Self::PerServer => "per-server",
+            Self::Hosts => "hosts",
         }
     }
 }

@@ -80,6 +80,13 @@ pub(super) fn read(heard: &Heard, zone: &str, name: &str) -> Step {
     }
 }
 
+/// The reply says with authority, and with the SOA of `zone` itself, that a name of that zone does not exist.
+pub(super) fn denies(heard: &Heard, zone: &str) -> bool {
+    heard.reply.as_ref().is_some_and(|reply| {
+        reply.authoritative && reply.rcode == NXDOMAIN && soa_owner(reply) == Some(zone)
+    })
+}
+
 /// The zone whose SOA a reply has, in whichever section it belongs.
 pub(super) fn soa_owner(reply: &Reply) -> Option<&str> {
     let all = reply.answers.iter().chain(&reply.authorities);

@@ -31,11 +31,15 @@ pub(super) struct Walker {
     until: Instant,
     /// To recursive servers of ours that are asked by TLS.
     streams: Streams,
+    per_server: usize,
     shared: Mutex<Shared>,
 }
 
 struct Shared {
     left: usize,
+    hosts_left: usize,
+    /// Questions put to each authoritative server.
+    asked: BTreeMap<SocketAddr, usize>,
     ended_by: BTreeSet<Limit>,
     observations: Vec<Observation>,
     doors: BTreeMap<SocketAddr, Arc<Semaphore>>,
@@ -90,6 +94,8 @@ impl Walker {
     pub(super) fn new(world: &World, settings: &Settings, limits: Limits) -> Self {
         let shared = Shared {
             left: limits.questions,
+            hosts_left: limits.hosts,
+            asked: BTreeMap::new(),
             ended_by: BTreeSet::new(),
             observations: Vec::new(),
             doors: BTreeMap::new(),
@@ -102,6 +108,7 @@ impl Walker {
             closed: settings.roots.iter().any(|root| posthaste_route::is_private(root.ip())),
             until: world.now() + limits.time,
             streams: Streams::new(settings.tls_trust.clone()),
+            per_server: limits.per_server,
             shared: Mutex::new(shared),
         }
     }
@@ -151,6 +158,12 @@ impl Walker {
             shared.ended_by.insert(Limit::Questions);
             return None;
         };
+        let asked = shared.asked.entry(question.to).or_default();
+        if *asked >= self.per_server && question.ours.is_none() {
+            shared.ended_by.insert(Limit::PerServer);
+            return None;
+        }
+        *asked += 1;
         shared.left = left;
         let at = shared.observations.len();
         let subject = Subject::Question {
@@ -174,6 +187,21 @@ impl Walker {
         let mut shared = self.shared.lock();
         let door = shared.doors.entry(to).or_insert_with(|| Arc::new(Semaphore::new(AT_ONCE)));
         Arc::clone(door)
+    }
+
+    /// One more name server's address may be looked up.
+    pub(super) fn may_look_up(&self) -> bool {
+        let mut shared = self.shared.lock();
+        match shared.hosts_left.checked_sub(1) {
+            Some(left) => {
+                shared.hosts_left = left;
+                true
+            }
+            None => {
+                shared.ended_by.insert(Limit::Hosts);
+                false
+            }
+        }
     }
 
     /// A limit cuts the walk short.
