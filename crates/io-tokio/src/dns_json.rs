@@ -8,6 +8,7 @@ use posthaste_evidence::{
     Answer, AnswerKind, DnsQuestion, Edns, Observation, Record, RecordData, Seen, Subject,
     Transport,
 };
+use posthaste_mail::text::armoured;
 use serde::Serialize;
 use std::fmt::Write;
 
@@ -23,7 +24,7 @@ const MAX_SERVERS: usize = 64;
 /// Adds the question as JSON without a line end.
 pub(crate) fn line(question: &DnsQuestion, to: &mut String) {
     let json = serde_json::to_string(&of(question));
-    to.push_str(&json.expect("a struct of strings and numbers becomes JSON"));
+    to.push_str(&armoured(json.expect("a struct of strings and numbers becomes JSON")));
 }
 
 #[derive(Serialize)]

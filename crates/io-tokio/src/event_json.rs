@@ -2,6 +2,7 @@
 
 use posthaste_evidence::{ConnectFault, Event, EventKind, Fault, Order};
 use posthaste_mail::Reply;
+use posthaste_mail::text::armoured;
 use serde::Serialize;
 
 /// The version of the format; raised when a field changes its meaning, not when one is added.
@@ -22,7 +23,7 @@ pub fn line(event: &Event) -> String {
         line.id.clear();
     }
     describe(&event.kind, &mut line);
-    serde_json::to_string(&line).expect("a struct of strings and numbers becomes JSON")
+    armoured(serde_json::to_string(&line).expect("a struct of strings and numbers becomes JSON"))
 }
 
 #[derive(Serialize, Default)]

@@ -2,6 +2,7 @@
 
 use posthaste_evidence::session::Side;
 use posthaste_evidence::{Refusal, Session, Who};
+use posthaste_mail::text::armoured;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ const VERSION: u32 = 1;
 /// Adds the session as JSON without a line end.
 pub(crate) fn line(session: &Session, to: &mut String) {
     let json = serde_json::to_string(&of(session));
-    to.push_str(&json.expect("a struct of strings and numbers becomes JSON"));
+    to.push_str(&armoured(json.expect("a struct of strings and numbers becomes JSON")));
 }
 
 #[derive(Serialize)]

@@ -9,6 +9,7 @@ pub mod envelope;
 pub mod id;
 pub mod reply;
 pub mod status;
+pub mod text;
 pub mod time;
 
 pub use address::{Host, Mailbox, ReversePath};

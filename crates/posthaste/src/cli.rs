@@ -1,5 +1,6 @@
 //! The command line: every verb and its options.
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use posthaste_admin::units::parse_duration;
@@ -130,6 +131,7 @@ pub(crate) enum CheckVerb {
     /// program asks itself.
     Domain {
         /// The domain, as in an address
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
     },
 }
@@ -147,7 +149,8 @@ pub(crate) enum DnsVerb {
     Ask(DnsAskArgs),
     /// Forget what is kept of a name and all names below it, or everything
     Flush {
-        /// The name
+        /// The name; the root is "."
+        #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: Option<String>,
     },
 }

@@ -3,6 +3,7 @@
 //! What came in with mail is cleaned before a terminal sees it: control characters could act on it.
 
 use crate::failure::Failure;
+use posthaste_mail::text::{acts_on_screen, armoured};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -33,7 +34,7 @@ impl Out {
 
     /// An object on one line.
     pub(crate) fn object(&self, value: &Value) {
-        let _ = writeln!(io::stdout().lock(), "{value}");
+        let _ = writeln!(io::stdout().lock(), "{}", armoured(value.to_string()));
     }
 
     /// A remark beside the answer; not with JSON.
@@ -63,13 +64,7 @@ impl Out {
 
 /// The text without characters that act on a terminal; line ends stay.
 pub(crate) fn clean(text: &str) -> String {
-    let acts = |c: char| (c.is_control() && c != '\n') || turns(c);
-    text.chars().map(|c| if acts(c) { '\u{fffd}' } else { c }).collect()
-}
-
-/// The marks that turn the direction of writing, by which a text can show something else than what it is.
-const fn turns(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    text.chars().map(|c| if acts_on_screen(c) { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -73,6 +73,12 @@ pub(super) async fn check(State(admin): Here, pairs: Pairs) -> Answer<CheckObjec
 pub(super) async fn flush(State(admin): Here, pairs: Pairs) -> Answer<FlushedObject> {
     let params = Params::new(pairs, &["name"])?;
     let name = params.get("name");
+    if name == Some("") {
+        // A script whose variable is empty must not empty the caches.
+        return Err(Refusal::bad_request(
+            "`name` is empty; the root is `.`, and for all leave it out",
+        ));
+    }
     let forgotten = dns(&admin)?.flush(name)?;
     Ok(Json(FlushedObject { v: VERSION, name: name.map(str::to_owned), forgotten }))
 }
