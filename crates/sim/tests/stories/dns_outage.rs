@@ -1,8 +1,10 @@
 //! Every DNS server is dead for a while, and then back: nothing is bounced, and nothing waits for its retry step.
 
 use crate::words::*;
+use posthaste_evidence::KeepDns;
 use posthaste_io_sim::Link;
 use posthaste_sim::{MailSystem, Plan};
+use std::ops::Range;
 use std::time::Duration;
 
 /// Domains with one mail host each. `two`: a second DNS server, which never lived.
@@ -23,14 +25,21 @@ fn dns(system: &MailSystem, link: Link) {
 }
 
 /// Mail for each domain, handed in one after the other over this time.
-fn send_over(system: &MailSystem, from: u32, domains: u32, each: u32, time: Duration) {
-    for number in 0..domains * each {
-        let to = [format!("r{}@d{}.test", from + number, number % domains)];
-        system.send(from + number, "writer@sender.test", &to, 100);
-        system.pass(time / (domains * each));
+fn send_over(system: &MailSystem, from: u32, domains: Range<u32>, each: u32, time: Duration) {
+    let count = domains.len() * each as usize;
+    let before = system.ledger.all().len();
+    for (number, domain) in (from..).zip(std::iter::repeat_n(domains, each as usize).flatten()) {
+        let to = [format!("r{number}@d{domain}.test")];
+        system.send(number, "writer@sender.test", &to, 100);
+        system.pass(time / u32::try_from(count).expect("few"));
     }
-    let told = |s: &MailSystem| s.ledger.all().len() >= (domains * each) as usize;
+    let told = |s: &MailSystem| s.ledger.all().len() >= before + count;
     assert!(system.run_until(MINUTE, SECOND / 10, told), "the clients are told");
+}
+
+/// Messages that the hosts of these domains took.
+fn arrived(system: &MailSystem, domains: Range<u32>) -> usize {
+    domains.map(|n| peer(system, &format!("mx0.d{n}.test")).arrived()).sum()
 }
 
 #[test]
@@ -43,7 +52,7 @@ fn ten_minutes_without_any_dns_server_cost_no_mail_and_a_minute_after_their_retu
     ] {
         let system = up(many_domains(domains as usize, two));
         dns(&system, link);
-        send_over(&system, 0, domains, each, 8 * MINUTE);
+        send_over(&system, 0, 0..domains, each, 8 * MINUTE);
         system.pass(2 * MINUTE);
         let waiting = system.live().len();
         assert_eq!(waiting, (domains * each) as usize, "{link:?}: nothing got out");
@@ -51,9 +60,41 @@ fn ten_minutes_without_any_dns_server_cost_no_mail_and_a_minute_after_their_retu
         let took = until_quiet(&system, 10 * MINUTE);
         assert!(took < MINUTE, "{link:?}, {domains} domains: {took:?}");
         assert!(notices(&system).is_empty(), "{link:?}: nothing is bounced");
-        let arrived: usize =
-            (0..domains).map(|n| peer(&system, &format!("mx0.d{n}.test")).arrived()).sum();
-        assert_eq!(arrived, waiting, "{link:?}");
+        assert_eq!(arrived(&system, 0..domains), waiting, "{link:?}");
+    }
+}
+
+#[test]
+fn names_known_before_the_outage_are_delivered_to_all_through_it_and_strangers_wait() {
+    const KNOWN: u32 = 5;
+    const STRANGERS: u32 = 20;
+    /// Records live five minutes: from then on answers past their time are used (RFC 8767).
+    const MINUTES: u32 = 10;
+    for link in [Link::Drop, Link::Refuse, Link::Unreachable] {
+        let system = up(many_domains((KNOWN + STRANGERS) as usize, false));
+        system.relay.journal().keep_dns(KeepDns::All);
+        send_over(&system, 0, 0..KNOWN, 1, SECOND);
+        until_quiet(&system, MINUTE);
+        dns(&system, link);
+        let began = system.sim.now();
+        for minute in 0..MINUTES {
+            let strangers = KNOWN + 2 * minute..KNOWN + 2 * minute + 2;
+            send_over(&system, 1_000 + minute * 100, strangers, 1, SECOND);
+            send_over(&system, 1_050 + minute * 100, 0..KNOWN, 1, SECOND);
+            let known = (KNOWN * (minute + 2)) as usize;
+            let gone = |s: &MailSystem| arrived(s, 0..KNOWN) == known;
+            assert!(system.run_until(5 * SECOND, SECOND / 10, gone), "{link:?}, minute {minute}");
+            let next = began + MINUTE * (minute + 1);
+            system.pass(Duration::from_nanos(next.0 - system.sim.now().0));
+            assert_eq!(system.live().len(), 2 * (minute as usize + 1), "the strangers wait");
+        }
+        let stale = system.relay.journal().questions().iter().filter(|q| q.stale).count();
+        assert!(stale >= 2 * KNOWN as usize, "{link:?}: {stale} answers past their time");
+        dns(&system, Link::Up);
+        let took = until_quiet(&system, 10 * MINUTE);
+        assert!(took < MINUTE, "{link:?}: {took:?}");
+        assert_eq!(arrived(&system, KNOWN..KNOWN + STRANGERS), STRANGERS as usize, "{link:?}");
+        assert!(notices(&system).is_empty(), "{link:?}: nothing is bounced");
     }
 }
 
@@ -64,7 +105,7 @@ fn an_outage_of_hours_ends_as_soon_and_a_host_that_is_down_is_not_tried_for_it()
     send(&system, 500, &["r@d0.test"]);
     system.pass(20 * SECOND);
     dns(&system, Link::Drop);
-    send_over(&system, 0, 10, 1, MINUTE);
+    send_over(&system, 0, 0..10, 1, MINUTE);
     system.pass(3 * HOUR);
     let before = system.dispatch().counters().unreached;
     dns(&system, Link::Up);
