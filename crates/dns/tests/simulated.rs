@@ -126,6 +126,57 @@ fn answers_end_with_their_ttl() {
     }
 }
 
+#[test]
+fn every_oddity_of_both_servers_has_its_end_within_bounds() {
+    use AnswerKind as K;
+    let two_tries = 6 * SECOND..7 * SECOND;
+    let at_once = Duration::ZERO..SECOND / 5;
+    // A better answer is waited for, and a second server asked.
+    let soon = SECOND / 5..SECOND;
+    for (behaviour, verdict, took, forged) in [
+        (Behaviour::EndlessAlias, K::Malformed, Duration::ZERO..SECOND, false),
+        (Behaviour::OtherSource, K::Timeout, two_tries.clone(), false),
+        (Behaviour::WrongId, K::Timeout, two_tries, true),
+        (Behaviour::LowerCase, K::Answer, soon, false),
+        (Behaviour::Cut(40), K::Malformed, at_once.clone(), false),
+        (Behaviour::Answer, K::Answer, at_once, false),
+    ] {
+        let lab = Lab::new(4, fair());
+        for server in &lab.servers {
+            server.behave("*", None, behaviour.clone());
+        }
+        let (lookup, after) = lab.ask("d.many.test", RecordType::Mx, Agreement::All);
+        assert_eq!(lookup.verdict(), verdict, "{behaviour:?}: {lookup:?}");
+        assert!(took.contains(&after), "{behaviour:?}: {after:?}");
+        assert!(!lookup.permanent, "{behaviour:?}");
+        let asked: usize = lab.servers.iter().map(|server| server.asked().len()).sum();
+        assert!(asked <= 24, "{behaviour:?}: {asked} questions");
+        let counted = lab.resolver.servers().iter().any(|server| server.spoofed > 0);
+        assert_eq!(counted, forged, "{behaviour:?}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_recurse_is_told_from_one_that_does_not_know() {
+    let own = "many.test SOA ns.many.test 1 300\nmany.test NS ns.many.test\nns.many.test A 192.0.2.1\n\
+               d.many.test MX 10 ns.many.test\ndown.many.test NS ns.down.many.test\nns.down.many.test A 192.0.2.9";
+    let lab = Lab::new(5, fair());
+    for server in &lab.servers {
+        server.set_zones(vec![Zone::parse_at("many.test", own).unwrap()]);
+    }
+    for (name, verdict, authoritative) in [
+        ("d.many.test", AnswerKind::Answer, true),
+        ("ns.many.test", AnswerKind::NoData, true),
+        ("none.many.test", AnswerKind::NxDomain, true),
+        ("x.down.many.test", AnswerKind::Lame, false),
+        ("d.other.test", AnswerKind::Refused, false),
+    ] {
+        let (lookup, _) = lab.ask(name, RecordType::Mx, Agreement::First);
+        let answer = (lookup.verdict(), lookup.answer.authoritative);
+        assert_eq!(answer, (verdict, authoritative), "{name}: {lookup:?}");
+    }
+}
+
 /// Twenty questions of all sorts in bad weather; what came of each, and the hash of the run.
 fn stormy(seed: u64) -> (Vec<(AnswerKind, bool)>, u64, Instant) {
     let storm = Weather { datagram_loss: 200, datagram_twice: 100, ..Weather::default() };
