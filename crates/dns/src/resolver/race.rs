@@ -334,7 +334,10 @@ impl<'a> Race<'a> {
     }
 
     fn best_failure(self) -> Found {
-        let best = self.failures.into_iter().max_by_key(|s| s.meaning.answer.kind.telling());
+        let best = self
+            .failures
+            .into_iter()
+            .max_by_key(|s| (s.how == Try::Usual, s.meaning.answer.kind.telling()));
         let Some(said) = best else {
             let nothing = Found::nothing(AnswerKind::Unreachable);
             return Found { observations: self.observations, ..nothing };

@@ -489,6 +489,11 @@ fn tries_are_as_many_as_set() {
         lab.behave(0, Behaviour::Drop);
         let (lookup, took) = lab.ask();
         assert_eq!(lookup.verdict(), AnswerKind::Timeout);
+        assert_eq!(
+            lookup.answer.edns,
+            Edns::Offered,
+            "what was asked as a test stands for nothing"
+        );
         let how: Vec<Edns> = answers(&lookup).iter().map(|answer| answer.edns).collect();
         let to_see = how.iter().filter(|edns| **edns == Edns::LeftOutToSee).count();
         assert_eq!((how.len(), to_see), (tries + 1, 1), "and one without EDNS");
