@@ -8,7 +8,8 @@ use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use posthaste_dns::{Agreement, Lookup, Resolver};
 use posthaste_evidence::{
-    Answer, AnswerKind, Effect, Fault, Observation, RecordType, Seen, Stage, Subject, Transport,
+    Answer, AnswerKind, Edns, Effect, Fault, Observation, RecordType, Seen, Stage, Subject,
+    Transport,
 };
 use posthaste_io::{Instant, Task, World};
 use posthaste_mail::{Host, Timestamp};
@@ -70,7 +71,10 @@ pub async fn find_hops(
         let Some((question, lookup)) = waiting.next_answer(world, &plan, &mut asked).await else {
             break plan.conclude();
         };
-        step = plan.answer(&question, &lookup.answer, lookup.permanent);
+        step = match lookup.answer.stale {
+            true => plan.answer_past_ttl(&question, &lookup.answer, lookup.instead()),
+            false => plan.answer(&question, &lookup.answer, lookup.permanent),
+        };
         seen.heard(question, lookup);
     };
     let waited = world.wall().since(began);
@@ -79,6 +83,9 @@ pub async fn find_hops(
         spare(&mut observations, &answers);
     }
     observations.extend(plan.open_questions().map(|q| unanswered(q, began, waited)));
+    if let Err(Fault::DnsFailed { name, kind, .. }) = &planned.hops {
+        block(&mut observations, &answers, name, *kind);
+    }
     finish(world, planned, observations)
 }
 
@@ -162,6 +169,29 @@ fn spare(observations: &mut [Observation], answers: &[(Question, AnswerKind, Ran
     }
 }
 
+/// What failed of this question stood in the way. What else failed decided nothing.
+fn block(
+    observations: &mut [Observation],
+    answers: &[(Question, AnswerKind, Range<usize>)],
+    name: &str,
+    kind: RecordType,
+) {
+    let of_it = |(q, ..): &&(Question, AnswerKind, _)| q.name == name && q.kind == kind;
+    for (.., seen) in answers.iter().filter(of_it) {
+        let told = observations[seen.clone()].iter_mut();
+        told.filter(|o| o.effect == Effect::Degrading && decides(o))
+            .for_each(|o| o.effect = Effect::Blocking);
+    }
+}
+
+/// A failure of a server. Not what helps out past its TTL, nor what was asked only to see why a server is silent.
+fn decides(observation: &Observation) -> bool {
+    match &observation.seen {
+        Seen::Answer(said) => !said.stale && said.edns != Edns::LeftOutToSee,
+        _ => true,
+    }
+}
+
 fn ask(resolver: &Resolver, question: Question) -> Task<'_, (Question, Lookup)> {
     let agreement = if question.confirm { Agreement::All } else { Agreement::First };
     Box::pin(async move {
@@ -195,7 +225,7 @@ fn is_of(observation: &Observation, fault: &Fault) -> bool {
                 // Who did not answer is told apart from who answered well and led nowhere.
                 _ => *answer == AnswerKind::Timeout,
             };
-            name == n && kind == k && said
+            name == n && kind == k && said && decides(observation)
         }
         _ => false,
     }

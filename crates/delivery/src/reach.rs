@@ -310,10 +310,9 @@ impl<'a> Way<'a> {
         }
         for observation in &mut self.connection.observations {
             let failed = observation.effect == Effect::Degrading;
-            // Where DNS led to hosts, nothing of DNS decided.
-            let decides = observation.stage.is_before_mail()
-                && (fault.is_some() || !matches!(observation.stage, Stage::DnsMx | Stage::DnsAddr));
-            if failed && decides {
+            // Where DNS led to hosts, nothing of DNS decided; where it did not, what decided is marked.
+            let of_dns = matches!(observation.stage, Stage::DnsMx | Stage::DnsAddr);
+            if failed && observation.stage.is_before_mail() && !of_dns {
                 observation.effect = Effect::Blocking;
             }
         }

@@ -1,6 +1,6 @@
 //! What the resolver answers: the verdict on a question, and what each server said.
 
-use posthaste_evidence::{Answer, AnswerKind, Observation, RecordType};
+use posthaste_evidence::{Answer, AnswerKind, Edns, Observation, RecordType, Seen};
 use std::time::Duration;
 
 /// How many servers must be heard before a missing name or type is believed.
@@ -57,5 +57,17 @@ impl Lookup {
     #[must_use]
     pub const fn verdict(&self) -> AnswerKind {
         self.answer.kind
+    }
+
+    /// What the servers say now, when the answer is past its TTL: the most telling failure of any, and a timeout when
+    /// they have not said anything.
+    #[must_use]
+    pub fn instead(&self) -> AnswerKind {
+        let failed = self.observations.iter().filter_map(|o| match &o.seen {
+            Seen::Answer(said) if !said.stale && said.edns != Edns::LeftOutToSee => Some(said.kind),
+            _ => None,
+        });
+        let failed = failed.filter(|kind| !kind.is_conclusive());
+        failed.max_by_key(|kind| kind.telling()).unwrap_or(AnswerKind::Timeout)
     }
 }

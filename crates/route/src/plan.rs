@@ -173,6 +173,8 @@ struct Heard {
     permanent: bool,
     /// Every configured server was asked.
     confirmed: bool,
+    /// It is past its TTL: what the servers say now.
+    instead: Option<AnswerKind>,
 }
 
 /// A host whose addresses are wanted.
@@ -216,12 +218,34 @@ impl Plan {
     /// Takes an answer. `permanent`: every configured server says the same of a missing name or type.
     /// Answers to questions that are not open are ignored.
     pub fn answer(&mut self, question: &Question, answer: &Answer, permanent: bool) -> Step {
+        self.hear(question, answer, permanent, None)
+    }
+
+    /// Takes an answer that is past its TTL, while the servers say `instead`, which is no answer (RFC 8767). It may
+    /// lead to hosts; nothing that is permanent rests on it.
+    pub fn answer_past_ttl(
+        &mut self,
+        question: &Question,
+        answer: &Answer,
+        instead: AnswerKind,
+    ) -> Step {
+        self.hear(question, answer, false, Some(instead))
+    }
+
+    fn hear(
+        &mut self,
+        question: &Question,
+        answer: &Answer,
+        permanent: bool,
+        instead: Option<AnswerKind>,
+    ) -> Step {
         if self.open.remove(question) {
             let heard = Heard {
                 kind: answer.kind,
                 records: answer.records.clone(),
                 permanent,
                 confirmed: question.confirm,
+                instead,
             };
             self.heard.insert((question.name.clone(), question.kind), heard);
         }
@@ -284,9 +308,35 @@ impl Plan {
 
     /// What follows from all that was heard: the whole of the algorithm, computed anew each time.
     fn decide(&self, hasty: bool) -> Next {
-        match self.candidates() {
+        let next = match self.candidates() {
             Ok(hosts) => outcome::of_hosts(self, &hosts, hasty),
             Err(next) => next,
+        };
+        match next {
+            Next::Done(planned) => Next::Done(self.unless_past_ttl(planned)),
+            Next::Need(_) => next,
+        }
+    }
+
+    /// What would end mail waits instead, while an answer that led to it is past its TTL (RFC 8767 is about helping
+    /// out): then it is what the servers say now that is wrong.
+    fn unless_past_ttl(&self, planned: Planned) -> Planned {
+        let ends = |fault: &Fault| match fault {
+            // Not every server says that something is missing.
+            Fault::DnsFailed { answer, .. } => answer.is_conclusive(),
+            fault => fault.is_permanent(),
+        };
+        let ends = planned.hops.as_ref().is_err_and(ends);
+        let stale =
+            self.heard.iter().filter_map(|(question, heard)| Some((question, heard.instead?)));
+        let decides = |((_, kind), _): &(&(String, RecordType), _)| {
+            (*kind != RecordType::Mx, *kind != self.families()[0])
+        };
+        match stale.min_by_key(decides) {
+            Some(((name, kind), answer)) if ends => {
+                Planned::failed(Fault::DnsFailed { name: name.clone(), kind: *kind, answer })
+            }
+            _ => planned,
         }
     }
 
@@ -310,11 +360,17 @@ impl Plan {
         self.heard.get(&(name.to_owned(), kind))
     }
 
-    /// True when the host has answered for the family that decides: A, unless only IPv6 is used.
+    /// True when the host has answered for the family that decides.
     fn has_heard(&self, host: &Candidate) -> bool {
+        let [decides, _] = self.families();
+        host.address.is_some() || self.heard(&host.host, decides).is_some()
+    }
+
+    /// The family that decides, then the other one: A, unless only IPv6 is used.
+    fn families(&self) -> [RecordType; 2] {
         let any_v4 = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
-        let kind = if self.route.families.allow(any_v4) { RecordType::A } else { RecordType::Aaaa };
-        host.address.is_some() || self.heard(&host.host, kind).is_some()
+        let both = [RecordType::A, RecordType::Aaaa];
+        if self.route.families.allow(any_v4) { both } else { [both[1], both[0]] }
     }
 
     /// True when the host has answered for one family.

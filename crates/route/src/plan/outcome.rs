@@ -83,10 +83,9 @@ pub(super) fn of_hosts(plan: &Plan, hosts: &[Candidate], hasty: bool) -> Next {
     }
     match why_none(plan, &hosts, &noted) {
         Ok(fault) => {
-            for note in &mut noted {
-                if note.choice == Choice::PrivateAddress {
-                    note.effect = Effect::Blocking;
-                }
+            let private = matches!(fault, Fault::OnlyPrivateAddresses { .. });
+            for note in noted.iter_mut().filter(|n| private && n.choice == Choice::PrivateAddress) {
+                note.effect = Effect::Blocking;
             }
             noted.extend(unused_family(plan, &hosts, &fault));
             let missing = what_is_missing(plan, &hosts, &fault);
@@ -223,12 +222,12 @@ fn unused_family(plan: &Plan, hosts: &[Candidate], fault: &Fault) -> Option<Note
     Some(Noted { stage: Stage::Connect, subject, choice, effect })
 }
 
-/// The first address question of a host that DNS did not answer.
+/// The first address question of a host that DNS did not answer: of both families the one that decides.
 fn unanswered(plan: &Plan, host: &Candidate) -> Option<Fault> {
     if host.address.is_some() {
         return None;
     }
-    [RecordType::A, RecordType::Aaaa].into_iter().find_map(|kind| {
+    plan.families().into_iter().find_map(|kind| {
         let answer = plan.heard(&host.host, kind).map_or(AnswerKind::Timeout, |h| h.kind);
         let failed = || Fault::DnsFailed { name: host.host.clone(), kind, answer };
         (!answer.is_conclusive()).then(failed)

@@ -160,6 +160,84 @@ fn the_codes_are_those_of_the_rfcs() {
 }
 
 #[test]
+fn nothing_ends_for_what_is_past_its_ttl_and_what_the_servers_say_now_is_the_reason() {
+    const NULL: Dns = Dns(&[("d.test", "MX", "0 .")]);
+    const OURS: Dns = Dns(&[("d.test", "MX", "0 us.example")]);
+    const OUR_ADDRESS: Dns =
+        Dns(&[("d.test", "MX", "10 mx.d.test"), ("mx.d.test", "A", "198.51.100.25")]);
+    const NO_TARGETS: Dns = Dns(&[("d.test", "MX", "10 nowhere.test")]);
+    const NO_RECORDS: Dns =
+        Dns(&[("d.test", "MX", "nodata"), ("d.test", "A", "nodata"), ("d.test", "AAAA", "nodata")]);
+    const ONLY_ADDRESSES: Dns = Dns(&[("d.test", "MX", "10 192.0.2.1")]);
+    const NOTHING: Dns = Dns(&[]);
+    let mx = ("d.test", RecordType::Mx);
+    for (dns, past) in [
+        (NULL, mx),
+        (OURS, mx),
+        (OUR_ADDRESS, mx),
+        (OUR_ADDRESS, ("mx.d.test", RecordType::A)),
+        (NO_TARGETS, mx),
+        (NO_TARGETS, ("nowhere.test", RecordType::Aaaa)),
+        (NO_RECORDS, mx),
+        (NO_RECORDS, ("d.test", RecordType::A)),
+        (ONLY_ADDRESSES, mx),
+        (NOTHING, mx),
+    ] {
+        let fresh = plan_for(&dns);
+        assert!(fresh.hops.as_ref().is_err_and(Fault::is_permanent), "{fresh:?}");
+        let (mut plan, mut step) = Plan::start(Host::Name("d.test"), &mx_route(), &us(), 1);
+        let mut open = Vec::new();
+        let planned = loop {
+            match step {
+                Step::Done(planned) => break planned,
+                Step::Ask(questions) => open.extend(questions),
+                Step::Wait => {}
+            }
+            let question: Question = open.pop().expect("a question");
+            let (answer, permanent) = dns.answer(&question);
+            step = match (question.name.as_str(), question.kind) == past {
+                true => plan.answer_past_ttl(&question, &answer, AnswerKind::Refused),
+                false => plan.answer(&question, &answer, permanent),
+            };
+        };
+        assert_eq!(planned.hops, Err(failed(past.0, past.1, AnswerKind::Refused)), "{past:?}");
+        assert_eq!(planned.missing, None, "{past:?}: nobody is asked to confirm it");
+        assert!(planned.noted.iter().all(|n| n.effect != Effect::Blocking), "{past:?}");
+    }
+}
+
+#[test]
+fn hosts_are_found_by_what_is_past_its_ttl() {
+    let dns = Dns(&[("d.test", "MX", "10 mx.d.test"), ("mx.d.test", "A", "192.0.2.1")]);
+    let (mut plan, step) = Plan::start(Host::Name("d.test"), &mx_route(), &us(), 1);
+    let Step::Ask(mx) = step else { panic!("{step:?}") };
+    let past = |plan: &mut Plan, question: &Question| {
+        plan.answer_past_ttl(question, &dns.answer(question).0, AnswerKind::ServFail)
+    };
+    let Step::Ask(asked) = past(&mut plan, &mx[0]) else { panic!("addresses are asked for") };
+    asked.iter().for_each(|question| drop(past(&mut plan, question)));
+    assert_eq!(shown(&plan.conclude().hops.expect("a host")), "mx.d.test[192.0.2.1]");
+}
+
+#[test]
+fn of_two_families_that_fail_the_one_that_decides_is_the_reason() {
+    let dns = Dns(&[
+        ("d.test", "MX", "10 mx.d.test"),
+        ("mx.d.test", "A", "servfail"),
+        ("mx.d.test", "AAAA", "refused"),
+    ]);
+    for (families, kind, answer) in [
+        (Families::PreferV6, RecordType::A, AnswerKind::ServFail),
+        (Families::OnlyV4, RecordType::A, AnswerKind::ServFail),
+        (Families::OnlyV6, RecordType::Aaaa, AnswerKind::Refused),
+    ] {
+        let route = Route { families, ..mx_route() };
+        let (planned, _) = drive(&dns, Host::Name("d.test"), &route, 1);
+        assert_eq!(planned.hops, Err(failed("mx.d.test", kind, answer)), "{families:?}");
+    }
+}
+
+#[test]
 fn an_mx_that_appears_when_all_servers_are_asked_is_used() {
     /// The first server lost the zone's MX; the second one has it.
     struct Two;

@@ -19,6 +19,7 @@ mod retry;
 mod routes;
 mod seen;
 mod sessions;
+mod stale;
 mod store;
 mod verify;
 mod words;

@@ -277,6 +277,39 @@ fn what_is_wrong_with_the_other_family_is_never_told_as_the_reason() {
 }
 
 #[test]
+fn where_both_families_fail_the_one_that_decides_is_the_reason() {
+    for (a, aaaa, answer) in [
+        (Behaviour::Rcode(SERVFAIL), Behaviour::Rcode(REFUSED), AnswerKind::ServFail),
+        (Behaviour::Rcode(REFUSED), Behaviour::Rcode(SERVFAIL), AnswerKind::Refused),
+        (Behaviour::Rcode(SERVFAIL), Behaviour::Drop, AnswerKind::ServFail),
+        (Behaviour::Drop, Behaviour::Rcode(REFUSED), AnswerKind::Timeout),
+    ] {
+        let system = up(Plan::domain("d.test", 1));
+        system.dns.behave("mx0.d.test", Some(RecordType::A), a);
+        system.dns.behave("mx0.d.test", Some(RecordType::Aaaa), aaaa);
+        send(&system, 1, &["r@d.test"]);
+        system.pass(MINUTE);
+        let (name, kind) = ("mx0.d.test".to_owned(), RecordType::A);
+        let told = Some(Fault::DnsFailed { name, kind, answer });
+        let tried = tries(&system, "r@d.test");
+        assert!(tried.iter().all(|t| t.fault == told), "{tried:?}");
+        let last = system.dispatch().last_fault("d.test", "default").expect("it is down");
+        assert_eq!(last.result.fault, told);
+        let failures = system.dispatch().failures("d.test", "default");
+        let of = |kind| {
+            let seen = failures.iter().flat_map(|c| &c.observations);
+            let seen = seen.filter(move |o| match o.subject {
+                Subject::Question { kind: k, .. } => k == kind,
+                _ => false,
+            });
+            seen.map(|o| o.effect).collect::<Vec<_>>()
+        };
+        assert!(of(RecordType::A).contains(&Effect::Blocking), "{failures:?}");
+        assert!(!of(RecordType::Aaaa).contains(&Effect::Blocking), "{failures:?}");
+    }
+}
+
+#[test]
 fn a_host_that_moved_is_found_at_the_next_step_though_its_old_address_is_kept() {
     let plan = Plan::default().host("old.test", &["11.1.0.1"]).host("new.test", &["11.1.0.2"]);
     let system = up(plan);
