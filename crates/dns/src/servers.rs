@@ -12,14 +12,15 @@ mod state;
 
 pub use health::{EdnsSupport, MAX_KINDS, ServerHealth, ServerState};
 pub use state::{
-    DROPPED_FOR, FIRST_REST, FOLDED_FOR, JITTER, LONGEST_REST, LONGEST_REST_OF_ALL, PLAIN_FOR,
+    CHECK_LIMIT, DROPPED_FOR, FIRST_REST, FOLDED_FOR, JITTER, LONGEST_REST, LONGEST_REST_OF_ALL,
+    PLAIN_FOR,
 };
 
 use crate::cache::Key;
 use crate::exchange::{Heard, Manner};
 use crate::settings::Settings;
 use parking_lot::Mutex;
-use posthaste_evidence::{AnswerKind, Edns, NameServer};
+use posthaste_evidence::{AnswerKind, NameServer};
 use posthaste_io::Instant;
 use posthaste_mail::Timestamp;
 use state::State;
@@ -59,7 +60,8 @@ struct States {
 /// Who is to be asked.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Order {
-    /// Places of the servers that live, the best first.
+    /// Places of the servers that live, the best first. While it is asked of each of them whether it is there, those of
+    /// the fallback list go before them.
     pub line: Vec<usize>,
     /// Those of the fallback list that live: for when all of `line` have failed.
     pub fallback: Vec<usize>,
@@ -91,6 +93,9 @@ pub struct Turns {
     pub died: Option<u64>,
     /// It was dead, and is back.
     pub revived: bool,
+    /// It was silent, which may be the name's fault: it is to be asked now whether it is there
+    /// ([`Servers::check_question`]).
+    pub doubted: bool,
 }
 
 impl Servers {
@@ -167,6 +172,10 @@ impl Servers {
         let dead = (0..states.list.len()).filter(|&place| states.list[place].dead.is_some());
         let mut order = Order { dead: dead.collect(), line, fallback, shadows: Vec::new() };
         let Some(&first) = order.line.first() else { return order };
+        if order.line.iter().all(|&place| states.list[place].doubt.is_some()) {
+            order.line.splice(0..0, order.fallback.iter().copied());
+            return order;
+        }
         let due = |place: &&usize| {
             let state = &states.list[**place];
             let rested = state.last_asked.is_none_or(|at| now - at >= SHADOW_EVERY);
@@ -181,6 +190,13 @@ impl Servers {
     #[must_use]
     pub fn all_dead(&self) -> bool {
         self.states.lock().all_dead()
+    }
+
+    /// True when no server is known to speak: each is dead, or was silent and is being asked whether it is there.
+    #[must_use]
+    pub fn all_silent(&self) -> bool {
+        let states = self.states.lock();
+        states.list.iter().all(|state| state.dead.is_some() || state.doubt.is_some())
     }
 
     /// How a server is asked, which is asked now.
@@ -253,11 +269,28 @@ impl Servers {
         let mut states = self.states.lock();
         let state = states.list.get_mut(place)?;
         let question = state.health_question(death)?;
-        let mut manner = state.asking(self.tcp_only, now);
-        if manner.edns == Edns::Offered && state.drops_edns(now) {
-            manner.edns = Edns::LeftOutToSee;
-        }
+        let manner = state.asking_health(self.tcp_only, now);
         Some((state.server.clone(), manner, question))
+    }
+
+    /// The question that shows whether a silent server is there, which is asked now: it hangs on no name.
+    #[must_use]
+    pub fn check_question(&self, place: usize, now: Instant) -> Option<(NameServer, Manner, Key)> {
+        let mut states = self.states.lock();
+        let state = states.list.get_mut(place)?;
+        let manner = state.asking_health(self.tcp_only, now);
+        Some((state.server.clone(), manner, state::neutral()))
+    }
+
+    /// What the answer to [`Servers::check_question`] came to, like [`Servers::learn`].
+    #[must_use]
+    pub fn checked(
+        &self,
+        place: usize,
+        lesson: &Lesson<'_>,
+        now: (Instant, Timestamp),
+    ) -> (Turns, bool) {
+        self.change(place, |state| state.checked(lesson, now))
     }
 
     fn change(&self, place: usize, change: impl FnOnce(&mut State) -> Turns) -> (Turns, bool) {

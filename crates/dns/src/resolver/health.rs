@@ -1,10 +1,11 @@
-//! Health questions: a dead server is asked now and then whether it is back, by one task of its own.
+//! Health questions: a silent server is asked at once whether it is there, and a dead one now and then whether it is
+//! back, by one task of its own.
 //!
-//! The task ends when the server answers anything, to whomever, or when the resolver is gone.
+//! That task ends when the server answers anything, to whomever, or when the resolver is gone.
 
 use super::Inner;
 use crate::exchange::{Exchange, Heard, Manner};
-use crate::servers::{Lesson, Turns};
+use crate::servers::{CHECK_LIMIT, Lesson, Turns};
 use posthaste_evidence::Purpose;
 use posthaste_io::{Instant, World, within};
 use std::sync::{Arc, Weak};
@@ -14,17 +15,24 @@ impl Inner {
     /// Learns what a server's exchange came to, and does what follows from it.
     pub(super) fn learn(self: &Arc<Self>, place: usize, lesson: &Lesson<'_>) {
         let now = (self.world.now(), self.world.wall());
-        let (turns, recovered) = self.servers.learn(place, lesson, now);
+        let changed = self.servers.learn(place, lesson, now);
+        self.follow_up(place, changed);
+    }
+
+    fn follow_up(self: &Arc<Self>, place: usize, (turns, recovered): (Turns, bool)) {
         if recovered {
             // What was kept of the outage must not outlive it.
-            self.shared.lock().cache.forget_failures(now.0);
+            self.shared.lock().cache.forget_failures(self.world.now());
             self.servers.tell_recovery();
         }
         self.attend(place, turns);
     }
 
-    /// Starts asking after the health of a server that has died just now.
+    /// Starts asking after the health of a server that was silent, or has died just now.
     pub(super) fn attend(self: &Arc<Self>, place: usize, turns: Turns) {
+        if turns.doubted {
+            self.check(place);
+        }
         let Some(death) = turns.died else { return };
         if self.servers.all_dead() {
             self.hurry.notify_waiters();
@@ -50,6 +58,28 @@ impl Inner {
             // It sleeps since the server was back for a moment, and would do nothing more.
             old.abort();
         }
+    }
+
+    /// Asks a silent server what hangs on no name.
+    fn check(self: &Arc<Self>, place: usize) {
+        let inner = Arc::clone(self);
+        let task = async move {
+            let began = inner.world.now();
+            let asked = inner.servers.check_question(place, began);
+            let Some((server, manner, question)) = asked else { return };
+            let connects = manner.tcp_only || server.tls.is_some();
+            let limit = inner.settings.try_limit;
+            let until = began + if connects { limit } else { limit.min(CHECK_LIMIT) };
+            let (name, kind) = question.clone();
+            let exchange = Exchange { server, name, kind, until, manner };
+            let heard = exchange.hear_over(&inner.world, &inner.streams).await;
+            let (question, heard) = (&question, &heard);
+            let lesson = Lesson { question, manner, began, heard, contradicted: false };
+            let now = (inner.world.now(), inner.world.wall());
+            inner.follow_up(place, inner.servers.checked(place, &lesson, now));
+            crate::record::exchange(&inner.world, Purpose::Health, &exchange, began, heard);
+        };
+        self.world.spawn.spawn("dns-check", Box::pin(task));
     }
 }
 

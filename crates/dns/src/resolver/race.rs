@@ -172,7 +172,7 @@ impl<'a> Race<'a> {
         }
         if self.line.is_empty() && self.running.is_empty() {
             self.line = self.fallback().into();
-            if self.line.is_empty() && self.inner.servers.all_dead() {
+            if self.line.is_empty() && self.inner.servers.all_silent() {
                 self.line = std::mem::take(&mut self.order.dead).into();
             }
         }
@@ -196,7 +196,9 @@ impl<'a> Race<'a> {
         if self.failures.iter().any(bogus) {
             return Vec::new();
         }
-        std::mem::take(&mut self.order.fallback)
+        let mut fallback = std::mem::take(&mut self.order.fallback);
+        fallback.retain(|place| !self.tries.contains_key(place));
+        fallback
     }
 
     /// Asks once more those that did not answer; and beside it, once, without EDNS, when nobody said anything.

@@ -1,4 +1,7 @@
 //! One server's state: what each exchange with it teaches, when it counts as dead, and when it is back.
+//!
+//! Silence to a question may be the name's: a recursive server that finds the name's own servers silent answers later
+//! than anybody waits. So it is asked a question that hangs on no name before silence counts as its death.
 
 use super::health::{EdnsSupport, ServerHealth, ServerState};
 use super::{Lesson, Turns};
@@ -15,6 +18,8 @@ pub const FIRST_REST: Duration = Duration::from_secs(5);
 pub const LONGEST_REST: Duration = Duration::from_secs(60);
 /// The longest while no server lives: mail waits for nothing else, and goes within a minute of their return.
 pub const LONGEST_REST_OF_ALL: Duration = Duration::from_secs(15);
+/// So long a silent server is waited for when it is asked what hangs on no name, and needs no connection for it.
+pub const CHECK_LIMIT: Duration = Duration::from_secs(1);
 /// Rests are longer or shorter by up to this share, one in so many: a farm of senders does not ask all at once.
 pub const JITTER: u32 = 10;
 /// Weight of the newest answer in the smoothed time, one in so many (RFC 6298 section 2).
@@ -41,6 +46,8 @@ pub(super) struct State {
     pub(super) server: NameServer,
     pub(super) health: ServerHealth,
     pub(super) dead: Option<Dead>,
+    /// It was silent, and is being asked whether it is there at all.
+    pub(super) doubt: Option<Doubt>,
     /// Another server was asked because this one was slow, and it has not answered since.
     pub(super) suspect: bool,
     pub(super) last_asked: Option<Instant>,
@@ -58,6 +65,14 @@ pub(super) struct State {
     dropped_until: Option<Instant>,
     folded_until: Option<Instant>,
     deaths: u64,
+}
+
+/// Silence that may be a name's.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    question: Key,
+    /// When that was asked.
+    began: Instant,
 }
 
 /// A server that is dead.
@@ -81,6 +96,7 @@ impl State {
             health: ServerHealth::unknown(&server, fallback),
             server,
             dead: None,
+            doubt: None,
             suspect: false,
             last_asked: None,
             counted: None,
@@ -132,6 +148,15 @@ impl State {
         Manner { edns, folds_case: is(self.folded_until), tcp_only, ..Manner::default() }
     }
 
+    /// How it is asked now for its own sake.
+    pub(super) fn asking_health(&mut self, tcp_only: bool, now: Instant) -> Manner {
+        let mut manner = self.asking(tcp_only, now);
+        if manner.edns == Edns::Offered && self.drops_edns(now) {
+            manner.edns = Edns::LeftOutToSee;
+        }
+        manner
+    }
+
     /// What an exchange with it came to.
     pub(super) fn learn(&mut self, lesson: &Lesson<'_>, now: (Instant, Timestamp)) -> Turns {
         let meaning = &lesson.heard.meaning;
@@ -148,7 +173,7 @@ impl State {
         }
         if kind.is_conclusive() {
             self.succeed(now.0 - lesson.began, now.1);
-            return Turns { revived: self.dead.take().is_some(), died: None };
+            return Turns { revived: self.dead.take().is_some(), ..Turns::default() };
         }
         self.health.count(kind);
         self.health.last_failure = Some((now.1, kind));
@@ -160,11 +185,38 @@ impl State {
         let fatal = match kind {
             _ if truncated => false,
             AnswerKind::Unreachable => true,
-            // Silence to one question is the server's when it said nothing else meanwhile.
-            AnswerKind::Timeout => self.last_reply.is_none_or(|at| at <= lesson.began),
+            AnswerKind::Timeout => return self.silent(lesson, now.1),
             _ => lesson.contradicted || self.strikes >= MOST_STRIKES,
         };
         if fatal { self.die(kind, lesson.question, now.1) } else { Turns::default() }
+    }
+
+    /// The question that shows whether its silence was its own has ended.
+    pub(super) fn checked(&mut self, lesson: &Lesson<'_>, now: (Instant, Timestamp)) -> Turns {
+        let Some(doubt) = self.doubt.take() else { return Turns::default() };
+        let answer = &lesson.heard.meaning.answer;
+        match answer.kind {
+            AnswerKind::Timeout if !answer.truncated => {
+                self.health.spoofed += lesson.heard.strangers;
+                self.health.count(answer.kind);
+                self.health.last_failure = Some((now.1, answer.kind));
+                match self.was_heard_since(doubt.began) {
+                    true => Turns::default(),
+                    false => self.die(answer.kind, &doubt.question, now.1),
+                }
+            }
+            kind if kind.is_conclusive() || kind == AnswerKind::Unreachable => {
+                self.learn(&Lesson { question: &doubt.question, ..*lesson }, now)
+            }
+            // Who refuses this question is there all the same.
+            _ => {
+                self.health.spoofed += lesson.heard.strangers;
+                self.health.answered += 1;
+                self.last_reply = Some(now.0);
+                self.suspect = false;
+                Turns::default()
+            }
+        }
     }
 
     /// Another server answered conclusively what this one failed with `kind`.
@@ -210,7 +262,7 @@ impl State {
     }
 
     /// The question that shows whether it is back. In turn the one that it failed, and one that does not hang on a
-    /// name: that name's own servers may be the silent ones.
+    /// name: that name's own servers may be the silent ones. After silence the latter comes first.
     pub(super) fn health_question(&mut self, death: u64) -> Option<Key> {
         let dead = self.dead.as_mut().filter(|dead| dead.death == death)?;
         dead.rounds += 1;
@@ -218,8 +270,9 @@ impl State {
             dead.cause,
             AnswerKind::ServFail | AnswerKind::OtherRcode(_) | AnswerKind::Lame
         );
-        let root = dead.rounds.is_multiple_of(2) && !about_names;
-        Some(if root { (String::new(), RecordType::Ns) } else { dead.question.clone() })
+        let silent = matches!(dead.cause, AnswerKind::Timeout | AnswerKind::Unreachable);
+        let root = dead.rounds.is_multiple_of(2) != silent && !about_names;
+        Some(if root { neutral() } else { dead.question.clone() })
     }
 
     fn note_abilities(&mut self, lesson: &Lesson<'_>, now: Instant) {
@@ -263,7 +316,23 @@ impl State {
             return self.contradict(kind, lesson.question, at);
         }
         let revived = self.dead.take_if(|dead| !names(dead.cause)).is_some();
-        Turns { revived, died: None }
+        Turns { revived, ..Turns::default() }
+    }
+
+    /// Silence to one question is not the server's when it said anything meanwhile, or answers what hangs on no name.
+    fn silent(&mut self, lesson: &Lesson<'_>, at: Timestamp) -> Turns {
+        if self.dead.is_some() {
+            return self.die(AnswerKind::Timeout, lesson.question, at);
+        }
+        let doubted = self.doubt.is_none() && !self.was_heard_since(lesson.began);
+        if doubted {
+            self.doubt = Some(Doubt { question: lesson.question.clone(), began: lesson.began });
+        }
+        Turns { doubted, ..Turns::default() }
+    }
+
+    fn was_heard_since(&self, began: Instant) -> bool {
+        self.last_reply.is_some_and(|at| at > began)
     }
 
     fn die(&mut self, cause: AnswerKind, question: &Key, since: Timestamp) -> Turns {
@@ -277,8 +346,13 @@ impl State {
         self.deaths += 1;
         let (death, question) = (self.deaths, question.clone());
         self.dead = Some(Dead { death, cause, since, question, rest: FIRST_REST, rounds: 0 });
-        Turns { died: Some(death), revived: false }
+        Turns { died: Some(death), ..Turns::default() }
     }
+}
+
+/// The question that hangs on no name: every recursive server knows the servers of the root.
+pub(super) const fn neutral() -> Key {
+    (String::new(), RecordType::Ns)
 }
 
 fn jittered(rest: Duration, jitter: u64) -> Duration {

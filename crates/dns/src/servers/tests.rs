@@ -42,15 +42,23 @@ impl Table {
 
     fn says_of(&mut self, name: &str, place: usize, kind: AnswerKind, took: Duration) -> Turns {
         let manner = self.servers.asking(place, self.now).unwrap().1;
-        let began = self.now;
+        let (began, heard) = (self.now, heard(kind));
         self.wait(took);
-        let silent = matches!(kind, AnswerKind::Timeout | AnswerKind::Unreachable);
-        let meaning = Meaning { legible: !silent, ..Meaning::failure(kind, Transport::Udp) };
-        let heard = Heard { meaning, reply: None, strangers: 0, folds_case: false };
         let question = (name.to_owned(), RecordType::Mx);
         let lesson =
             Lesson { question: &question, manner, began, heard: &heard, contradicted: false };
         self.servers.learn(place, &lesson, self.at()).0
+    }
+
+    /// A silent server is asked whether it is there, and says this after so long.
+    fn is_checked(&mut self, place: usize, kind: AnswerKind, took: Duration) -> Turns {
+        let (_, manner, question) = self.servers.check_question(place, self.now).unwrap();
+        assert_eq!(question, (String::new(), RecordType::Ns));
+        let (began, heard) = (self.now, heard(kind));
+        self.wait(took);
+        let lesson =
+            Lesson { question: &question, manner, began, heard: &heard, contradicted: false };
+        self.servers.checked(place, &lesson, self.at()).0
     }
 
     fn line(&self) -> Vec<usize> {
@@ -65,6 +73,12 @@ impl Table {
         };
         self.servers.health(self.now).iter().map(letter).collect()
     }
+}
+
+fn heard(kind: AnswerKind) -> Heard {
+    let silent = matches!(kind, AnswerKind::Timeout | AnswerKind::Unreachable);
+    let meaning = Meaning { legible: !silent, ..Meaning::failure(kind, Transport::Udp) };
+    Heard { meaning, reply: None, strangers: 0, folds_case: false }
 }
 
 #[test]
@@ -147,8 +161,13 @@ fn a_server_that_fails_now_and_then_comes_after_one_that_does_not() {
 #[test]
 fn a_silent_server_is_dead_and_rests_longer_and_longer() {
     let mut table = Table::of(2, 1);
-    let died = table.says(0, AnswerKind::Timeout, 3 * SECOND).died;
-    assert_eq!(died, Some(1));
+    let turns = table.says(0, AnswerKind::Timeout, 3 * SECOND);
+    assert_eq!(turns, Turns { doubted: true, ..Turns::default() }, "it may be the name's");
+    assert!(!table.servers.all_silent());
+    let again = table.says(0, AnswerKind::Timeout, 3 * SECOND);
+    assert_eq!(again, Turns::default(), "it is being asked already");
+    assert_eq!(table.is_checked(0, AnswerKind::Timeout, SECOND).died, Some(1));
+    assert_eq!(table.is_checked(0, AnswerKind::Timeout, SECOND), Turns::default());
     assert_eq!(table.states(), "dgg");
     let order = table.servers.order(table.now);
     let expected = Order { line: vec![1], fallback: vec![2], dead: vec![0], shadows: Vec::new() };
@@ -159,18 +178,52 @@ fn a_silent_server_is_dead_and_rests_longer_and_longer() {
         rests.push(u64::try_from(rest.as_millis()).unwrap());
         let names = |q: &Option<(NameServer, Manner, Key)>| q.clone().unwrap().2.0;
         let question = table.servers.health_question(0, 1, table.now);
-        let expected = if rests.len() % 2 == 1 { "example.org" } else { "" };
+        let expected = if rests.len() % 2 == 0 { "example.org" } else { "" };
         assert_eq!(names(&question), expected);
         let told = table.says_of(expected, 0, AnswerKind::Timeout, 3 * SECOND);
         assert_eq!(told, Turns::default());
     }
     assert_eq!(rests, [5_000, 10_000, 20_000, 40_000, 60_000, 54_000, 66_000]);
     let turns = table.says(0, AnswerKind::ServFail, MS);
-    assert_eq!(turns, Turns { died: None, revived: true }, "what it says does not matter");
+    assert_eq!(turns, Turns { revived: true, ..Turns::default() }, "what it says does not matter");
     assert_eq!(table.servers.rest(0, 1, 0, table.at().1), None);
     assert!(table.servers.health_question(0, 1, table.now).is_none());
     assert_eq!((table.line(), table.states().as_str()), (vec![0, 1], "ggg"));
     assert_eq!(table.says(0, AnswerKind::Unreachable, MS).died, Some(2), "another death");
+}
+
+#[test]
+fn a_silent_server_that_says_anything_to_the_question_about_no_name_lives() {
+    for (kind, dies) in [
+        (AnswerKind::Answer, false),
+        (AnswerKind::NxDomain, false),
+        (AnswerKind::ServFail, false),
+        (AnswerKind::Refused, false),
+        (AnswerKind::FormErr, false),
+        (AnswerKind::Timeout, true),
+        (AnswerKind::Unreachable, true),
+    ] {
+        let mut table = Table::of(1, 0);
+        for round in 1..=4 {
+            let turns = table.says(0, AnswerKind::Timeout, 3 * SECOND);
+            assert!(turns.doubted && table.servers.all_silent() && !table.servers.all_dead());
+            let turns = table.is_checked(0, kind, MS);
+            assert_eq!(turns.died.is_some(), dies, "{kind:?}, {round}");
+            assert_eq!(table.servers.all_silent(), dies);
+            if dies {
+                let failed = ("example.org".to_owned(), RecordType::Mx);
+                let asked =
+                    |table: &mut Table| table.servers.health_question(0, 1, table.now).unwrap().2;
+                assert_eq!((asked(&mut table).0.as_str(), asked(&mut table)), ("", failed));
+                break;
+            }
+        }
+    }
+    let mut table = Table::of(1, 0);
+    assert!(table.says(0, AnswerKind::Timeout, 3 * SECOND).doubted);
+    table.says_of("good.example", 0, AnswerKind::Answer, MS);
+    let turns = table.is_checked(0, AnswerKind::Timeout, SECOND);
+    assert_eq!(turns, Turns::default(), "it answered another question meanwhile");
 }
 
 #[test]

@@ -1,8 +1,10 @@
-//! Every DNS server is dead for a while, and then back: nothing is bounced, and nothing waits for its retry step.
+//! Every DNS server is dead for a while, and then back: nothing is bounced, and nothing waits for its retry step. And
+//! what looks like it: one domain whose own servers are silent.
 
 use crate::words::*;
 use posthaste_evidence::KeepDns;
 use posthaste_io_sim::Link;
+use posthaste_peers::dns::Behaviour;
 use posthaste_sim::{MailSystem, Plan};
 use std::ops::Range;
 use std::time::Duration;
@@ -114,4 +116,28 @@ fn an_outage_of_hours_ends_as_soon_and_a_host_that_is_down_is_not_tried_for_it()
     system.pass(MINUTE);
     let more = system.dispatch().counters().unreached - before;
     assert!(more <= 3, "{more} connections did not come about");
+}
+
+#[test]
+fn a_domain_whose_servers_are_silent_is_tried_by_its_schedule_and_no_other_mail_with_it() {
+    for two in [false, true] {
+        let mut plan = many_domains(2, false);
+        if two {
+            plan.resolvers = vec!["11.0.0.3".parse().expect("an address"); 2];
+        }
+        let system = up(plan);
+        system.dns.behave("d0.test", None, Behaviour::Drop);
+        system.sim.partition(&system.relay, &system.host("mx0.d1.test").0, Link::Refuse);
+        send(&system, 0, &["r@d0.test"]);
+        send(&system, 1, &["r@d1.test"]);
+        system.pass(30 * MINUTE);
+        for recipient in ["r@d0.test", "r@d1.test"] {
+            let tried = tries(&system, recipient);
+            let steps = tried.windows(2).map(|pair| pair[1].at.since(pair[0].at));
+            let early: Vec<Duration> = steps.filter(|step| *step < 45 * SECOND).collect();
+            assert!(early.is_empty(), "{recipient}: {early:?} after the one before");
+        }
+        let trials = system.dispatch().counters().unreached;
+        assert!((16..=24).contains(&trials), "{trials} for two domains in half an hour");
+    }
 }
