@@ -366,7 +366,7 @@ fn ask_anew(resolver: &Resolver, unreached: &Unreached) {
             && answer.transport == Transport::Cache
             && !answer.stale
         {
-            resolver.flush(Some(name));
+            resolver.forget(name);
         }
     }
 }

@@ -153,7 +153,8 @@ impl Cache {
         true
     }
 
-    /// Forgets everything, or a name and all names below it; answers how many answers that were.
+    /// Forgets everything, or a name and all names below it; answers how many answers that were. Looks at all that is
+    /// kept: for operators.
     pub fn forget(&mut self, name: Option<&str>) -> usize {
         let before = self.entries.len();
         match name {
@@ -169,6 +170,15 @@ impl Cache {
             }
         }
         before - self.entries.len()
+    }
+
+    /// Forgets what is kept for one name, of every type; answers how many answers that were. Costs the same however much
+    /// is kept: they have their places until those are needed.
+    pub fn forget_exactly(&mut self, name: &str, now: Instant) -> usize {
+        let from: Key = (name.to_owned(), RecordType::A);
+        let of_it = self.entries.range_mut::<Key, _>(from..).take_while(|(key, _)| key.0 == name);
+        let alive = of_it.map(|(_, entry)| entry).filter(|entry| entry.gone > now);
+        alive.map(|entry| (entry.ends, entry.gone) = (now, now)).count()
     }
 
     /// Forgets the failures, when servers that were all dead are back.

@@ -124,6 +124,14 @@ impl Resolver {
         self.inner.shared.lock().cache.forget(name.as_deref())
     }
 
+    /// Forgets what is kept for this name, of every type, and nothing below it; answers how many answers that were. A name
+    /// that DNS cannot hold has none.
+    pub fn forget(&self, name: &str) -> usize {
+        let Ok(name) = crate::name::to_dns(name) else { return 0 };
+        let now = self.inner.world.now();
+        self.inner.shared.lock().cache.forget_exactly(&name, now)
+    }
+
     /// How much is kept.
     #[must_use]
     pub fn cached(&self) -> Kept {

@@ -109,9 +109,9 @@ impl Inner {
             return Some(Ruling { not_before, ledger });
         }
         // What is kept would only be said again.
-        resolver.flush(Some(&domain));
+        resolver.forget(&domain);
         for host in missing.hosts() {
-            resolver.flush(Some(host));
+            resolver.forget(host);
         }
         Some(Ruling { not_before, ledger })
     }

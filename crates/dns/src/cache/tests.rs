@@ -213,3 +213,36 @@ fn a_name_is_forgotten_with_all_below_it() {
     check(&cache, &settings);
     assert_eq!(cache.kept().entries, 0);
 }
+
+#[test]
+fn one_name_is_forgotten_for_its_own_sake_however_much_is_kept() {
+    let settings = Settings { cache_entries: 20, ..Settings::default() };
+    let mut cache = Cache::default();
+    let put = |cache: &mut Cache, key: Key, at| {
+        cache.put(key, found(AnswerKind::Answer, 60, false), &settings, at);
+        check(cache, &settings);
+    };
+    for kind in [RecordType::A, RecordType::Mx, RecordType::Rrsig] {
+        put(&mut cache, ("com".to_owned(), kind), secs(0));
+    }
+    for name in ["d.com", "com.test", "co", "comx"] {
+        put(&mut cache, key(name), secs(0));
+    }
+    assert_eq!(cache.forget_exactly("com", secs(1)), 3);
+    check(&cache, &settings);
+    assert_eq!(cache.forget_exactly("com", secs(1)), 0, "it is forgotten already");
+    assert_eq!(cache.forget_exactly("nowhere", secs(1)), 0);
+    assert_eq!(
+        cache.get(&key("com"), Agreement::First, secs(1)),
+        None,
+        "nor is it used as an old answer"
+    );
+    for name in ["d.com", "com.test", "co", "comx"] {
+        assert!(cache.get(&key(name), Agreement::First, secs(1)).is_some(), "{name}");
+    }
+    put(&mut cache, key("com"), secs(2));
+    assert!(matches!(cache.get(&key("com"), Agreement::First, secs(3)), Some(Hit::Fresh(..))));
+    for i in 0..100 {
+        put(&mut cache, key(&format!("n{i}")), secs(4));
+    }
+}

@@ -106,6 +106,8 @@ fn what_is_forgotten_is_asked_again() {
     let names = ["mx.test", "hot.test", "a.below.hot.test"];
     let ages = || names.map(|name| lab.ask(name, RecordType::A).0.age.is_some());
     assert_eq!((ages(), ages()), ([false; 3], [true; 3]));
+    assert_eq!(lab.resolver.forget("test"), 0, "nothing below a name goes with it");
+    assert_eq!(lab.resolver.forget("a..b"), 0);
     assert_eq!(lab.resolver.flush(Some("HOT.test.")), 2);
     assert_eq!(ages(), [true, false, false]);
     assert_eq!(lab.resolver.flush(Some("a..b")), 0);

@@ -45,14 +45,14 @@ impl Resolving for Daemon {
             if let Some(ip) = address {
                 let zone = if ip.to_canonical().is_ipv4() { IPV4_ZONE } else { IPV6_ZONE };
                 if question.fresh {
-                    resolver.flush(Some(&reversed(ip.to_canonical(), zone)));
+                    resolver.forget(&reversed(ip.to_canonical(), zone));
                 }
                 let Reverse { naming, lookups, .. } = resolver.reverse(ip).await;
                 return Ok(DnsAnswer { asked, lookups, naming: Some(naming) });
             }
             let name = to_dns(&question.name).map_err(|_| DnsFault::BadName(question.name))?;
             if question.fresh {
-                resolver.flush(Some(&name));
+                resolver.forget(&name);
             }
             let lookups = match question.kind {
                 Some(kind) => vec![resolver.ask(&name, kind, Agreement::First).await],
