@@ -102,11 +102,12 @@ pub(crate) const fn advice(problem: Problem) -> &'static str {
         Problem::ResolverFailsHere | Problem::ResolverNegative | Problem::ResolverStale => {
             "flush the domain in it; its name servers answer otherwise"
         }
-        Problem::ResolverSplit => {
-            "it has a zone of its own by this name: complete that, or remove it"
-        }
+        Problem::ResolverSplit => "complete its zone of that name, or remove it",
         Problem::ResolverRewrites => "turn the rewriting off, or take another resolver",
         Problem::ResolverDropsAaaa => "let it answer AAAA questions",
+        Problem::ResolverFailsUnseen => {
+            "set `[resolver] roots`, and check again: then the cause shows"
+        }
         Problem::ResolverBogus(why) => advice_on_validation(why),
         Problem::ResolverClock => "compare its clock with ours, and renew its trust anchor",
     }
@@ -165,9 +166,12 @@ const fn plain(problem: Problem) -> &'static str {
         Problem::ResolverDead => "does not answer",
         Problem::ResolverRefuses => "refuses to ask for us",
         Problem::ResolverFails => "fails for everything",
+        Problem::ResolverFailsUnseen => {
+            "fails for this domain, whose own servers could not be asked"
+        }
         Problem::ResolverFailsHere => "fails for this domain, whose own servers answer",
         Problem::ResolverNegative => {
-            "says there is nothing, where the domain's own servers have something"
+            "says there is nothing, and the domain's servers have something"
         }
         Problem::ResolverSplit => "has a zone of its own in place of the public one",
         Problem::ResolverStale => {

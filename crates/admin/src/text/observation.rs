@@ -20,10 +20,13 @@ pub(crate) fn subject(
     match subject {
         Subject::Here => "this machine".to_owned(),
         Subject::Route(name) => format!("route {name}"),
-        Subject::Question { server, name, kind } => match server {
-            Some(server) => format!("{kind} {name} asked of {server}"),
-            None => format!("{kind} {name}"),
-        },
+        Subject::Question { server, name, kind } => {
+            let name = if name.is_empty() { "." } else { name };
+            match server {
+                Some(server) => format!("{kind} {name} asked of {server}"),
+                None => format!("{kind} {name}"),
+            }
+        }
         Subject::Host { name, address } => host(name, *address),
         Subject::Peer => {
             let named = connection.and_then(|c| Some(host(c.host.as_deref()?, c.peer)));

@@ -120,6 +120,8 @@ pub enum Problem {
     ResolverFails,
     /// A resolver of ours fails for this domain, whose servers answer.
     ResolverFailsHere,
+    /// A resolver of ours fails for this domain, whose servers could not be asked: there are no roots, or none answers.
+    ResolverFailsUnseen,
     /// A resolver of ours says that there is nothing where the zone's servers have something.
     ResolverNegative,
     /// A resolver of ours has a zone of its own in place of the public one.
@@ -215,7 +217,7 @@ impl Problem {
             Self::ResolverDropsAaaa => "resolver.aaaa-dropped",
             Self::ResolverBogus(Validation::Times) => "dns.dnssec-expired",
             Self::ResolverBogus(Validation::Keys) => "dns.dnssec-ds-mismatch",
-            Self::ResolverBogus(Validation::Unexplained) => "unknown",
+            Self::ResolverBogus(Validation::Unexplained) | Self::ResolverFailsUnseen => "unknown",
             Self::ResolverClock => "resolver.clock-skew",
         }
     }
@@ -229,6 +231,7 @@ impl Problem {
             | Self::ResolverRefuses
             | Self::ResolverFails
             | Self::ResolverFailsHere
+            | Self::ResolverFailsUnseen
             | Self::ResolverNegative
             | Self::ResolverSplit
             | Self::ResolverStale

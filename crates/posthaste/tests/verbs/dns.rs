@@ -235,6 +235,31 @@ fn what_is_kept_is_forgotten_by_name_or_whole() {
 }
 
 #[test]
+fn what_strangers_write_into_answers_cannot_act_on_the_terminal() {
+    const WRITTEN: &str = "\u{1b}[2Jgone\u{7}\u{9b}2J\u{202e}";
+    let scripted = Scripted::start();
+    let zone = format!("{ZONE}\nevil.example 300 TXT {WRITTEN}");
+    scripted.server.set_zone(Zone::parse(&zone).unwrap());
+    let fails = Behaviour::Extended { rcode: 2, code: 7, text: WRITTEN.into() };
+    scripted.server.behave("bad.example", None, fails);
+    let (folder, _daemon) = serve(&format!("servers = \"{}\"", scripted.address), "");
+    for (words, code) in [
+        (&["dns", "ask", "bad.example"][..], 0),
+        (&["dns", "ask", "evil.example", "txt"], 0),
+        (&["check", "domain", "bad.example"], 5),
+    ] {
+        let ran = verb(folder.path(), words);
+        assert!(ran.stdout.contains("gone"), "{words:?}: {ran:?}");
+        let acts = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!ran.stdout.contains(acts), "{words:?}: {ran:?}");
+        assert_eq!(ran.code, code, "{words:?}: {ran:?}");
+        let json = verb(folder.path(), &[words, &["--json"]].concat());
+        let raw = |c: char| c.is_ascii_control() && c != '\n';
+        assert!(!json.stdout.contains(raw), "{words:?}: {json:?}");
+    }
+}
+
+#[test]
 fn a_resolv_conf_that_changes_is_followed_and_mail_that_waited_goes() {
     let (hop, scripted) = (NextHop::start(true), Scripted::start());
     let folder = tempfile::tempdir().unwrap();

@@ -59,12 +59,18 @@ impl Case<'_> {
                 self.bogus(resolver)?
             }
             _ if !lives => Problem::ResolverFails,
+            _ if self.is_unseen() => Problem::ResolverFailsUnseen,
             // With the zone's servers dead for us, too, it cannot do better; and with some of them dead it takes long.
             _ if theirs.is_none() || self.has_bad_servers() => return None,
             _ => Problem::ResolverFailsHere,
         };
         let own = [resolver.mx, resolver.unchecked, resolver.above, resolver.root];
         Some((problem, own.into_iter().chain([theirs]).collect()))
+    }
+
+    /// Nobody but our resolvers could be asked about the domain.
+    const fn is_unseen(&self) -> bool {
+        self.seen.zones.len() <= 1 && self.seen.last.is_none() && self.seen.missing.is_none()
     }
 
     /// A server of the zone that a resolver may have asked in vain.

@@ -4,7 +4,9 @@
 mod scene;
 
 use super::super::finding::{About, Acts, Problem, Validation};
-use super::super::seen::{ResolverSeen, SigningSeen, TargetSeen, Unplaced, WhyUnplaced};
+use super::super::seen::{
+    DomainSeen, ResolverSeen, SigningSeen, TargetSeen, Unplaced, WhyUnplaced,
+};
 use AnswerKind::{Bogus, NoData, NxDomain, Refused, ServFail, Timeout};
 use Effect::{Blocking, Cosmetic, Degrading};
 use Validation::{Keys, Times, Unexplained};
@@ -304,6 +306,16 @@ fn a_resolver_is_not_blamed_for_dead_servers_of_the_zone() {
                 s.seen.resolvers[0].unchecked = None;
             },
             &[(Problem::ResolverFailsHere, Blocking)],
+        ),
+        (
+            "there are no roots: nobody else could be asked",
+            |s| {
+                s.unvalidated(ServFail, &[]);
+                s.seen.resolvers[0].unchecked = None;
+                let resolvers = std::mem::take(&mut s.seen.resolvers);
+                s.seen = DomainSeen { resolvers, ..DomainSeen::default() };
+            },
+            &[(Problem::ResolverFailsUnseen, Blocking)],
         ),
         (
             "it fails where a server of the zone is dead: that is why",
