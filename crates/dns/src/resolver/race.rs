@@ -95,8 +95,8 @@ struct Race<'a> {
     known_dead: Vec<usize>,
     /// Servers to ask next.
     line: VecDeque<usize>,
-    /// Servers asked that have not answered, in the order asked.
-    running: Vec<(usize, Try)>,
+    /// Servers asked that have not answered, in the order asked, and since when.
+    running: Vec<(usize, Try, Instant)>,
     /// Those asked only to see whether they are as good again.
     shadows: BTreeSet<usize>,
     /// How often each was asked as usual.
@@ -166,7 +166,7 @@ impl<'a> Race<'a> {
     /// The next in line. When there is none, and nobody is waited for: the fallback list, then the dead ones when
     /// nobody lives, then once more those that were silent.
     fn ask_next(&mut self) {
-        if self.running.iter().all(|(place, _)| self.shadows.contains(place)) {
+        if self.running.iter().all(|(place, ..)| self.shadows.contains(place)) {
             // From now on they are waited for like any other.
             self.shadows.clear();
         }
@@ -211,7 +211,7 @@ impl<'a> Race<'a> {
         let silent: BTreeSet<usize> =
             self.failures.iter().filter(silent).map(|s| s.place).collect();
         for place in silent {
-            let runs = self.running.iter().any(|(running, _)| *running == place);
+            let runs = self.running.iter().any(|(running, ..)| *running == place);
             if runs || self.known_dead.contains(&place) {
                 continue;
             }
@@ -245,7 +245,7 @@ impl<'a> Race<'a> {
         let (name, kind) = self.key.clone();
         let until = began + self.inner.settings.try_limit;
         let exchange = Exchange { server, name, kind, until, manner };
-        self.running.push((place, how));
+        self.running.push((place, how, began));
         let (inner, won) = (Arc::clone(self.inner), Arc::clone(&self.won));
         let words = self.words.0.clone();
         let task = async move {
@@ -258,7 +258,7 @@ impl<'a> Race<'a> {
 
     async fn next_word(&mut self, wait: Duration) -> Option<Said> {
         let word = within(&*self.inner.world.clock, wait, self.words.1.recv()).await??;
-        self.running.retain(|&running| running != (word.place, word.how));
+        self.running.retain(|&(place, how, _)| (place, how) != (word.place, word.how));
         Some(word)
     }
 
@@ -266,12 +266,12 @@ impl<'a> Race<'a> {
     fn pass_by(&mut self) {
         let now = self.inner.world.now();
         let deaf = |place: &usize| self.inner.servers.drops_edns(*place, now);
-        let deaf: Vec<usize> = self.running.iter().map(|(place, _)| *place).filter(deaf).collect();
+        let deaf: Vec<usize> = self.running.iter().map(|(place, ..)| *place).filter(deaf).collect();
         for place in deaf {
             self.ask_to_see(place);
         }
         let Some(next) = self.line.pop_front() else { return };
-        for &(place, _) in &self.running {
+        for &(place, ..) in &self.running {
             self.inner.servers.passed_by(place);
         }
         self.ask(next, Try::Usual);
@@ -314,19 +314,21 @@ impl<'a> Race<'a> {
     /// Those that were asked for the answer's sake, and had not answered when another one did.
     fn observe_silent(&mut self) {
         let now = self.inner.world.now();
-        for &(place, how) in &self.running {
+        for &(place, how, began) in &self.running {
             if self.shadows.contains(&place) || how == Try::ToSee {
                 continue;
             }
             let Some(server) = self.inner.servers.address(place) else { continue };
-            let waited = now - self.began;
+            let waited = now - began;
+            // Who was asked only just now did nothing wrong.
+            let slow = waited >= self.inner.settings.race_after;
             self.observations.push(Observation {
                 at: self.inner.world.wall().minus(waited),
                 took: waited,
                 stage: stage_of(self.key.1),
                 subject: self.subject(server),
                 seen: Seen::TimedOut { after: waited },
-                effect: Effect::Degrading,
+                effect: if slow { Effect::Degrading } else { Effect::None },
             });
         }
     }

@@ -6,7 +6,9 @@
 use posthaste_dns::{
     Agreement, EdnsSupport, Lookup, Resolver, ServerHealth, ServerState, Settings,
 };
-use posthaste_evidence::{Answer, AnswerKind, Edns, Observation, RecordType, Seen, Subject};
+use posthaste_evidence::{
+    Answer, AnswerKind, Edns, Effect, Observation, RecordType, Seen, Subject,
+};
 use posthaste_io::{Instant, sleep};
 use posthaste_io_sim::{Host, Link, Sim, Weather};
 use posthaste_peers::dns::{Behaviour, DnsServer, Zone};
@@ -165,6 +167,27 @@ fn a_black_hole_first_in_line_makes_one_question_late() {
     let asked =
         2 + [9, 22, 45, 88].iter().filter(|at| **at * SECOND < lab.sim.now() - began).count();
     assert_eq!(lab.asked(0), asked, "{:?}", lab.sim.now() - began);
+}
+
+#[test]
+fn who_loses_a_race_is_told_by_its_own_time_and_not_blamed_for_being_asked_late() {
+    let mut lab = Lab::new(2, 0);
+    lab.behave(0, Behaviour::Delay(400 * MS));
+    lab.behave(1, Behaviour::Delay(200 * MS));
+    let (lookup, took) = lab.ask();
+    assert!(took >= 400 * MS && took < 400 * MS + 2 * ROUND_TRIP, "{took:?}");
+    let lost = &lookup.observations[0];
+    let Seen::TimedOut { after } = lost.seen else { panic!("{lost:?}") };
+    assert!(after > 70 * MS && after < 150 * MS, "it was asked after 300 ms: {after:?}");
+    assert_eq!((after, lost.effect), (lost.took, Effect::None));
+    assert_eq!(said(&lookup), [(1, AnswerKind::Timeout), (0, AnswerKind::Answer)]);
+    // Who was waited for as long as anybody is, is told as slow.
+    let mut lab = Lab::new(2, 0);
+    lab.behave(0, Behaviour::Delay(SECOND));
+    let (lookup, _) = lab.ask();
+    let lost = &lookup.observations[0];
+    assert!(matches!(lost.seen, Seen::TimedOut { after } if after >= 300 * MS), "{lost:?}");
+    assert_eq!((said(&lookup)[0].0, lost.effect), (0, Effect::Degrading));
 }
 
 #[test]
