@@ -19,14 +19,24 @@ pub trait Resolving: Send + Sync {
     /// Asks as mail would. An error is the asker's.
     fn ask(&self, question: DnsQuestion) -> Task<'_, Result<DnsAnswer, DnsFault>>;
 
-    /// Looks at a domain from the root down: its servers, its mail exchangers, our resolvers. Takes 20 s at most.
-    fn check(&self, name: &str) -> Task<'_, Result<DomainReport, DnsFault>>;
+    /// Looks at a domain from the root down: its servers, its mail exchangers, and our resolvers, those that mail to
+    /// the domain asks or those of a route. Takes 20 s at most.
+    fn check(&self, name: &str, route: Option<&str>) -> Task<'_, Result<Checked, DnsFault>>;
 
     /// Forgets all that is kept, or what is kept of a name and all names below it; answers how many answers it was.
     ///
     /// # Errors
     /// DNS cannot hold such a name.
     fn flush(&self, name: Option<&str>) -> Result<usize, DnsFault>;
+}
+
+/// A domain that was looked at.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Checked {
+    /// Which of our servers were asked: `[resolver]` or `route NAME`.
+    pub asked: String,
+    /// What was seen.
+    pub report: DomainReport,
 }
 
 /// How one server stands in one list.

@@ -186,6 +186,12 @@ impl Dispatch {
         self.inner.settings().soft_fail
     }
 
+    /// True when mail was delivered to a domain in the last 30 days; `domain` in the form in which DNS is asked for it.
+    #[must_use]
+    pub fn has_delivered(&self, domain: &str) -> bool {
+        self.inner.has_delivered(domain)
+    }
+
     /// The resolvers in use.
     #[must_use]
     pub fn resolvers(&self) -> Arc<posthaste_delivery::Resolvers> {

@@ -133,6 +133,9 @@ pub(crate) enum CheckVerb {
         /// The domain, as in an address
         #[arg(value_parser = NonEmptyStringValueParser::new())]
         name: String,
+        /// Our resolvers are those of this route; else those that mail to the domain asks
+        #[arg(long, value_name = "NAME")]
+        route: Option<String>,
     },
 }
 

@@ -64,10 +64,11 @@ pub(super) async fn ask(State(admin): Here, pairs: Pairs) -> Answer<DnsAnswerObj
 }
 
 pub(super) async fn check(State(admin): Here, pairs: Pairs) -> Answer<CheckObject> {
-    let params = Params::new(pairs, &["name"])?;
+    let params = Params::new(pairs, &["name", "route"])?;
     let name = params.required("name")?;
     let _turn = admin.checks.acquire().await.map_err(|e| Refusal::failed(e.to_string()))?;
-    Ok(Json(CheckObject::of(&dns(&admin)?.check(name).await?)))
+    let checked = dns(&admin)?.check(name, params.get("route")).await?;
+    Ok(Json(CheckObject::of(&checked.report, &checked.asked)))
 }
 
 pub(super) async fn flush(State(admin): Here, pairs: Pairs) -> Answer<FlushedObject> {

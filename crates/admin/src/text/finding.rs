@@ -50,6 +50,12 @@ pub(crate) const fn advice(problem: Problem) -> &'static str {
         Problem::NotDelegated => {
             "look for a typing error in the address; if mail went there before, the domain has expired or was put on hold"
         }
+        Problem::Undelegated | Problem::SaidVanished => {
+            "renew the domain or have its delegation restored at the registrar: mail went there in the last 30 days"
+        }
+        Problem::SaidMissing => {
+            "look for a typing error in the address; name roots in `[resolver] roots` to have it confirmed"
+        }
         Problem::AllServersDead => {
             "name servers must answer from here, too: they are down, or drop what comes from us"
         }
@@ -96,20 +102,7 @@ pub(crate) const fn advice(problem: Problem) -> &'static str {
         Problem::DsWithoutKey | Problem::Unsigned => {
             "remove or replace the DS record at the registrar"
         }
-        Problem::ResolverDead => "start it, or take it out of the settings",
-        Problem::ResolverRefuses => "let it recurse for this machine, or take another one",
-        Problem::ResolverFails => "see to its forwarders and its way to the Internet",
-        Problem::ResolverFailsHere | Problem::ResolverNegative | Problem::ResolverStale => {
-            "flush the domain in it; its name servers answer otherwise"
-        }
-        Problem::ResolverSplit => "complete its zone of that name, or remove it",
-        Problem::ResolverRewrites => "turn the rewriting off, or take another resolver",
-        Problem::ResolverDropsAaaa => "let it answer AAAA questions",
-        Problem::ResolverFailsUnseen => {
-            "set `[resolver] roots`, and check again: then the cause shows"
-        }
-        Problem::ResolverBogus(why) => advice_on_validation(why),
-        Problem::ResolverClock => "compare its clock with ours, and renew its trust anchor",
+        other => advice_of_ours(other),
     }
 }
 
@@ -125,12 +118,45 @@ const fn advice_on_validation(why: Validation) -> &'static str {
     }
 }
 
+/// What to do about our own servers; the last resort for what needs no advice of its own.
+const fn advice_of_ours(problem: Problem) -> &'static str {
+    match problem {
+        Problem::ResolverDead => "start it, or take it out of the settings",
+        Problem::ResolverRefuses => "let it recurse for this machine, or take another one",
+        Problem::ResolverFails => "see to its forwarders and its way to the Internet",
+        Problem::ResolverFailsHere | Problem::ResolverNegative | Problem::ResolverStale => {
+            "flush the domain in it; its name servers answer otherwise"
+        }
+        Problem::ResolverFailsUnseen | Problem::ResolversDisagree => {
+            "name roots in `[resolver] roots` that can be reached, so that the domain's own servers are asked"
+        }
+        Problem::ResolverSplit => {
+            "it has a zone of its own by this name: complete that, or remove it"
+        }
+        Problem::ResolverRewrites => "turn the rewriting off, or take another resolver",
+        Problem::ResolverDropsAaaa => "let it answer AAAA questions",
+        Problem::ResolverBogusAlone => {
+            "see the resolver's log; if others that validate fail alike, the domain's signatures are wrong"
+        }
+        Problem::ResolverBogus(why) => advice_on_validation(why),
+        _ => "compare its clock with ours, and renew its trust anchor",
+    }
+}
+
 const fn plain(problem: Problem) -> &'static str {
     match problem {
         Problem::RootsUnreachable => {
             "no server of the root zone answers: the domain's own servers could not be asked"
         }
         Problem::NotDelegated => "does not exist: the zone above says so",
+        Problem::Undelegated => {
+            "is gone: the zone above says that it does not exist, and mail was delivered to it before"
+        }
+        Problem::SaidMissing => "does not exist",
+        Problem::SaidVanished => "does not exist, and mail was delivered to it before",
+        Problem::ResolversDisagree => {
+            "exists by the word of some of them, and by that of others not"
+        }
         Problem::AllServersDead => "none of its name servers answers",
         Problem::ServerDead => "does not answer, by UDP or by TCP",
         Problem::AllServersLame => "none of its name servers knows the zone",
@@ -170,6 +196,7 @@ const fn plain(problem: Problem) -> &'static str {
             "fails for this domain, whose own servers could not be asked"
         }
         Problem::ResolverFailsHere => "fails for this domain, whose own servers answer",
+        Problem::ResolverBogusAlone => "says that validation of the domain's signatures failed",
         Problem::ResolverNegative => {
             "says there is nothing, and the domain's servers have something"
         }

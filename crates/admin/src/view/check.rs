@@ -3,7 +3,7 @@
 use super::{ObservationView, VERSION, When, millis};
 use crate::text;
 use posthaste_dns::walk::seen::{ExchangerSeen, ResolverSeen, ServerSeen, ZoneSeen};
-use posthaste_dns::walk::{DomainReport, Finding};
+use posthaste_dns::walk::{About, DomainReport, Finding};
 use posthaste_evidence::Effect;
 use serde::Serialize;
 use std::net::IpAddr;
@@ -16,6 +16,11 @@ pub struct CheckObject {
     pub domain: String,
     pub at: When,
     pub took_ms: u64,
+    /// Who of ours was asked: `[resolver]` or `route NAME`.
+    pub asked: String,
+    /// The zone's own servers, or those of the zone above, said what there is. `false`: what the findings say of the
+    /// domain is the word of our own servers alone.
+    pub at_zone: bool,
     /// A finding is blocking: mail to the domain cannot be delivered now.
     pub blocking: bool,
     pub findings: Vec<FindingView>,
@@ -116,14 +121,17 @@ pub struct ResolverView {
 impl CheckObject {
     /// From what the walk came to.
     #[must_use]
-    pub fn of(report: &DomainReport) -> Self {
+    pub fn of(report: &DomainReport, asked: &str) -> Self {
+        let at_zone = report.seen.is_at_zone(&report.observations);
         Self {
             v: VERSION,
+            asked: asked.to_owned(),
+            at_zone,
             domain: report.name.clone(),
             at: When(report.at),
             took_ms: millis(report.took),
             blocking: report.findings.iter().any(|finding| finding.effect == Effect::Blocking),
-            findings: report.findings.iter().map(FindingView::of).collect(),
+            findings: report.findings.iter().map(|f| FindingView::of(f, at_zone)).collect(),
             zones: report.seen.zones.iter().map(ZoneView::of).collect(),
             servers: report.seen.servers.iter().map(NameServerView::of).collect(),
             exchangers: report.seen.exchangers.iter().map(ExchangerView::of).collect(),
@@ -135,15 +143,21 @@ impl CheckObject {
 }
 
 impl FindingView {
-    fn of(finding: &Finding) -> Self {
+    fn of(finding: &Finding, at_zone: bool) -> Self {
         let problem = finding.problem;
+        let hearsay = !at_zone && matches!(finding.about, About::Domain(_) | About::Host(_));
+        let by_whom = if hearsay {
+            "by the word of our own servers, not confirmed at the zone: "
+        } else {
+            ""
+        };
         Self {
             cause: problem.cause(),
             subject: text::about(&finding.about),
             effect: finding.effect.name(),
             owner: problem.acts().name(),
             owner_text: text::acts(problem.acts()),
-            text: text::problem(problem),
+            text: format!("{by_whom}{}", text::problem(problem)),
             advice: text::advice(problem),
             evidence: finding.evidence.iter().filter_map(|place| id(Some(*place))).collect(),
         }
@@ -217,7 +231,7 @@ fn id(place: Option<usize>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use posthaste_dns::walk::{About, DomainSeen, Limit, Problem};
+    use posthaste_dns::walk::{DomainSeen, Limit, Problem};
     use posthaste_evidence::{
         AnswerKind, Observation, RecordType, Seen, Stage, Subject, Transport,
     };
@@ -233,7 +247,7 @@ mod tests {
             name: "shop.test".into(),
             at: Timestamp::EPOCH,
             took: Duration::from_millis(1500),
-            seen: DomainSeen::default(),
+            seen: DomainSeen { missing: Some(0), ..DomainSeen::default() },
             observations: vec![Observation {
                 at: Timestamp::EPOCH,
                 took: Duration::from_millis(4),
@@ -254,8 +268,8 @@ mod tests {
 
     #[test]
     fn a_finding_names_cause_owner_and_evidence() {
-        let object = CheckObject::of(&report(Effect::Degrading));
-        assert!(!object.blocking);
+        let object = CheckObject::of(&report(Effect::Degrading), "[resolver]");
+        assert!(!object.blocking && object.at_zone);
         let finding = &object.findings[0];
         assert_eq!(finding.cause, "dns.lame-delegation");
         assert_eq!(finding.subject, "ns1.shop.test (203.0.113.1:53)");
@@ -263,6 +277,6 @@ mod tests {
         assert!(finding.text.ends_with("it answers refused"), "{}", finding.text);
         assert_eq!(finding.evidence, [object.observations[0].id.clone()]);
         assert_eq!((object.took_ms, &object.limits[..]), (1500, &["questions"][..]));
-        assert!(CheckObject::of(&report(Effect::Blocking)).blocking);
+        assert!(CheckObject::of(&report(Effect::Blocking), "").blocking);
     }
 }

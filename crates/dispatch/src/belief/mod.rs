@@ -260,6 +260,11 @@ impl Inner {
         Some(LedgerEntry { key, value: Some(LedgerValue::Delivered(stored)) })
     }
 
+    /// Mail was delivered to a domain in the last 30 days.
+    pub(crate) fn has_delivered(&self, domain: &str) -> bool {
+        lock(&self.beliefs.book).delivered.has(domain, self.world.wall())
+    }
+
     /// What the ledger had at the start; the rest is given back.
     pub(crate) fn restore_beliefs(
         &self,

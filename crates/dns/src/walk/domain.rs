@@ -46,6 +46,10 @@ pub async fn domain(
         None => None,
     };
     walker.resolvers(settings, &name, best.as_deref(), &mut seen).await;
+    let at_zone = seen.servers.iter().any(|server| walker.has_spoken(server.mx));
+    if !at_zone && seen.missing.is_none() {
+        walker.exchangers_by_resolvers(settings, &name, &mut seen).await;
+    }
     let (observations, limits) = walker.finish();
     let mut findings = judge::judge(&name, &seen, &observations, at);
     findings.sort_by_key(|finding: &Finding| rank(finding.effect));

@@ -48,6 +48,14 @@ pub enum Problem {
     RootsUnreachable,
     /// The zone above says that there is no such name.
     NotDelegated,
+    /// The same, of a domain that mail was delivered to before: expired, or put on hold.
+    Undelegated,
+    /// Our recursive servers say that there is no such name; that was not confirmed at the zone above.
+    SaidMissing,
+    /// The same, of a domain that mail was delivered to before.
+    SaidVanished,
+    /// Our recursive servers do not say the same of the domain, and its own could not be looked at.
+    ResolversDisagree,
     /// No server of a zone answers.
     AllServersDead,
     /// A server does not answer by any way.
@@ -122,6 +130,8 @@ pub enum Problem {
     ResolverFailsHere,
     /// A resolver of ours fails for this domain, whose servers could not be asked: there are no roots, or none answers.
     ResolverFailsUnseen,
+    /// A resolver of ours says that validation failed, and what is signed could not be looked at.
+    ResolverBogusAlone,
     /// A resolver of ours says that there is nothing where the zone's servers have something.
     ResolverNegative,
     /// A resolver of ours has a zone of its own in place of the public one.
@@ -179,12 +189,24 @@ impl Acts {
 }
 
 impl Problem {
+    /// What it is of a domain that mail was delivered to before: nobody mistyped it.
+    #[must_use]
+    pub const fn of_delivered(self) -> Self {
+        match self {
+            Self::NotDelegated => Self::Undelegated,
+            Self::SaidMissing => Self::SaidVanished,
+            other => other,
+        }
+    }
+
     /// Its cause in the catalogue.
     #[must_use]
     pub const fn cause(self) -> &'static str {
         match self {
             Self::RootsUnreachable => "resolver.egress-blocked",
-            Self::NotDelegated => "dns.domain-nxdomain",
+            Self::NotDelegated | Self::SaidMissing => "dns.domain-nxdomain",
+            Self::Undelegated | Self::SaidVanished => "dns.domain-undelegated",
+            Self::ResolversDisagree | Self::ResolverBogusAlone => "unknown",
             Self::AllServersDead => "dns.auth-unreachable",
             Self::ServerDead | Self::ServerWithoutAddress => "dns.auth-partial",
             Self::AllServersLame | Self::ServerLame(_) => "dns.lame-delegation",
@@ -232,6 +254,7 @@ impl Problem {
             | Self::ResolverFails
             | Self::ResolverFailsHere
             | Self::ResolverFailsUnseen
+            | Self::ResolversDisagree
             | Self::ResolverNegative
             | Self::ResolverSplit
             | Self::ResolverStale
@@ -240,7 +263,8 @@ impl Problem {
             // Its own log says more than anybody else can.
             | Self::ResolverBogus(Validation::Unexplained)
             | Self::ResolverClock => Acts::Us,
-            Self::NotDelegated | Self::NullMx => Acts::Sender,
+            Self::NotDelegated | Self::SaidMissing | Self::NullMx => Acts::Sender,
+            Self::Undelegated | Self::SaidVanished => Acts::RecipientRegistrar,
             Self::GlueStale
             | Self::ServersDiffer
             | Self::DsWithoutKey

@@ -29,6 +29,7 @@ pub(super) fn judge(
     case.servers();
     case.exchangers();
     case.signing();
+    case.hearsay();
     case.resolvers();
     case.findings
 }

@@ -5,7 +5,7 @@
 
 use super::finding::Finding;
 use super::limits::Limit;
-use posthaste_evidence::Observation;
+use posthaste_evidence::{Observation, Seen};
 use posthaste_mail::Timestamp;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -27,6 +27,30 @@ pub struct DomainReport {
     pub findings: Vec<Finding>,
     /// What cut it short.
     pub limits: Vec<Limit>,
+}
+
+impl DomainReport {
+    /// The same of a domain that mail was delivered to before.
+    #[must_use]
+    pub fn of_delivered(mut self) -> Self {
+        for finding in &mut self.findings {
+            finding.problem = finding.problem.of_delivered();
+        }
+        self
+    }
+}
+
+impl DomainSeen {
+    /// The zone's own servers, or those of the zone above, have said what there is. Otherwise all that is known of
+    /// the domain is what our recursive servers say.
+    #[must_use]
+    pub fn is_at_zone(&self, observations: &[Observation]) -> bool {
+        let spoke = |place: Option<usize>| {
+            let seen = place.and_then(|at| observations.get(at)).map(|o| &o.seen);
+            matches!(seen, Some(Seen::Answer(answer)) if answer.kind.is_conclusive())
+        };
+        self.missing.is_some() || self.servers.iter().any(|server| spoke(server.mx))
+    }
 }
 
 /// What was seen.
@@ -121,7 +145,8 @@ pub struct ExchangerSeen {
     pub name: String,
     /// The best preference given; `None` for the domain itself.
     pub preference: Option<u16>,
-    /// The answer to A of a server of its zone.
+    /// The answer to A of a server of its zone; of a recursive server of ours where [`DomainSeen::is_at_zone`] is
+    /// false.
     pub a: Option<usize>,
     /// The same server's answer to AAAA.
     pub aaaa: Option<usize>,

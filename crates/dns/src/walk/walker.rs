@@ -238,6 +238,20 @@ impl Walker {
         }
     }
 
+    /// What an answer amounts to; `None` when there was none.
+    pub(super) fn kind_at(&self, place: Option<usize>) -> Option<AnswerKind> {
+        let shared = self.shared.lock();
+        match place.and_then(|at| shared.observations.get(at)).map(|o| &o.seen) {
+            Some(Seen::Answer(answer)) => Some(answer.kind),
+            _ => None,
+        }
+    }
+
+    /// There was an answer, and it says something about the name.
+    pub(super) fn has_spoken(&self, place: Option<usize>) -> bool {
+        self.kind_at(place).is_some_and(AnswerKind::is_conclusive)
+    }
+
     /// The records of an answer.
     pub(super) fn records_at(&self, place: Option<usize>) -> Vec<Record> {
         let shared = self.shared.lock();

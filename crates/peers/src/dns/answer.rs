@@ -71,17 +71,8 @@ pub(super) fn replies(
             let other = Question { id: question.id.wrapping_add(1), ..question.clone() };
             fitted(known.answer(question), &other, tcp)
         }
-        Behaviour::LowerCase => {
-            let mut section = question.section.clone();
-            let name = section.len() - 4;
-            section[..name].make_ascii_lowercase();
-            fitted(known.answer(question), &Question { section, ..question.clone() }, tcp)
-        }
-        Behaviour::Lame => {
-            let server = RecordData::Ns("a.root-servers.test".to_owned());
-            let authority = vec![(String::new(), 60, server)];
-            Reply { authority, ..Reply::default() }.write(question)
-        }
+        Behaviour::LowerCase => fitted(known.answer(question), &in_lower_case(question), tcp),
+        Behaviour::Lame => upwards().write(question),
         Behaviour::Extended { rcode, code, text } => {
             Reply { extended: Some((*code, text.clone())), ..bare(*rcode) }.write(question)
         }
@@ -139,6 +130,19 @@ impl Knowledge {
                 .map_or_else(|| Zone::default().soa(), Zone::soa),
         }
     }
+}
+
+fn in_lower_case(question: &Question) -> Question {
+    let mut section = question.section.clone();
+    let name = section.len() - 4;
+    section[..name].make_ascii_lowercase();
+    Question { section, ..question.clone() }
+}
+
+/// What a server says that was never given the zone: ask the root.
+fn upwards() -> Reply {
+    let server = RecordData::Ns("a.root-servers.test".to_owned());
+    Reply { authority: vec![(String::new(), 60, server)], ..Reply::default() }
 }
 
 /// What a forger who cannot see the question would send: another id, and another question.

@@ -3,18 +3,19 @@
 //! Not here: how anything is shown (`posthaste_admin`), asking (`posthaste_dns`).
 
 use super::Daemon;
-use crate::config::Server;
 use crate::config::setting::Text as _;
+use crate::config::{Lowered, Server};
 use posthaste_admin::resolving::{
-    CacheStanding, DnsAnswer, DnsFault, DnsQuestion, Resolving, ServerList, ServerStanding,
+    CacheStanding, Checked, DnsAnswer, DnsFault, DnsQuestion, Resolving, ServerList, ServerStanding,
 };
 use posthaste_dns::questions::reverse::Reverse;
 use posthaste_dns::questions::{IPV4_ZONE, IPV6_ZONE, reversed};
-use posthaste_dns::walk::{self, DomainReport};
+use posthaste_dns::walk;
 use posthaste_dns::{Agreement, Lookup, Resolver, ServerHealth, to_dns};
 use posthaste_evidence::{AnswerKind, RecordData, RecordType};
 use posthaste_io::Task;
-use posthaste_route::Route;
+use posthaste_mail::Mailbox;
+use posthaste_route::{Facts, Route, Table};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,12 +63,15 @@ impl Resolving for Daemon {
         })
     }
 
-    fn check(&self, name: &str) -> Task<'_, Result<DomainReport, DnsFault>> {
-        let name = name.to_owned();
+    fn check(&self, name: &str, route: Option<&str>) -> Task<'_, Result<Checked, DnsFault>> {
+        let (name, route) = (name.to_owned(), route.map(str::to_owned));
         Box::pin(async move {
-            let settings = self.settings().dns.clone();
+            let (asked, settings) = as_mail_to(&self.settings(), &name, route.as_deref())?;
             let report = walk::domain(&self.world, &settings, &name).await;
-            report.map_err(|_| DnsFault::BadName(name))
+            let report = report.map_err(|_| DnsFault::BadName(name))?;
+            let known = self.dispatch.has_delivered(&report.name);
+            let report = if known { report.of_delivered() } else { report };
+            Ok(Checked { asked, report })
         })
     }
 
@@ -121,13 +125,43 @@ impl Daemon {
         let Some(name) = &question.route else {
             return Ok(("[resolver]".to_owned(), Arc::clone(resolvers.of_all())));
         };
-        let of_route = |route: &Route| (format!("route {name}"), Arc::clone(resolvers.of(route)));
-        let found = settings.routes.by_name(name).map(|(_, route)| of_route(route));
-        found.ok_or_else(|| DnsFault::NoSuchRoute {
-            asked: name.clone(),
-            there: settings.routes.iter().map(|(_, route)| route.name.clone()).collect(),
-        })
+        let route = named(&settings.routes, name)?;
+        Ok((format!("route {name}"), Arc::clone(resolvers.of(route))))
     }
+}
+
+/// Whose servers mail to a domain asks, or those of the route that is named, and the settings to ask them with.
+///
+/// # Errors
+/// No route has that name.
+pub(crate) fn as_mail_to(
+    settings: &Lowered,
+    domain: &str,
+    route: Option<&str>,
+) -> Result<(String, posthaste_dns::Settings), DnsFault> {
+    let routes = &settings.routes;
+    let route = match route {
+        Some(name) => Some(named(routes, name)?),
+        None => Mailbox::parse(&format!("postmaster@{domain}"), true).ok().and_then(|recipient| {
+            let (sender, listener, user, size) = (None, "", None, 0);
+            let facts = Facts { recipient: &recipient, sender, listener, user, size };
+            routes.find(&facts).map(|(_, route)| route)
+        }),
+    };
+    let Some(route) = route.filter(|route| !route.resolvers.is_empty()) else {
+        return Ok(("[resolver]".to_owned(), settings.dns.clone()));
+    };
+    // As for mail: names that these servers know are not for everybody (`delivery::Resolvers`).
+    let (servers, fallback) = (route.resolvers.clone(), Vec::new());
+    let own = posthaste_dns::Settings { servers, fallback, ..settings.dns.clone() };
+    Ok((format!("route {}", route.name), own))
+}
+
+fn named<'a>(routes: &'a Table, name: &str) -> Result<&'a Route, DnsFault> {
+    routes.by_name(name).map(|(_, route)| route).ok_or_else(|| DnsFault::NoSuchRoute {
+        asked: name.to_owned(),
+        there: routes.iter().map(|(_, route)| route.name.clone()).collect(),
+    })
 }
 
 /// MX, then the addresses of its targets; without MX records those of the name itself (RFC 5321 section 5.1).

@@ -5,7 +5,7 @@
 
 mod alarm;
 mod desk;
-mod dns;
+pub(crate) mod dns;
 mod doors;
 mod explain;
 mod indexes;

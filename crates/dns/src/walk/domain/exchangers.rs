@@ -20,24 +20,8 @@ impl Walker {
             let (_, elsewhere) = self.followed(name, records, RecordType::Mx).await;
             records = self.records_at(elsewhere.and_then(|end| end.said).map(|said| said.seen));
         }
-        let mut best: BTreeMap<String, u16> = BTreeMap::new();
-        for record in records {
-            if let RecordData::Mx { preference, exchange } = record.data {
-                let known = best.entry(exchange).or_insert(preference);
-                *known = preference.min(*known);
-            }
-        }
-        let mut hosts: Vec<(Option<u16>, String)> =
-            best.into_iter().map(|(name, preference)| (Some(preference), name)).collect();
-        hosts.sort();
-        hosts.truncate(MAX_EXCHANGERS);
-        if hosts.is_empty() {
-            hosts.push((None, name.to_owned()));
-        }
-        // What is no name of a host is not asked for.
-        let askable = |name: &str| !name.is_empty() && name.parse::<IpAddr>().is_err();
-        let looked_at = hosts.into_iter().map(async |(preference, name)| {
-            if askable(&name) {
+        let looked_at = best_hosts(records, name).into_iter().map(async |(preference, name)| {
+            if is_askable(&name) {
                 self.exchanger(name, preference).await
             } else {
                 ExchangerSeen { name, preference, a: None, aaaa: None, target: None }
@@ -131,4 +115,28 @@ fn leads(records: &[Record], name: &str, kind: RecordType) -> Option<String> {
         }
     }
     Some(name.to_owned())
+}
+
+/// The hosts that MX records name, the best ones first; without such records the domain itself.
+pub(super) fn best_hosts(records: Vec<Record>, domain: &str) -> Vec<(Option<u16>, String)> {
+    let mut best: BTreeMap<String, u16> = BTreeMap::new();
+    for record in records {
+        if let RecordData::Mx { preference, exchange } = record.data {
+            let known = best.entry(exchange).or_insert(preference);
+            *known = preference.min(*known);
+        }
+    }
+    let mut hosts: Vec<(Option<u16>, String)> =
+        best.into_iter().map(|(name, preference)| (Some(preference), name)).collect();
+    hosts.sort();
+    hosts.truncate(MAX_EXCHANGERS);
+    if hosts.is_empty() {
+        hosts.push((None, domain.to_owned()));
+    }
+    hosts
+}
+
+/// What is no name of a host is not asked for.
+pub(super) fn is_askable(name: &str) -> bool {
+    !name.is_empty() && name.parse::<IpAddr>().is_err()
 }

@@ -1,8 +1,9 @@
 //! How our own recursive servers see a domain.
 
 use super::super::limits::MAX_RESOLVERS;
-use super::super::seen::{DomainSeen, ResolverSeen};
+use super::super::seen::{DomainSeen, ExchangerSeen, ResolverSeen};
 use super::super::walker::{Question, Said, Walker};
+use super::exchangers::{best_hosts, is_askable};
 use crate::exchange::Manner;
 use crate::settings::Settings;
 use crate::wire::Flags;
@@ -91,6 +92,48 @@ impl Walker {
         seen
     }
 
+    /// The mail exchangers as our servers have them: all that can be had where nobody of the zone speaks.
+    pub(super) async fn exchangers_by_resolvers(
+        &self,
+        settings: &Settings,
+        name: &str,
+        seen: &mut DomainSeen,
+    ) {
+        let good = |server: &&NameServer| {
+            let mut resolvers = seen.resolvers.iter();
+            resolvers.any(|r| r.address == server.address && self.has_spoken(r.mx))
+        };
+        let servers: Vec<&NameServer> =
+            settings.servers.iter().take(MAX_RESOLVERS).filter(good).collect();
+        let denied = |r: &ResolverSeen| self.denies(r.mx);
+        if servers.is_empty() || seen.resolvers.iter().any(denied) {
+            return;
+        }
+        let records = seen.resolvers.iter().flat_map(|resolver| self.records_at(resolver.mx));
+        let hosts = best_hosts(records.collect(), name);
+        let manner = Manner { tcp_only: settings.tcp_only, ..Manner::default() };
+        let looked_at = hosts.into_iter().map(async |(preference, name)| {
+            let (mut a, mut aaaa) = (None, None);
+            for server in servers.iter().filter(|_| is_askable(&name)) {
+                for (kind, at) in [(RecordType::A, &mut a), (RecordType::Aaaa, &mut aaaa)] {
+                    let said = self.ask(ours(server, manner, &name, kind)).await;
+                    *at = said.map(|said| said.seen).or(*at);
+                }
+                // Only what none of them has is missing.
+                if [a, aaaa].iter().any(|at| !self.records_at(*at).is_empty()) {
+                    break;
+                }
+            }
+            ExchangerSeen { name, preference, a, aaaa, target: None }
+        });
+        seen.exchangers = join_all(looked_at).await;
+    }
+
+    /// The answer says that there is no such name.
+    fn denies(&self, place: Option<usize>) -> bool {
+        self.kind_at(place) == Some(AnswerKind::NxDomain)
+    }
+
     /// The name that was asked for.
     fn name_at(&self, place: Option<usize>) -> Option<String> {
         match self.subject_at(place?)? {
@@ -98,4 +141,14 @@ impl Walker {
             _ => None,
         }
     }
+}
+
+/// A question to a recursive server of ours.
+fn ours<'a>(
+    server: &'a NameServer,
+    manner: Manner,
+    name: &'a str,
+    kind: RecordType,
+) -> Question<'a> {
+    Question { manner, ours: Some(server), ..Question::plain(server.address, "", name, kind) }
 }

@@ -20,7 +20,10 @@ enum Use {
 impl Case<'_> {
     pub(super) fn exchangers(&mut self) {
         let seen = self.seen;
-        let mx: Vec<Option<usize>> = seen.servers.iter().map(|s| s.mx).collect();
+        let mx: Vec<Option<usize>> = match seen.is_at_zone(self.observations) {
+            true => seen.servers.iter().map(|s| s.mx).collect(),
+            false => seen.resolvers.iter().map(|r| r.mx).collect(),
+        };
         let domain = || About::Domain(self.name.to_owned());
         let (domain, alias) = (domain(), mx.iter().find(|at| self.is_alias(**at, self.name)));
         if let Some(at) = alias {

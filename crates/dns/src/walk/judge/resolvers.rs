@@ -11,6 +11,24 @@ const TIMES: [u16; 2] = [7, 8];
 const KEYS: [u16; 2] = [9, 10];
 
 impl Case<'_> {
+    /// What our servers say of the domain where nobody of its zone, or of the one above, could be heard.
+    pub(super) fn hearsay(&mut self) {
+        if self.seen.is_at_zone(self.observations) {
+            return;
+        }
+        let said: Vec<Option<usize>> = self.seen.resolvers.iter().map(|r| r.mx).collect();
+        let kinds = said.iter().filter_map(|at| self.kind(*at)).filter(|k| k.is_conclusive());
+        let denied: Vec<bool> = kinds.map(|kind| kind == AnswerKind::NxDomain).collect();
+        let about = About::Domain(self.name.to_owned());
+        if denied.is_empty() || !denied.contains(&true) {
+            return;
+        }
+        if denied.contains(&false) {
+            return self.find(Problem::ResolversDisagree, about, Effect::Degrading, said);
+        }
+        self.find(Problem::SaidMissing, about, Effect::Blocking, said);
+    }
+
     pub(super) fn resolvers(&mut self) {
         let problems: Vec<(&ResolverSeen, Problem, Vec<Option<usize>>)> = self
             .seen
@@ -59,9 +77,10 @@ impl Case<'_> {
                 self.bogus(resolver)?
             }
             _ if !lives => Problem::ResolverFails,
-            _ if self.is_unseen() => Problem::ResolverFailsUnseen,
+            _ if self.is_unseen() => self.alone(kind)?,
             // With the zone's servers dead for us, too, it cannot do better; and with some of them dead it takes long.
-            _ if theirs.is_none() || self.has_bad_servers() => return None,
+            _ if self.has_bad_servers() => return None,
+            _ if theirs.is_none() => self.alone(kind)?,
             _ => Problem::ResolverFailsHere,
         };
         let own = [resolver.mx, resolver.unchecked, resolver.above, resolver.root];
@@ -77,6 +96,17 @@ impl Case<'_> {
     fn has_bad_servers(&self) -> bool {
         let bad = |problem| matches!(problem, Problem::ServerDead | Problem::ServerLame(_));
         self.findings.iter().any(|finding| bad(finding.problem))
+    }
+
+    /// It fails for this domain, and the zone's servers say nothing either.
+    fn alone(&self, kind: AnswerKind) -> Option<Problem> {
+        let dead = [Problem::AllServersDead, Problem::AllServersLame, Problem::NotDelegated];
+        match kind {
+            // With the zone's servers dead for us, too, it cannot do better.
+            _ if dead.iter().any(|problem| self.has(*problem)) => None,
+            AnswerKind::Bogus => Some(Problem::ResolverBogusAlone),
+            _ => Some(Problem::ResolverFailsUnseen),
+        }
     }
 
     /// It answers without validation. What the zone's servers show goes before what the resolver says of it.
@@ -138,7 +168,9 @@ impl Case<'_> {
             let evidence = vec![resolver.control, self.seen.control, self.seen.missing];
             found.push((Problem::ResolverRewrites, evidence));
         }
-        let theirs = self.seen.exchangers.first().and_then(|host| host.aaaa);
+        let first =
+            self.seen.exchangers.first().filter(|_| self.seen.is_at_zone(self.observations));
+        let theirs = first.and_then(|host| host.aaaa);
         let silent = self.kind(resolver.aaaa) == Some(AnswerKind::Timeout);
         if silent && self.is_conclusive(resolver.a) && self.is_conclusive(theirs) {
             found.push((Problem::ResolverDropsAaaa, vec![resolver.aaaa, resolver.a, theirs]));

@@ -13,12 +13,17 @@ use std::process::ExitCode;
 /// A check has found a blocking problem (the outside interface, *Exit status*).
 const FOUND: u8 = 5;
 
-pub(super) fn run(global: &Global, name: &str, out: &Out) -> Result<ExitCode, Failure> {
-    let target = Target::new("/v1/check/domain").with("name", name);
+pub(super) fn run(
+    global: &Global,
+    name: &str,
+    route: Option<&str>,
+    out: &Out,
+) -> Result<ExitCode, Failure> {
+    let target = Target::new("/v1/check/domain").with("name", name).with_some("route", route);
     let check = match daemon(global).and_then(|client| client.get(&target)) {
         Err(failure) if failure.exit == Exit::NoDaemon => {
             out.remark("no daemon: this program asks itself");
-            alone::domain(global, name)?
+            alone::domain(global, name, route)?
         }
         answer => answer?,
     };
@@ -56,7 +61,8 @@ fn findings(check: &Value) -> Vec<String> {
         "{}: {}, {} questions in {} ms",
         text(&check["domain"]),
         match (found.len(), check["blocking"] == true) {
-            (0, _) => "nothing wrong was found".to_owned(),
+            (0, _) if check["at_zone"] == true => "nothing wrong was found".to_owned(),
+            (0, _) => "our own servers find nothing wrong".to_owned(),
             (many, true) => format!("{many} found, and mail cannot be delivered"),
             (many, false) => format!("{many} found, and mail can be delivered"),
         },
@@ -64,11 +70,13 @@ fn findings(check: &Value) -> Vec<String> {
         text(&check["took_ms"]),
     )];
     let zones: Vec<String> = list(&check["zones"]).iter().map(|zone| text(&zone["name"])).collect();
-    if zones.is_empty() {
-        lines.push("zones    not walked: there are no roots in `[resolver] roots`".to_owned());
-    } else {
-        lines.push(format!("zones    {}", zones.join(" > ")));
-    }
+    let unseen = match (zones.is_empty(), check["at_zone"] == true) {
+        (true, _) => "not walked: there are no roots in `[resolver] roots`; nothing is confirmed",
+        (false, true) => "",
+        (false, false) => " (its own servers did not say what there is; nothing is confirmed)",
+    };
+    lines.push(format!("zones    {}{unseen}", zones.join(" > ")));
+    lines.push(format!("asked by {}", text(&check["asked"])));
     let limits: Vec<String> = list(&check["limits"]).iter().map(text).collect();
     if !limits.is_empty() {
         lines.push(format!("cut      the check met a limit: {}", limits.join(", ")));
@@ -101,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_finding_tells_who_must_act() {
-        let check = json!({ "domain": "shop.test", "took_ms": 80, "blocking": true, "limits": ["time"],
+        let check = json!({ "domain": "shop.test", "took_ms": 80, "blocking": true, "at_zone": true, "asked": "route b", "limits": ["time"],
             "zones": [{ "name": "." }, { "name": "test" }], "observations": [{}, {}],
             "findings": [{ "effect": "blocking", "subject": "zone shop.test", "text": "none of its name servers answers",
                 "cause": "dns.auth-unreachable", "owner_text": "who runs the DNS of the domain", "advice": "repair it",
@@ -109,6 +117,7 @@ mod tests {
         let expected = [
             "shop.test: 1 found, and mail cannot be delivered, 2 questions in 80 ms",
             "zones    . > test",
+            "asked by route b",
             "cut      the check met a limit: time",
             "",
             "blocking: zone shop.test none of its name servers answers",
@@ -118,7 +127,12 @@ mod tests {
             "    shown by o.1, o.2",
         ];
         assert_eq!(findings(&check), expected);
-        let good = json!({ "domain": "b.test", "took_ms": 1, "blocking": false });
+        let unseen =
+            json!({ "domain": "b.test", "took_ms": 1, "blocking": false, "at_zone": false });
+        let told = findings(&unseen);
+        assert_eq!(told[0], "b.test: our own servers find nothing wrong, 0 questions in 1 ms");
+        assert!(told[1].ends_with("no roots in `[resolver] roots`; nothing is confirmed"));
+        let good = json!({ "domain": "b.test", "took_ms": 1, "blocking": false, "at_zone": true });
         assert_eq!(findings(&good)[0], "b.test: nothing wrong was found, 0 questions in 1 ms");
     }
 }

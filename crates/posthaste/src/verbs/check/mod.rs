@@ -10,6 +10,6 @@ use std::process::ExitCode;
 
 pub(super) fn run(global: &Global, verb: CheckVerb, out: &Out) -> Result<ExitCode, Failure> {
     match verb {
-        CheckVerb::Domain { name } => domain::run(global, &name, out),
+        CheckVerb::Domain { name, route } => domain::run(global, &name, route.as_deref(), out),
     }
 }
