@@ -336,6 +336,28 @@ mod tests {
     }
 
     #[test]
+    fn a_check_asks_the_servers_that_mail_to_the_domain_asks() {
+        let lowered = lowered(
+            "[[route]]\nname = \"inner\"\nto = \"in.example\"\nresolvers = [\"127.0.0.1:5353\"]\n",
+        );
+        let asked = |domain, route| {
+            let found = crate::daemon::dns::as_mail_to(&lowered, domain, route);
+            found
+                .map(|(asked, dns)| (asked, dns.servers[0].address.to_string(), dns.fallback.len()))
+        };
+        let inner = ("route inner".to_owned(), "127.0.0.1:5353".to_owned(), 0);
+        let outer = ("[resolver]".to_owned(), "192.0.2.53:53".to_owned(), 0);
+        assert_eq!(asked("in.example", None), Ok(inner.clone()));
+        assert_eq!(asked("b.example", None), Ok(outer));
+        assert_eq!(asked("b.example", Some("inner")), Ok(inner));
+        let unknown = asked("b.example", Some("other")).unwrap_err().to_string();
+        assert!(
+            unknown.starts_with("no route has the name `other`; there are: inner"),
+            "{unknown}"
+        );
+    }
+
+    #[test]
     fn a_scaled_clock_makes_retries_and_expiry_faster_and_nothing_else() {
         let lowered = lowered("clock_scale = 60\n");
         assert_eq!(lowered.queue.schedule.glitch.every, Duration::from_secs(1));
