@@ -1,5 +1,9 @@
 //! The command line: every verb and its options.
 
+mod check;
+
+pub(crate) use check::CheckVerb;
+
 use clap::builder::NonEmptyStringValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
@@ -120,23 +124,6 @@ pub(crate) struct TrackArgs {
     /// The most messages or sessions
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) limit: u16,
-}
-
-/// What is looked at. Exit status 5 when a blocking problem was found.
-#[derive(Subcommand, Debug)]
-pub(crate) enum CheckVerb {
-    /// A domain's DNS from the root down: each zone, name server and mail exchanger asked directly, and our resolvers
-    ///
-    /// Asks a few hundred questions at most and takes 20 s at most. Without a daemon the settings are read and this
-    /// program asks itself.
-    Domain {
-        /// The domain, as in an address
-        #[arg(value_parser = NonEmptyStringValueParser::new())]
-        name: String,
-        /// Our resolvers are those of this route; else those that mail to the domain asks
-        #[arg(long, value_name = "NAME")]
-        route: Option<String>,
-    },
 }
 
 /// What of DNS.
