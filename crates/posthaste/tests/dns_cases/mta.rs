@@ -17,6 +17,11 @@ use crate::process::until;
 /// Between two looks: each is a process, and shares the processor with what is measured.
 const BETWEEN: Duration = Duration::from_millis(100);
 
+/// A session is in the log when it has ended, which may be a while after its last message.
+const LOGGED: Duration = Duration::from_secs(20);
+/// A question that is never answered is given up well within this.
+const FAMILIES: Duration = Duration::from_secs(25);
+
 /// A daemon with its settings; ended when dropped.
 pub(crate) struct Mta {
     pub(crate) posthaste: Posthaste,
@@ -112,6 +117,52 @@ impl Mta {
             took: took.try_into().expect("time goes on"),
             attempts,
             said: self.dns_log(domain),
+            lost: if fate == Fate::Delivered { self.lost(id, domain) } else { None },
+        })
+    }
+
+    /// How much later than its DNS allowed the first session for this message began, as the daemon's own logs have it:
+    /// from the first question to the session, less what the servers took for the answers that were used. A slow machine
+    /// makes those slower, and this hardly. `None`: it had no session, or its host was known before.
+    fn lost(&self, id: &str, domain: &str) -> Option<Duration> {
+        let mut lost = None;
+        until(LOGGED, || {
+            lost = self.logged_loss(id, domain);
+            lost.is_some() || {
+                std::thread::sleep(BETWEEN);
+                false
+            }
+        });
+        lost
+    }
+
+    fn logged_loss(&self, id: &str, domain: &str) -> Option<Duration> {
+        let session = self.logged("sessions.jsonl").into_iter().find(|session| {
+            let mut ids = session["ids"].as_array().into_iter().flatten();
+            session["direction"] == "out" && ids.any(|i| i == id)
+        })?;
+        let questions = self.questions(domain);
+        let of = |kind: &'static str| questions.iter().filter(move |q| q["type"] == kind);
+        let first = of("MX").filter_map(at).min()?;
+        let host = of("A").filter_map(took_by_its_server).max().unwrap_or_default();
+        let used = of("MX").next_back().and_then(took_by_its_server)? + host;
+        // A session may have begun with an earlier message.
+        let begun = at(&session)?.max(of("MX").filter_map(until_when).max()?);
+        let gone = Duration::try_from(begun.duration_since(first)).ok()?;
+        Some(gone.saturating_sub(used))
+    }
+
+    /// Looks again at what DNS said of a message when there are lines for A and AAAA of the mail host: one that is never
+    /// answered is told of when it is given up, after the mail has left. Answers whether there are.
+    pub(crate) fn with_both_families(&self, outcome: &mut Outcome, domain: &str) -> bool {
+        until(FAMILIES, || {
+            let questions = self.questions(domain);
+            let has = |kind: &&str| questions.iter().any(|q| q["type"] == **kind);
+            outcome.said = self.dns_log(domain);
+            ["A", "AAAA"].iter().all(has) || {
+                std::thread::sleep(BETWEEN);
+                false
+            }
         })
     }
 
@@ -142,21 +193,15 @@ impl Mta {
             took: took.try_into().expect("time goes on"),
             attempts: attempts.len(),
             said,
+            lost: None,
         })
     }
 
     /// What the DNS log has of a domain and its mail hosts: a line for each question and each server's answer.
     pub(crate) fn dns_log(&self, domain: &str) -> Vec<Seen> {
-        let file = self.dir.path().join("data/events/dns.jsonl");
-        let text = std::fs::read_to_string(file).unwrap_or_default();
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let about = |line: &Value| {
-            let name = word(&line["name"]);
-            name == domain || name.ends_with(&format!(".{domain}"))
-        };
         let mut seen = Vec::new();
-        for line in lines.filter(about) {
+        for line in self.questions(domain) {
             for said in line["servers"].as_array().into_iter().flatten() {
                 let (name, kind) = (word(&line["name"]), word(&line["type"]));
                 seen.push(Seen {
@@ -170,6 +215,28 @@ impl Mta {
         seen
     }
 
+    /// The lines of the DNS log about a domain, names below it, and the mail hosts that its answers name.
+    fn questions(&self, domain: &str) -> Vec<Value> {
+        let lines = self.logged("dns.jsonl");
+        let name = |line: &Value| line["name"].as_str().unwrap_or_default().to_owned();
+        let below = format!(".{domain}");
+        let is_own = |line: &Value| name(line) == domain || name(line).ends_with(&below);
+        let own = lines.iter().filter(|line| is_own(line));
+        let said = own.flat_map(|line| line["servers"].as_array().into_iter().flatten());
+        let records = said.flat_map(|said| said["first"].as_array().into_iter().flatten());
+        let last = |record: &Value| Some(record.as_str()?.rsplit(' ').next()?.to_owned());
+        let hosts: Vec<String> = records.filter_map(last).collect();
+        let fits = |line: &Value| is_own(line) || hosts.contains(&format!("{}.", name(line)));
+        lines.iter().filter(|line| fits(line)).cloned().collect()
+    }
+
+    /// The lines of one of the daemon's logs.
+    fn logged(&self, file: &str) -> Vec<Value> {
+        let file = self.dir.path().join("data/events").join(file);
+        let text = std::fs::read_to_string(file).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
     /// What a verb answers with `--json`, if it does.
     pub(crate) fn json(&self, words: &[&str]) -> Option<Value> {
         let output = self.posthaste.verb(&[words, &["--json"]].concat());
@@ -177,8 +244,22 @@ impl Mta {
     }
 }
 
+/// When a question was decided.
+fn until_when(question: &Value) -> Option<jiff::Timestamp> {
+    let took = Duration::from_secs_f64(question["took_ms"].as_f64()? / 1000.0);
+    at(question)?.checked_add(took).ok()
+}
+
 fn at(event: &Value) -> Option<jiff::Timestamp> {
     event["at"].as_str()?.parse().ok()
+}
+
+/// What the server whose answer was used took for it.
+fn took_by_its_server(question: &Value) -> Option<Duration> {
+    let used =
+        |said: &&Value| said["server"] == question["by"] && said["outcome"] == question["verdict"];
+    let said = question["servers"].as_array()?.iter().rfind(used)?;
+    Some(Duration::from_secs_f64(said["ms"].as_f64()? / 1000.0))
 }
 
 /// How a message ended, or that it waits.
@@ -203,6 +284,8 @@ pub(crate) struct Outcome {
     /// From its acceptance to its end; for one that waits: what its attempt took.
     pub(crate) took: Duration,
     pub(crate) attempts: usize,
+    /// How much later than its DNS allowed it left; `None`: not known.
+    pub(crate) lost: Option<Duration>,
     /// What was observed: as the message has it while it waits, then as the DNS log has it.
     pub(crate) said: Vec<Seen>,
 }

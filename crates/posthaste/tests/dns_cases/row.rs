@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::mta::{Fate, Outcome};
 
@@ -90,6 +91,9 @@ pub(crate) fn held_up(outcome: Option<&Outcome>) -> String {
         None => "?".to_owned(),
         Some(o) if o.fate == Fate::Waits => format!("waits (attempt {} ms)", o.took.as_millis()),
         Some(o) if o.fate == Fate::Failed => format!("returned after {} ms", o.took.as_millis()),
-        Some(o) => format!("{} ms", o.took.as_millis()),
+        Some(o) => {
+            let by_dns = |lost: Duration| format!(" ({} by DNS)", lost.as_millis());
+            format!("{} ms{}", o.took.as_millis(), o.lost.map(by_dns).unwrap_or_default())
+        }
     }
 }

@@ -14,13 +14,14 @@ use crate::sink::Sink;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What the first message may lose to a dead server (issue 4, Show 2).
 const FIRST: Duration = Duration::from_millis(500);
-/// The others lose nothing: less than the time after which a second server is asked.
-const OTHERS: Duration = Duration::from_millis(290);
+/// The others lose nothing: a third of the time after which a second server is asked.
+const OTHERS: Duration = Duration::from_millis(100);
 /// All mail has left so soon after the servers are back (issue 4, Show 3).
 const PROMISED: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_black_holed_first_server_delays_one_message_by_half_a_second() {
+    let _quiet = crate::alone();
     let sink = Sink::start(&[]);
     let lab = Lab::new(&sink);
     let (dead, good) = (Silent::new(), lab.unbound());
@@ -30,18 +31,20 @@ fn a_black_holed_first_server_delays_one_message_by_half_a_second() {
         let domain = format!("show2-{n}.many.test");
         let end = mta.end(&mta.send(&domain).0, PATIENCE).expect("delivered");
         assert_eq!((end.fate, end.attempts), (Fate::Delivered, 1), "{end:?}");
-        end.took
+        (end.lost.expect("it asked DNS"), end.took)
     };
     let first = took(0);
-    let others: Vec<Duration> = (1..=10).map(took).collect();
+    let others: Vec<(Duration, Duration)> = (1..=10).map(took).collect();
     let slowest = others.iter().max().expect("ten");
     println!(
-        "first of two servers silent: first message {} ms, the next ten at most {} ms",
-        first.as_millis(),
-        slowest.as_millis()
+        "first of two servers silent: the first message lost {} ms ({} ms in all), the next ten at most {} ms ({} ms)",
+        first.0.as_millis(),
+        first.1.as_millis(),
+        slowest.0.as_millis(),
+        slowest.1.as_millis()
     );
-    assert!(first <= FIRST, "{first:?}");
-    assert!(*slowest <= OTHERS, "{others:?}");
+    assert!(first.0 <= FIRST, "{first:?}");
+    assert!(slowest.0 <= OTHERS, "{others:?}");
 
     let servers = mta.posthaste.verb(&["dns", "servers"]);
     println!("{}", String::from_utf8_lossy(&servers.stdout));
@@ -59,6 +62,7 @@ fn a_black_holed_first_server_delays_one_message_by_half_a_second() {
 
 #[test]
 fn with_every_server_dead_known_names_are_delivered_to_and_the_rest_leaves_when_they_are_back() {
+    let _busy = crate::in_company();
     const KNOWN: u32 = 5;
     const UNKNOWN: u32 = 40;
     const DEAD: Duration = Duration::from_secs(15);

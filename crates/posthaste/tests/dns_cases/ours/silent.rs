@@ -134,7 +134,7 @@ pub(super) fn aaaa_dropped(lab: &Lab) -> Row {
         servers: "Unbound behind a relay",
     };
     let names = Names(vec![(relay.address(), "relay")]);
-    let expected = Expected::Delivered(Duration::from_millis(300));
+    let expected = Expected::DeliveredOfTwo(Duration::from_millis(300));
     run(about, &mta, &names, ("a11.many.test", expected), "a11-after.many.test", || {
         on.store(false, Ordering::Relaxed);
     })
