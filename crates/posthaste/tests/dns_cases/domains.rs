@@ -207,7 +207,7 @@ impl Book {
         let gone = Expected::Fails { kind: "no_such_domain", status: "5.1.2" };
         self.case("B4", "the domain does not exist", KNOT, gone, Vec::new());
         self.twin("B4", places.knot);
-        let nobody = Expected::Waits { stage: "connect", says: "refused" };
+        let nobody = Expected::Waits { stage: "connect", says: "connect-failed" };
         let none = Expected::Waits { stage: "dns-mx", says: "nodata" };
         let null = Expected::Fails { kind: "null_mx", status: "5.1.10" };
         let parking = closed_port();
