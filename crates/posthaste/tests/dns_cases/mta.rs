@@ -3,6 +3,7 @@
 //!
 //! Not here: which conclusion is right (`ours`, `theirs`).
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -235,6 +236,14 @@ impl Mta {
         let file = self.dir.path().join("data/events").join(file);
         let text = std::fs::read_to_string(file).unwrap_or_default();
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// What `check domain` finds: cause and effect, each once.
+    pub(crate) fn check(&self, domain: &str) -> BTreeSet<(String, String)> {
+        let check = self.json(&["check", "domain", domain]).unwrap_or_default();
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let findings = check["findings"].as_array().into_iter().flatten();
+        findings.map(|found| (word(&found["cause"]), word(&found["effect"]))).collect()
     }
 
     /// What a verb answers with `--json`, if it does.

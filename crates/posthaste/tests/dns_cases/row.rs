@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::mta::{Fate, Outcome};
+use crate::mta::{Fate, Mta, Outcome};
 
 /// A row, and what in it is not as it must be.
 pub(crate) struct Row {
@@ -16,19 +16,55 @@ pub(crate) struct Row {
     pub(crate) concluded: String,
     pub(crate) held_up: String,
     pub(crate) control: String,
+    /// What `check domain` finds, where only that tells what is broken.
+    pub(crate) check: String,
     pub(crate) wrong: Vec<String>,
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { case, broken, servers, asked, concluded, held_up, control, wrong } = self;
+        let Self { case, broken, servers, asked, concluded, held_up, control, check, wrong } = self;
         writeln!(f, "{case:4}{held_up:28}{broken}")?;
         writeln!(f, "    concluded  {concluded}")?;
         if !asked.is_empty() {
             writeln!(f, "    asked      {asked}")?;
         }
         writeln!(f, "    servers    {servers}; control: {control}")?;
+        if !check.is_empty() {
+            writeln!(f, "    check domain says: {check}")?;
+        }
         wrong.iter().try_for_each(|wrong| writeln!(f, "    WRONG      {wrong}"))
+    }
+}
+
+/// Cases whose cause is told by the domain's own servers, or by comparing resolvers with them: what `check domain` must
+/// find.
+const CAUSES: &[(&str, &str)] = &[
+    ("A7", "resolver.stale-cache"),
+    ("A8", "resolver.negative-cache"),
+    ("A10", "resolver.nxdomain-rewriting"),
+    ("B7", "dns.auth-unreachable"),
+    ("B9", "dns.auth-partial"),
+    ("B10", "dns.lame-delegation"),
+    ("B11", "dns.ns-disagree"),
+    ("B20", "dns.dnssec-expired"),
+    ("B21", "dns.dnssec-ds-mismatch"),
+    ("B22", "dns.edns-dropped"),
+    ("B23", "dns.large-answer-lost"),
+    ("B25", "dns.glue-stale"),
+];
+
+impl Row {
+    /// Adds what `check domain` finds, when the case is one of those that need it.
+    pub(crate) fn add_check(&mut self, mta: &Mta, domain: &str) {
+        let Some((_, cause)) = CAUSES.iter().find(|(case, _)| *case == self.case) else { return };
+        let found = mta.check(domain);
+        let texts: Vec<_> =
+            found.iter().map(|(cause, effect)| format!("{cause} ({effect})")).collect();
+        self.check = texts.join(", ");
+        if !found.iter().any(|(found, _)| found == cause) {
+            self.wrong.push(format!("check domain does not find {cause}"));
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Not here: the domains themselves (`domains`), our own resolvers (`ours`).
 
-use std::thread::sleep;
+use std::thread::{scope, sleep};
 use std::time::Duration;
 
 use crate::domains::{Case, Expected, Scene};
@@ -39,9 +39,22 @@ pub(crate) fn rows() -> Vec<Row> {
         let twin = scene.mta.end(&twin, PATIENCE);
         rows.push(row(case, own.as_ref(), twin.as_ref(), &scene.names));
     }
+    check(&mut rows, &scene);
     rows.extend([undelegated(&scene), changed(&scene)]);
     rows.sort_by_key(|row| row.case[1..].parse::<u32>().expect("a letter and a number"));
     rows
+}
+
+/// All at once: a check of dead servers takes seconds.
+fn check(rows: &mut [Row], scene: &Scene) {
+    let domain =
+        |row: &Row| scene.cases.iter().find(|case| case.id == row.case).map(|c| &*c.domain);
+    scope(|threads| {
+        for row in rows {
+            let domain = domain(row).expect("made of a case");
+            threads.spawn(move || row.add_check(&scene.mta, domain));
+        }
+    });
 }
 
 fn sent(mta: &Mta, domain: &str) -> String {
@@ -65,6 +78,7 @@ fn row(case: &Case, own: Option<&Outcome>, twin: Option<&Outcome>, names: &Names
         concluded: concluded(own),
         held_up: held_up(own),
         control: format!("{} {}", case.twin, held_up(twin)),
+        check: String::new(),
         wrong,
     }
 }
@@ -121,6 +135,7 @@ fn undelegated(scene: &Scene) -> Row {
         concluded: concluded(own.as_ref()),
         held_up: held_up(own.as_ref()),
         control: format!("before: {}", concluded(before.as_ref())),
+        check: String::new(),
         wrong,
     }
 }
@@ -148,6 +163,7 @@ fn changed(scene: &Scene) -> Row {
         concluded: format!("{}; then {}", concluded(first.as_ref()), concluded(second.as_ref())),
         held_up: "until the next attempt".to_owned(),
         control: "the second attempt".to_owned(),
+        check: String::new(),
         wrong,
     }
 }

@@ -216,6 +216,7 @@ pub(super) fn search_list(lab: &Lab) -> Row {
         concluded: concluded(own.as_ref()),
         held_up: crate::row::held_up(own.as_ref()),
         control: format!("partner.test {}", crate::row::held_up(other.as_ref())),
+        check: String::new(),
         wrong: Vec::new(),
     };
     check(&mut row, captured.is_some_and(|s| s.answers == 1), "the wildcard has an MX for it");
@@ -261,6 +262,7 @@ pub(super) fn rate_limited(lab: &Lab) -> Row {
             "{} delivered when asked slowly",
             ends.iter().flatten().filter(|o| o.fate == Fate::Delivered).count()
         ),
+        check: String::new(),
         wrong: Vec::new(),
     };
     check(&mut row, failed == 0 && waits > 0 && delivered > 0, "some wait, none is returned");

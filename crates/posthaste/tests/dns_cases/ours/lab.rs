@@ -95,6 +95,7 @@ impl Lab {
 }
 
 /// What a row expects.
+#[derive(Clone, Copy)]
 pub(super) enum Expected {
     /// At the first attempt, at most so much later than its DNS allowed.
     Delivered(Duration),
@@ -122,7 +123,33 @@ pub(super) fn run(
     {
         wrong.push("no line in the DNS log for A and AAAA".to_owned());
     }
-    let right = own.as_ref().is_some_and(|own| match expected {
+    if !own.as_ref().is_some_and(|own| is_as(own, expected)) {
+        wrong.push(format!("{own:?}"));
+    }
+    let About { case, broken, servers } = about;
+    let mut row = Row {
+        case,
+        broken,
+        servers,
+        asked: asked(own.as_ref(), names),
+        concluded: concluded(own.as_ref()),
+        held_up: held_up(own.as_ref()),
+        control: String::new(),
+        check: String::new(),
+        wrong,
+    };
+    row.add_check(mta, domain);
+    heal();
+    let healed = mta.end(&mta.send(after).0, PATIENCE);
+    if !delivered_at_once(healed.as_ref()) {
+        row.wrong.push(format!("with the fault off: {healed:?}"));
+    }
+    row.control = format!("fault off, {after} {}", held_up(healed.as_ref()));
+    row
+}
+
+fn is_as(own: &Outcome, expected: Expected) -> bool {
+    match expected {
         Expected::Delivered(limit) | Expected::DeliveredOfTwo(limit) => {
             let in_time = own.lost.is_some_and(|lost| lost <= limit);
             own.fate == Fate::Delivered && own.attempts == 1 && in_time
@@ -131,29 +158,9 @@ pub(super) fn run(
             own.fate == Fate::Waits && own.said.iter().any(|s| s.outcome.contains(says))
         }
         Expected::Returned(limit, status) => {
-            own.fate == Fate::Failed
-                && (own.attempts, &*own.status) == (1, status)
-                && own.took <= limit
+            let ended = (own.fate, own.attempts, &*own.status);
+            ended == (Fate::Failed, 1, status) && own.took <= limit
         }
-    });
-    if !right {
-        wrong.push(format!("{own:?}"));
-    }
-    heal();
-    let healed = mta.end(&mta.send(after).0, PATIENCE);
-    if !delivered_at_once(healed.as_ref()) {
-        wrong.push(format!("with the fault off: {healed:?}"));
-    }
-    let About { case, broken, servers } = about;
-    Row {
-        case,
-        broken,
-        servers,
-        asked: asked(own.as_ref(), names),
-        concluded: concluded(own.as_ref()),
-        held_up: held_up(own.as_ref()),
-        control: format!("fault off, {after} {}", held_up(healed.as_ref())),
-        wrong,
     }
 }
 
