@@ -318,15 +318,11 @@ impl Serving {
     /// No host is ready for this message.
     async fn unreached(&mut self, work: &Work, in_hand: &InHand, mut unreached: Unreached) -> Then {
         let ruling = match &self.route {
-            Some((_, route)) => Arc::clone(&self.inner).rule(route, &mut unreached).await,
+            Some((_, route)) => self.inner.rule(route, &mut unreached).await,
             None => None,
         };
         let led_somewhere = !(unreached.failed.is_empty() && unreached.blocked.is_empty());
-        let claim = match &ruling {
-            Some(ruling) => ruling.ledger.clone(),
-            None if led_somewhere => self.exists(),
-            None => None,
-        };
+        let claim = if led_somewhere && ruling.is_none() { self.exists() } else { None };
         self.inner.note_ledger(Vec::new(), claim.into_iter().collect());
         let not_before = ruling.and_then(|r| r.not_before);
         if unreached.only_blocked() && not_before.is_none() {

@@ -56,6 +56,8 @@ pub enum Existence {
 pub struct Walked {
     /// What it came to.
     pub existence: Existence,
+    /// The zone at which the way ended, because none of its servers had an answer of use.
+    pub silent: Option<String>,
     /// One for each question to a server, in the order they were asked.
     pub observations: Vec<Observation>,
 }
@@ -63,12 +65,12 @@ pub struct Walked {
 /// Asks, from the roots of `settings` down, whether `name` exists. Ends within [`Limits::EXISTENCE`].
 pub async fn existence(world: &World, settings: &Settings, name: &str) -> Walked {
     let walker = Walker::new(world, settings, Limits::EXISTENCE);
-    let existence = match crate::name::to_dns(name) {
+    let (existence, silent) = match crate::name::to_dns(name) {
         Ok(name) if !settings.roots.is_empty() => walker.exists(&name).await,
-        _ => Existence::Unreachable,
+        _ => (Existence::Unreachable, None),
     };
     let (observations, _) = walker.finish();
-    Walked { existence, observations }
+    Walked { existence, silent, observations }
 }
 
 /// A referral, as [`stepped`] tells it.

@@ -10,21 +10,27 @@
 //!    remembered in the ledger.
 //!
 //! A configured server's word counts only if it *tells names apart*. Two controls are asked of it together with the
-//! name itself: a label of 16 random letters beside a name that is said not to exist, and a name that is known to exist
-//! (one that mail was delivered to, else the name's top level, else the root).
+//! name itself: a label of 16 random letters beside a name that is said not to exist, and names that are known to exist
+//! (some that mail was delivered to, the top levels above them and above the name itself; the root when mail was
+//! delivered nowhere). It is enough that it knows one of them, with records of the type or without: domains go.
 //!
-//! - A server that says NXDOMAIN of the known name says it of everything: a resolver cut off from its forwarder, a
+//! - A server that says NXDOMAIN of all known names says it of everything: a resolver cut off from its forwarder, a
 //!   filter, an inner root.
 //! - A server that says NXDOMAIN of the name, and not of the random label beside it, contradicts itself: a wildcard
 //!   that covers one covers the other (RFC 4592 section 3.3.1). It rewrites what does not exist, only not for every type.
 //! - Where the claim is that a name has no records (NODATA), the random label tells nothing: it does not exist, and may
-//!   be rewritten or not; only the known name counts then.
+//!   be rewritten or not; only the known names count then.
 //!
 //! Even what is believed is waited for where a mistake of the domain's owner is likelier than its end:
 //! [`Patience::vanished`] after mail was delivered to it in the last 30 days (a registration forgotten, a zone lost), and
 //! [`Patience::targets`] when its MX records name only hosts that do not exist (a move under way). A domain that exists
 //! without MX and address records ("no mail host") is treated like one that does not exist, but a walk that finds its
 //! zone says nothing about its records: that takes the two proofs of the configured servers.
+//!
+//! Clocks are set. A claim or a proof that lies ahead of the clock, further than it can when time only passes, is
+//! dropped and begun anew. Within one run of the daemon a wait must also have passed by the monotonic clock
+//! ([`Elapsed`]); that clock does not outlive the run, so for a claim from before a start the wall clock alone counts,
+//! and mail that waits is not delayed by the start.
 //!
 //! Pure. Not here: asking (`delivery`), remembering over restarts (`dispatch`, `spool`).
 
@@ -117,6 +123,15 @@ pub struct Proof {
     pub by: Vec<SocketAddr>,
 }
 
+/// What has passed by the monotonic clock; `None` for what was first said before this run of the daemon.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Elapsed {
+    /// Since [`Claim::since`].
+    pub claim: Option<Duration>,
+    /// Since [`Claim::proof`].
+    pub proof: Option<Duration>,
+}
+
 /// What follows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Decision {
@@ -132,7 +147,7 @@ pub enum Decision {
 }
 
 /// What follows from a word, and what is to be remembered instead of `before`. `delivered`: mail was delivered to
-/// the domain in the last 30 days.
+/// the domain in the last 30 days. `elapsed`: since `before`.
 #[must_use]
 pub fn decide(
     now: Timestamp,
@@ -141,24 +156,33 @@ pub fn decide(
     word: &Word,
     delivered: bool,
     before: Option<&Claim>,
+    elapsed: Elapsed,
 ) -> (Decision, Option<Claim>) {
-    let before = before.filter(|c| c.finding == finding && !c.is_over(now));
+    let counts = |c: &&Claim| c.finding == finding && !c.is_over(now) && !patience.is_ahead(now, c);
+    let before = before.filter(counts);
+    let elapsed = if before.is_some() { elapsed } else { Elapsed::default() };
     match word {
         Word::Exists => (wait(Doubt::Contradicted, now), None),
         Word::Indiscriminate => (wait(Doubt::Indiscriminate, now), None),
         Word::Undecided => (wait(Doubt::Unconfirmed, now), before.cloned()),
         Word::Missing => {
             let claim = Claim::repeated(now, finding, before);
-            (claim.graced(now, patience, delivered), Some(claim))
+            (claim.graced(now, patience, delivered, elapsed.claim), Some(claim))
         }
         Word::Everybody { by, negative_ttl } => {
             let mut claim = Claim::repeated(now, finding, before);
-            let earlier = claim.proof.take().filter(|p| by.iter().all(|s| p.by.contains(s)));
+            let counts = |p: &Proof| {
+                by.iter().all(|s| p.by.contains(s)) && p.again <= now.plus(patience.longest())
+            };
+            let earlier = claim.proof.take().filter(counts);
+            let passed = earlier.as_ref().and(elapsed.proof);
             let proof = earlier.unwrap_or_else(|| patience.first(now, by.clone(), *negative_ttl));
-            let decision = if now >= proof.again {
-                claim.graced(now, patience, delivered)
+            let left = passed.map_or(Duration::ZERO, |p| patience.second_proof.saturating_sub(p));
+            let again = proof.again.max(now.plus(left));
+            let decision = if now >= again {
+                claim.graced(now, patience, delivered, elapsed.claim)
             } else {
-                wait(Doubt::Unconfirmed, proof.again)
+                wait(Doubt::Unconfirmed, again)
             };
             (decision, Some(Claim { proof: Some(proof), ..claim }))
         }
@@ -183,17 +207,34 @@ impl Claim {
     }
 
     /// What follows once it is believed.
-    fn graced(&self, now: Timestamp, patience: &Patience, delivered: bool) -> Decision {
+    fn graced(
+        &self,
+        now: Timestamp,
+        patience: &Patience,
+        delivered: bool,
+        elapsed: Option<Duration>,
+    ) -> Decision {
         let (grace, doubt) = match self.finding {
             Finding::Targets => (patience.targets, Doubt::HostsMissing),
             Finding::Domain | Finding::Records if delivered => (patience.vanished, Doubt::Vanished),
             Finding::Domain | Finding::Records => return Decision::Believe,
         };
-        if now < self.since.plus(grace) { wait(doubt, now) } else { Decision::Believe }
+        let passed = now >= self.since.plus(grace) && elapsed.is_none_or(|e| e >= grace);
+        if passed { Decision::Believe } else { wait(doubt, now) }
     }
 }
 
 impl Patience {
+    /// The longest from one proof to the next.
+    fn longest(&self) -> Duration {
+        self.longest_negative_ttl.max(self.second_proof)
+    }
+
+    /// It was first said in the future, give or take a clock that is set right: the clock was set back.
+    fn is_ahead(&self, now: Timestamp, claim: &Claim) -> bool {
+        claim.since > now.plus(self.second_proof)
+    }
+
     fn first(&self, now: Timestamp, by: Vec<SocketAddr>, negative_ttl: Duration) -> Proof {
         let apart = negative_ttl.min(self.longest_negative_ttl).max(self.second_proof);
         Proof { again: now.plus(apart), by }
@@ -230,8 +271,15 @@ mod tests {
         let mut claim = None;
         let mut told = Vec::new();
         for (time, word) in story {
-            let (decision, after) =
-                decide(at(*time), &Patience::default(), finding, word, delivered, claim.as_ref());
+            let (decision, after) = decide(
+                at(*time),
+                &Patience::default(),
+                finding,
+                word,
+                delivered,
+                claim.as_ref(),
+                Elapsed::default(),
+            );
             claim = after;
             told.push(match decision {
                 Decision::Believe => "believe".to_owned(),
@@ -338,8 +386,15 @@ mod tests {
 
     #[test]
     fn a_claim_is_about_one_finding_and_written_once_a_day() {
-        let (_, first) =
-            decide(at(0), &Patience::default(), Finding::Domain, &Word::Missing, true, None);
+        let (_, first) = decide(
+            at(0),
+            &Patience::default(),
+            Finding::Domain,
+            &Word::Missing,
+            true,
+            None,
+            Elapsed::default(),
+        );
         let first = first.expect("remembered");
         let (other, _) = decide(
             at(2 * DAY),
@@ -348,6 +403,7 @@ mod tests {
             &Word::Missing,
             true,
             Some(&first),
+            Elapsed::default(),
         );
         assert_eq!(other, wait(Doubt::Vanished, at(2 * DAY)), "another claim begins anew");
         for (time, same) in [(MINUTE, true), (DAY - 1, true), (DAY, false)] {
@@ -358,10 +414,58 @@ mod tests {
                 &Word::Missing,
                 true,
                 Some(&first),
+                Elapsed::default(),
             )
             .1;
             assert_eq!(said.as_ref() == Some(&first), same, "{time}");
             assert_eq!(said.expect("remembered").since, first.since);
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_neither_hastens_nor_freezes_a_decision() {
+        let word = everybody(&[1], 60);
+        let secs = Duration::from_secs;
+        // When it was first said, when again; what passed by the monotonic clock; what follows.
+        for (delivered, then, elapsed, expected) in [
+            // Set back by 20 days, by an hour; a little behind.
+            (false, -20 * DAY, Some(secs(1)), "domain_unconfirmed +600"),
+            (false, -20 * DAY, None, "domain_unconfirmed +600"),
+            (false, -HOUR, Some(secs(600)), "domain_unconfirmed +600"),
+            (false, -2, Some(secs(1)), "domain_unconfirmed +602"),
+            // Set forward by 15 minutes, by a week but an hour.
+            (false, 15 * MINUTE, Some(secs(1)), "domain_unconfirmed +599"),
+            (false, 15 * MINUTE, Some(secs(600)), "believe"),
+            (false, 15 * MINUTE, None, "believe"),
+            (true, 7 * DAY - HOUR, Some(secs(3600)), VANISHED),
+            (true, 7 * DAY - HOUR, None, "believe"),
+        ] {
+            let patience = Patience::default();
+            let decided = |time, before: Option<&Claim>, elapsed| {
+                decide(at(time), &patience, Finding::Domain, &word, delivered, before, elapsed)
+            };
+            let (_, claim) = decided(0, None, Elapsed::default());
+            let elapsed = Elapsed { claim: elapsed, proof: elapsed };
+            let (decision, _) = decided(then, claim.as_ref(), elapsed);
+            let told = match decision {
+                Decision::Believe => "believe".to_owned(),
+                Decision::Wait { doubt, not_before } if not_before > at(then) => {
+                    format!("{} +{}", doubt.name(), not_before.since(at(then)).as_secs())
+                }
+                Decision::Wait { doubt, .. } => doubt.name().to_owned(),
+            };
+            assert_eq!(told, expected, "{then} {elapsed:?}");
+        }
+        // A proof alone lies ahead: the claim is older than the step back.
+        let claim = Claim {
+            finding: Finding::Domain,
+            since: at(-6 * DAY),
+            last: at(0),
+            proof: Some(Proof { again: at(5 * DAY), by: vec![server(1)] }),
+        };
+        let patience = Patience::default();
+        let elapsed = Elapsed::default();
+        let said = decide(at(0), &patience, Finding::Domain, &word, false, Some(&claim), elapsed);
+        assert_eq!(said.0, wait(Doubt::Unconfirmed, at(600)));
     }
 }

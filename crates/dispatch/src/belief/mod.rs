@@ -4,136 +4,116 @@
 //! Never on the fast path: an attempt that finds hosts comes here only to note a domain's first delivery of the day.
 //! Not here: the rule (`queue::belief`), which answers led here (`route`).
 
+mod hearing;
+mod silence;
 mod witness;
 
 use crate::{Inner, lock};
+use hearing::{About, Case, Hearings};
 use posthaste_delivery::Unreached;
-use posthaste_dns::Resolver;
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
     Doubt, Effect, Fault, Observation, Outcome, RecordType, Seen, Stage, Subject,
 };
 use posthaste_io::Instant;
 use posthaste_mail::{Host, Timestamp};
-use posthaste_queue::belief::{self, Decision, Finding};
+use posthaste_queue::belief::{self, Decision, Elapsed, Finding};
 use posthaste_queue::{Claim, Delivered};
-use posthaste_route::{Action, Missing, Route};
+use posthaste_route::{Action, Route};
 use posthaste_spool::{LedgerEntry, LedgerKey, LedgerValue, store};
+use silence::Silence;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Domains that are asked about at the same time.
-const AT_ONCE: usize = 4;
 /// Claims remembered; of more, the one repeated longest ago is forgotten.
 const MAX_CLAIMS: usize = 10_000;
-/// Domains whose last hearing is remembered before old ones are cleared away.
-const MAX_HEARINGS: usize = 1_000;
 /// How often claims that are over are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
 /// What is known of domains that are said to be missing, and of those that mail was delivered to.
+#[derive(Default)]
 pub(crate) struct Beliefs {
     book: Mutex<Book>,
-    /// Who hears witnesses now.
-    hearing: tokio::sync::Semaphore,
+    hearings: Mutex<Hearings>,
+    silence: Mutex<Silence>,
 }
 
 #[derive(Default)]
 struct Book {
-    claims: BTreeMap<String, Claim>,
+    claims: BTreeMap<String, Held>,
     delivered: Delivered,
-    hearings: BTreeMap<String, Hearing>,
     swept: Option<Timestamp>,
+    /// Those that were too many at the start, not yet taken from the ledger.
+    surplus: Vec<String>,
 }
 
-/// The last hearing about one domain; while one is under way, others wait for it.
-type Hearing = Arc<tokio::sync::Mutex<Option<Heard>>>;
-
-/// What a hearing is about.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum About {
-    /// What DNS says is missing.
-    Missing(Finding),
-    /// An address that DNS says the domain has, where nobody is.
-    Address,
-}
-
-/// What came of a hearing.
-#[derive(Clone)]
-struct Heard {
-    at: Instant,
-    resolver: Arc<Resolver>,
-    about: About,
-    decision: Decision,
-    observations: Vec<Observation>,
-}
-
-impl Default for Beliefs {
-    fn default() -> Self {
-        Self { book: Mutex::default(), hearing: tokio::sync::Semaphore::new(AT_ONCE) }
-    }
+/// A claim, and when it and its proof were first made, unless in an earlier run of the daemon.
+struct Held {
+    claim: Claim,
+    since: Option<Instant>,
+    proven: Option<Instant>,
 }
 
 /// What was decided about a destination that DNS says is missing, or may have invented.
 pub(crate) struct Ruling {
     /// The fault was replaced. The destination is not to be tried before, when it is not given up.
     pub(crate) not_before: Option<Timestamp>,
-    /// To be stored.
-    pub(crate) ledger: Option<LedgerEntry>,
 }
 
 impl Inner {
     /// Has what DNS says confirmed, or not: the fault becomes permanent or temporary accordingly, and the evidence is
     /// added. `None` when what was unreached gives no reason to ask.
-    pub(crate) async fn rule(&self, route: &Route, unreached: &mut Unreached) -> Option<Ruling> {
-        let missing = match unreached.missing.take() {
-            Some(missing) => missing,
-            None if may_be_invented(unreached) => {
-                return self.rule_on_address(route, unreached).await;
-            }
+    pub(crate) async fn rule(
+        self: &Arc<Self>,
+        route: &Route,
+        unreached: &mut Unreached,
+    ) -> Option<Ruling> {
+        let about = match unreached.missing.take() {
+            Some(missing) => About::Missing(missing),
+            None if may_be_invented(unreached) => About::Address,
             None => return None,
         };
-        let domain = dns_name(route, &unreached.connection.destination)?;
-        let finding = match missing {
-            Missing::Domain => Finding::Domain,
-            Missing::Records => Finding::Records,
-            Missing::Targets(_) => Finding::Targets,
+        let name = &unreached.connection.destination;
+        let domain = dns_name(route, name)?;
+        let destination = (name.clone(), route.name.clone());
+        let resolver = Arc::clone(self.courier.resolvers().of(route));
+        let case = Case { domain, about, resolver, destination };
+        let (decision, observations) = self.hear(case.clone()).await;
+        let Case { domain, about, resolver, .. } = case;
+        let About::Missing(missing) = &about else {
+            let not_before = self.ruled_on_address(unreached, &domain, decision, observations);
+            return Some(Ruling { not_before });
         };
-        let resolvers = self.courier.resolvers();
-        let resolver = resolvers.of(route);
-        let (heard, ledger) = self.hear(&domain, finding, &missing, resolver).await;
-        unreached.connection.observations.extend(heard.observations);
-        let not_before = self.decided(unreached, &domain, finding, heard.decision);
-        if unreached.fault.is_permanent() {
-            return Some(Ruling { not_before, ledger });
+        unreached.connection.observations.extend(observations);
+        let not_before = Some(self.decided(unreached, &domain, about.finding(), decision));
+        if !unreached.fault.is_permanent() {
+            // What is kept would only be said again.
+            resolver.forget(&domain);
+            for host in missing.hosts() {
+                resolver.forget(host);
+            }
         }
-        // What is kept would only be said again.
-        resolver.forget(&domain);
-        for host in missing.hosts() {
-            resolver.forget(host);
-        }
-        Some(Ruling { not_before, ledger })
+        Some(Ruling { not_before })
     }
 
-    /// Nobody is at the address of a domain without MX records: asks whether there is such a domain at all. Only when
-    /// its zone denies it, and the configured servers invent addresses, does that change anything.
-    async fn rule_on_address(&self, route: &Route, unreached: &mut Unreached) -> Option<Ruling> {
-        let domain = dns_name(route, &unreached.connection.destination)?;
-        let resolvers = self.courier.resolvers();
-        let (heard, ledger) = self.hear_of_address(&domain, resolvers.of(route)).await?;
-        let denied = matches!(
-            heard.decision,
-            Decision::Believe | Decision::Wait { doubt: Doubt::Vanished, .. }
-        );
-        if !denied {
-            return Some(Ruling { not_before: None, ledger });
-        }
-        let observations = &mut unreached.connection.observations;
-        observations.extend(heard.observations);
-        observations.push(chosen(self.world.wall(), &domain, Choice::Invented));
-        let not_before = self.decided(unreached, &domain, Finding::Domain, heard.decision);
-        Some(Ruling { not_before, ledger })
+    /// Nobody is at the address of a domain without MX records, and it was asked whether there is such a domain at all.
+    /// Only when its zone denies it, and the configured servers invent addresses, does that change anything.
+    fn ruled_on_address(
+        &self,
+        unreached: &mut Unreached,
+        domain: &str,
+        decision: Decision,
+        heard: Vec<Observation>,
+    ) -> Option<Timestamp> {
+        let denied =
+            matches!(decision, Decision::Believe | Decision::Wait { doubt: Doubt::Vanished, .. });
+        denied.then(|| {
+            let observations = &mut unreached.connection.observations;
+            observations.extend(heard);
+            observations.push(chosen(self.world.wall(), domain, Choice::Invented));
+            self.decided(unreached, domain, Finding::Domain, decision)
+        })
     }
 
     /// Puts what was decided in the place of the fault. Answers when the destination may be tried again.
@@ -143,7 +123,7 @@ impl Inner {
         domain: &str,
         finding: Finding,
         decision: Decision,
-    ) -> Option<Timestamp> {
+    ) -> Timestamp {
         let (now, name) = (self.world.wall(), unreached.connection.destination.clone());
         match decision {
             Decision::Believe => {
@@ -151,94 +131,15 @@ impl Inner {
                     Finding::Domain => Fault::NoSuchDomain { name },
                     Finding::Records | Finding::Targets => Fault::NoHosts { name },
                 };
-                Some(now)
+                now
             }
             Decision::Wait { doubt, not_before } => {
                 let doubted = chosen(now, domain, Choice::from(doubt));
                 unreached.connection.observations.push(doubted);
                 unreached.fault = Fault::Doubted { name, doubt };
-                Some(not_before)
+                not_before
             }
         }
-    }
-
-    /// Hears witnesses, unless somebody did a moment ago.
-    async fn hear(
-        &self,
-        domain: &str,
-        finding: Finding,
-        missing: &Missing,
-        resolver: &Arc<Resolver>,
-    ) -> (Heard, Option<LedgerEntry>) {
-        let (beliefs, about) = (&self.beliefs, About::Missing(finding));
-        let hearing = self.hearing(domain);
-        let mut last = hearing.lock().await;
-        if let Some(heard) = self.fresh(last.as_ref(), about, resolver) {
-            return (heard, None);
-        }
-        let (word, observations) = {
-            // The semaphore is never closed.
-            let _turn = beliefs.hearing.acquire().await;
-            let known: Vec<String> =
-                lock(&beliefs.book).delivered.names().map(str::to_owned).collect();
-            witness::hear(&self.world, resolver, domain, missing, &known).await
-        };
-        let (heard, ledger) = self.judge(domain, about, resolver, &word, observations);
-        *last = Some(heard.clone());
-        (heard, ledger)
-    }
-
-    /// The same about an address. `None` when too many are heard already: a network that is down must not make every
-    /// destination wait for its turn here.
-    async fn hear_of_address(
-        &self,
-        domain: &str,
-        resolver: &Arc<Resolver>,
-    ) -> Option<(Heard, Option<LedgerEntry>)> {
-        let hearing = self.hearing(domain);
-        let mut last = hearing.lock().await;
-        if let Some(heard) = self.fresh(last.as_ref(), About::Address, resolver) {
-            return Some((heard, None));
-        }
-        let turn = self.beliefs.hearing.try_acquire().ok()?;
-        let (word, observations) = witness::invented(&self.world, resolver, domain).await;
-        drop(turn);
-        let (heard, ledger) = self.judge(domain, About::Address, resolver, &word, observations);
-        *last = Some(heard.clone());
-        Some((heard, ledger))
-    }
-
-    fn hearing(&self, domain: &str) -> Hearing {
-        let every = self.settings().patience.asked_every;
-        lock(&self.beliefs.book).hearing(domain, self.world.now(), every)
-    }
-
-    /// What was heard a moment ago about the same.
-    fn fresh(&self, last: Option<&Heard>, about: About, resolver: &Arc<Resolver>) -> Option<Heard> {
-        let (now, every) = (self.world.now(), self.settings().patience.asked_every);
-        let fresh = |h: &&Heard| {
-            h.about == about && now - h.at < every && Arc::ptr_eq(&h.resolver, resolver)
-        };
-        last.filter(fresh).cloned()
-    }
-
-    fn judge(
-        &self,
-        domain: &str,
-        about: About,
-        resolver: &Arc<Resolver>,
-        word: &belief::Word,
-        observations: Vec<Observation>,
-    ) -> (Heard, Option<LedgerEntry>) {
-        let finding = match about {
-            About::Missing(finding) => finding,
-            About::Address => Finding::Domain,
-        };
-        let patience = self.settings().patience;
-        let (decision, ledger) =
-            lock(&self.beliefs.book).decide(self.world.wall(), &patience, domain, finding, word);
-        let (at, resolver) = (self.world.now(), Arc::clone(resolver));
-        (Heard { at, resolver, about, decision, observations }, ledger)
     }
 
     /// DNS led to hosts of a destination: nothing of what was said against it holds.
@@ -276,7 +177,7 @@ impl Inner {
         for entry in entries {
             match entry {
                 (LedgerKey::Missing(domain), LedgerValue::Missing(claim)) => {
-                    book.claims.insert(domain, claim);
+                    book.claims.insert(domain, Held { claim, since: None, proven: None });
                 }
                 (LedgerKey::Delivered(part), LedgerValue::Delivered(stored)) => {
                     book.delivered.restore(part, stored, now);
@@ -284,60 +185,78 @@ impl Inner {
                 other => rest.push(other),
             }
         }
+        let surplus = book.shrink();
+        book.surplus.extend(surplus);
         rest
     }
 
-    /// Forgets claims that nobody has repeated for long: their entries for the ledger.
+    /// Forgets claims that nobody has repeated for long, and those that were too many: their entries for the ledger.
     pub(crate) fn sweep_claims(&self, now: Timestamp) -> Vec<LedgerEntry> {
         let mut book = lock(&self.beliefs.book);
-        if book.claims.is_empty() || book.swept.is_some_and(|at| now.since(at) < SWEEP_EVERY) {
+        if book.claims.is_empty()
+            || book.surplus.is_empty() && book.swept.is_some_and(|at| now.since(at) < SWEEP_EVERY)
+        {
             return Vec::new();
         }
         book.swept = Some(now);
-        let over = book.claims.extract_if(.., |_, claim| claim.is_over(now));
-        over.map(|(domain, _)| store::forget(LedgerKey::Missing(domain))).collect()
+        let surplus = std::mem::take(&mut book.surplus);
+        let over = book.claims.extract_if(.., |_, held| held.claim.is_over(now));
+        let domains = surplus.into_iter().chain(over.map(|(domain, _)| domain));
+        domains.map(|domain| store::forget(LedgerKey::Missing(domain))).collect()
     }
 }
 
 impl Book {
-    fn hearing(&mut self, domain: &str, now: Instant, every: Duration) -> Hearing {
-        if self.hearings.len() >= MAX_HEARINGS {
-            // One that others wait for is kept: it decides for them.
-            self.hearings.retain(|_, hearing| {
-                let last = hearing.try_lock();
-                let old = |h: &Heard| now - h.at >= every;
-                last.is_err() || last.is_ok_and(|h| h.as_ref().is_some_and(|h| !old(h)))
-            });
-        }
-        Arc::clone(self.hearings.entry(domain.to_owned()).or_default())
-    }
-
+    /// What follows from a word at a time of both clocks, and what the ledger is to have.
     fn decide(
         &mut self,
-        now: Timestamp,
+        (wall, now): (Timestamp, Instant),
         patience: &belief::Patience,
         domain: &str,
         finding: Finding,
         word: &belief::Word,
-    ) -> (Decision, Option<LedgerEntry>) {
-        let delivered = self.delivered.has(domain, now);
-        let before = self.claims.get(domain);
-        let (decision, claim) = belief::decide(now, patience, finding, word, delivered, before);
+    ) -> (Decision, Vec<LedgerEntry>) {
+        let delivered = self.delivered.has(domain, wall);
+        let held = self.claims.get(domain);
+        let before = held.map(|held| &held.claim);
+        let passed = |at: Option<Instant>| at.map(|at| now - at);
+        let elapsed = held.map_or_else(Elapsed::default, |held| Elapsed {
+            claim: passed(held.since),
+            proof: passed(held.proven),
+        });
+        let (decision, claim) =
+            belief::decide(wall, patience, finding, word, delivered, before, elapsed);
         if before == claim.as_ref() {
-            return (decision, None);
+            return (decision, Vec::new());
         }
         let key = LedgerKey::Missing(domain.to_owned());
         let Some(claim) = claim else {
             self.claims.remove(domain);
-            return (decision, Some(store::forget(key)));
+            return (decision, vec![store::forget(key)]);
         };
-        self.claims.insert(domain.to_owned(), claim.clone());
-        if self.claims.len() > MAX_CLAIMS {
-            let oldest = self.claims.iter().min_by_key(|(_, c)| c.last).map(|(d, _)| d.clone());
-            // Its entry in the ledger goes when it is found to be over at a later start.
-            oldest.and_then(|domain| self.claims.remove(&domain));
+        // What is the same as before keeps its time.
+        let since =
+            held.filter(|h| h.claim.since == claim.since && h.claim.finding == claim.finding);
+        let proven = held.filter(|h| h.claim.proof.is_some() && h.claim.proof == claim.proof);
+        let since = since.map_or(Some(now), |h| h.since);
+        let proven = proven.map_or(Some(now), |h| h.proven);
+        self.claims.insert(domain.to_owned(), Held { claim: claim.clone(), since, proven });
+        let surplus = self.shrink().into_iter().map(|d| store::forget(LedgerKey::Missing(d)));
+        let entry = LedgerEntry { key, value: Some(LedgerValue::Missing(claim)) };
+        (decision, std::iter::once(entry).chain(surplus).collect())
+    }
+
+    /// Forgets those repeated longest ago of more than [`MAX_CLAIMS`]: these.
+    fn shrink(&mut self) -> Vec<String> {
+        let over = self.claims.len().saturating_sub(MAX_CLAIMS);
+        if over == 0 {
+            return Vec::new();
         }
-        (decision, Some(LedgerEntry { key, value: Some(LedgerValue::Missing(claim)) }))
+        let mut oldest: Vec<_> = self.claims.iter().map(|(d, held)| (held.claim.last, d)).collect();
+        oldest.select_nth_unstable(over - 1);
+        let oldest: Vec<String> = oldest[..over].iter().map(|(_, d)| (*d).clone()).collect();
+        oldest.iter().for_each(|domain| drop(self.claims.remove(domain)));
+        oldest
     }
 }
 
@@ -376,4 +295,38 @@ fn chosen(at: Timestamp, domain: &str, choice: Choice) -> Observation {
 /// Something was delivered.
 pub(crate) fn any_delivered(results: &[posthaste_evidence::RecipientResult]) -> bool {
     results.iter().any(|result| result.outcome == Outcome::Delivered)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use belief::{Patience, Word};
+
+    #[test]
+    fn claims_that_are_too_many_leave_the_ledger_too() {
+        let mut book = Book::default();
+        let patience = Patience::default();
+        let word = Word::Everybody { by: Vec::new(), negative_ttl: Duration::ZERO };
+        let begin = Timestamp::from_secs(1_800_000_000);
+        let mut decide = |n: usize| {
+            let passed = Duration::from_secs(n as u64);
+            let now = (begin.plus(passed), Instant(0) + passed);
+            book.decide(now, &patience, &format!("d{n}.test"), Finding::Domain, &word).1
+        };
+        for n in 0..MAX_CLAIMS {
+            assert_eq!(decide(n).len(), 1, "its own entry");
+        }
+        let entries = decide(MAX_CLAIMS);
+        assert_eq!(entries.len(), 2);
+        assert_eq!(entries[1], store::forget(LedgerKey::Missing("d0.test".into())));
+        assert_eq!(book.claims.len(), MAX_CLAIMS);
+        // As a start finds them when an earlier version left more.
+        for n in 0..5 {
+            let claim = Claim { finding: Finding::Domain, since: begin, last: begin, proof: None };
+            book.claims.insert(format!("old{n}.test"), Held { claim, since: None, proven: None });
+        }
+        let mut surplus = book.shrink();
+        surplus.sort();
+        assert_eq!(surplus, ["old0.test", "old1.test", "old2.test", "old3.test", "old4.test"]);
+    }
 }

@@ -4,6 +4,8 @@
 //! Each configured server gets a resolver of its own, without a cache: neither another server's word nor an earlier one
 //! of its own may pass for what it says now.
 
+use super::silence::Silence;
+use crate::lock;
 use futures_util::future::join_all;
 use posthaste_dns::walk::{self, Existence};
 use posthaste_dns::{Agreement, Lookup, Resolver, Settings};
@@ -13,11 +15,12 @@ use posthaste_queue::belief::Word;
 use posthaste_route::Missing;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// The longest that all witnesses together may take; those not heard by then are silent.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Names that are known to exist, of which a server must know one.
+/// Domains that mail was delivered to, of which, or of the top levels above them, a server must know one.
 const MAX_KNOWN: usize = 4;
 /// Names beside which a random label is tried.
 const MAX_RANDOM: usize = 3;
@@ -34,119 +37,129 @@ enum Testimony {
     Undecided,
 }
 
-/// Hears them. `known`: domains that mail was delivered to.
-pub(super) async fn hear(
-    world: &World,
-    resolver: &Resolver,
-    domain: &str,
-    missing: &Missing,
-    known: &[String],
-) -> (Word, Vec<Observation>) {
-    let mut observations = Vec::new();
-    let heard = all(world, resolver, domain, missing, known, &mut observations);
-    let word = posthaste_io::within(&*world.clock, LIMIT, heard).await.unwrap_or(Word::Undecided);
-    observations.truncate(MAX_OBSERVATIONS);
-    (word, observations)
+/// Who is asked about what.
+pub(super) struct Asked<'a> {
+    pub(super) world: &'a World,
+    pub(super) resolver: &'a Resolver,
+    pub(super) silence: &'a Mutex<Silence>,
+    pub(super) domain: &'a str,
 }
 
-/// Hears those who show that an address was made up: the zone's servers, by walking, deny the domain, and the configured
-/// servers have an address for a random name beside it, too. Without the second, they may have an inner view of it.
-pub(super) async fn invented(
-    world: &World,
-    resolver: &Resolver,
-    domain: &str,
-) -> (Word, Vec<Observation>) {
-    let mut observations = Vec::new();
-    let heard = async {
-        let missing = Missing::Domain;
-        let word = walked(world, resolver.settings(), domain, &missing, &mut observations).await;
-        match word.unwrap_or(Word::Undecided) {
-            Word::Missing => {}
-            word => return word,
+impl Asked<'_> {
+    /// Hears them. `known`: domains that mail was delivered to.
+    pub(super) async fn hear(
+        &self,
+        missing: &Missing,
+        known: &[String],
+    ) -> (Word, Vec<Observation>) {
+        let mut observations = Vec::new();
+        let heard = self.all(missing, known, &mut observations);
+        let word = posthaste_io::within(&*self.world.clock, LIMIT, heard).await;
+        observations.truncate(MAX_OBSERVATIONS);
+        (word.unwrap_or(Word::Undecided), observations)
+    }
+
+    /// Hears those who show that an address was made up: the zone's servers, by walking, deny the domain, and the
+    /// configured servers have an address for a random name beside it, too. Without the second, they may have an inner
+    /// view of it.
+    pub(super) async fn invented(&self) -> (Word, Vec<Observation>) {
+        let mut observations = Vec::new();
+        let heard = async {
+            let word = self.walked(&Missing::Domain, &mut observations).await;
+            match word.unwrap_or(Word::Undecided) {
+                Word::Missing => {}
+                word => return word,
+            }
+            let top = self.domain.rsplit('.').next().unwrap_or_default();
+            let random = format!("{}.{top}", random_label(self.world.random.next()));
+            let lookup = self.resolver.ask(&random, RecordType::A, Agreement::First).await;
+            let invents = lookup.verdict() == AnswerKind::Answer;
+            observations.extend(lookup.observations);
+            if invents { Word::Missing } else { Word::Undecided }
+        };
+        let word = posthaste_io::within(&*self.world.clock, LIMIT, heard).await;
+        observations.truncate(MAX_OBSERVATIONS);
+        (word.unwrap_or(Word::Undecided), observations)
+    }
+
+    async fn all(
+        &self,
+        missing: &Missing,
+        known: &[String],
+        observations: &mut Vec<Observation>,
+    ) -> Word {
+        let (world, domain, settings) = (self.world, self.domain, self.resolver.settings());
+        let walked = match self.walked(missing, observations).await {
+            Ok(word) => return word,
+            Err(existing) => existing,
+        };
+        let questions = questions(domain, missing);
+        let controls = Controls::choose(world, domain, missing, known);
+        let asked = settings.servers.iter().map(|s| ask(world, settings, s, &questions, &controls));
+        let mut by: Vec<SocketAddr> = Vec::new();
+        let (mut negative_ttl, mut undecided, mut indiscriminate) = (0, false, false);
+        for (server, (testimony, seen)) in settings.servers.iter().zip(join_all(asked).await) {
+            observations.extend(seen);
+            match testimony {
+                Testimony::Missing { nxdomain, .. }
+                    if nxdomain.iter().any(|n| walked.contains(n)) =>
+                {
+                    return Word::Exists;
+                }
+                Testimony::Missing { ttl, .. } => {
+                    by.push(server.address);
+                    negative_ttl = negative_ttl.max(ttl);
+                }
+                Testimony::Indiscriminate => indiscriminate = true,
+                Testimony::Undecided => undecided = true,
+            }
         }
-        let top = domain.rsplit('.').next().unwrap_or_default();
-        let random = format!("{}.{top}", random_label(world.random.next()));
-        let lookup = resolver.ask(&random, RecordType::A, Agreement::First).await;
-        let invents = lookup.verdict() == AnswerKind::Answer;
-        observations.extend(lookup.observations);
-        if invents { Word::Missing } else { Word::Undecided }
-    };
-    let word = posthaste_io::within(&*world.clock, LIMIT, heard).await.unwrap_or(Word::Undecided);
-    observations.truncate(MAX_OBSERVATIONS);
-    (word, observations)
-}
-
-async fn all(
-    world: &World,
-    resolver: &Resolver,
-    domain: &str,
-    missing: &Missing,
-    known: &[String],
-    observations: &mut Vec<Observation>,
-) -> Word {
-    let settings = resolver.settings();
-    let walked = match walked(world, settings, domain, missing, observations).await {
-        Ok(word) => return word,
-        Err(existing) => existing,
-    };
-    let questions = questions(domain, missing);
-    let controls = Controls::choose(world, domain, missing, known);
-    let asked = settings.servers.iter().map(|s| ask(world, settings, s, &questions, &controls));
-    let mut by: Vec<SocketAddr> = Vec::new();
-    let (mut negative_ttl, mut undecided, mut indiscriminate) = (0, false, false);
-    for (server, (testimony, seen)) in settings.servers.iter().zip(join_all(asked).await) {
-        observations.extend(seen);
-        match testimony {
-            Testimony::Missing { nxdomain, .. } if nxdomain.iter().any(|n| walked.contains(n)) => {
-                return Word::Exists;
+        match (indiscriminate, undecided || by.is_empty()) {
+            (true, _) => Word::Indiscriminate,
+            (false, true) => Word::Undecided,
+            (false, false) => {
+                Word::Everybody { by, negative_ttl: Duration::from_secs(u64::from(negative_ttl)) }
             }
-            Testimony::Missing { ttl, .. } => {
-                by.push(server.address);
-                negative_ttl = negative_ttl.max(ttl);
-            }
-            Testimony::Indiscriminate => indiscriminate = true,
-            Testimony::Undecided => undecided = true,
         }
     }
-    match (indiscriminate, undecided || by.is_empty()) {
-        (true, _) => Word::Indiscriminate,
-        (false, true) => Word::Undecided,
-        (false, false) => {
-            Word::Everybody { by, negative_ttl: Duration::from_secs(u64::from(negative_ttl)) }
-        }
-    }
-}
 
-/// What walking says; when that does not decide, the names that do exist.
-async fn walked(
-    world: &World,
-    settings: &Settings,
-    domain: &str,
-    missing: &Missing,
-    observations: &mut Vec<Observation>,
-) -> Result<Word, BTreeSet<String>> {
-    let names: Vec<&str> = match missing {
-        Missing::Domain | Missing::Records => vec![domain],
-        Missing::Targets(hosts) => hosts.iter().map(String::as_str).collect(),
-    };
-    let mut existing = BTreeSet::new();
-    let mut unknown = false;
-    for name in names {
-        let walked = walk::existence(world, settings, name).await;
+    /// What walking says; when that does not decide, the names that do exist.
+    async fn walked(
+        &self,
+        missing: &Missing,
+        observations: &mut Vec<Observation>,
+    ) -> Result<Word, BTreeSet<String>> {
+        let names: Vec<&str> = match missing {
+            Missing::Domain | Missing::Records => vec![self.domain],
+            Missing::Targets(hosts) => hosts.iter().map(String::as_str).collect(),
+        };
+        let mut existing = BTreeSet::new();
+        for name in names {
+            match self.walk(name, observations).await {
+                Existence::Missing { .. } => {}
+                Existence::Exists { .. } if *missing == Missing::Domain => return Ok(Word::Exists),
+                Existence::Exists { .. } => {
+                    existing.insert(name.to_owned());
+                }
+                Existence::Unreachable => return Err(existing),
+            }
+        }
+        if existing.is_empty() { Ok(Word::Missing) } else { Err(existing) }
+    }
+
+    /// Walks to a name, unless those on the way were silent a moment ago.
+    async fn walk(&self, name: &str, observations: &mut Vec<Observation>) -> Existence {
+        let settings = self.resolver.settings();
+        if lock(self.silence).covers(&settings.roots, name, self.world.now()) {
+            return Existence::Unreachable;
+        }
+        let walked = walk::existence(self.world, settings, name).await;
         observations.extend(walked.observations);
-        match walked.existence {
-            Existence::Missing { .. } => {}
-            Existence::Exists { .. } if *missing == Missing::Domain => return Ok(Word::Exists),
-            Existence::Exists { .. } => {
-                existing.insert(name.to_owned());
-            }
-            Existence::Unreachable => {
-                unknown = true;
-                break;
-            }
+        if let Some(zone) = walked.silent {
+            lock(self.silence).note(&settings.roots, zone, self.world.now());
         }
+        walked.existence
     }
-    if existing.is_empty() && !unknown { Ok(Word::Missing) } else { Err(existing) }
 }
 
 /// What must be missing for the finding to hold.
@@ -187,11 +200,16 @@ impl Controls {
         let other = |name: &&String| name.as_str() != domain;
         let delivered = known.iter().filter(other).map(|name| (name.clone(), RecordType::Mx));
         let mut known: Vec<_> = delivered.take(MAX_KNOWN).collect();
+        // A domain that mail was delivered to may be gone by now; the top level above it is not.
+        let tops: BTreeSet<&str> = std::iter::once(domain)
+            .chain(known.iter().map(|(name, _)| name.as_str()))
+            .map(|name| name.rsplit('.').next().unwrap_or_default())
+            .collect();
+        let tops: Vec<_> = tops.iter().map(|top| ((*top).to_owned(), RecordType::Ns)).collect();
         if known.is_empty() {
-            let top = domain.rsplit('.').next().unwrap_or_default();
-            known.push((top.to_owned(), RecordType::Ns));
             known.push((String::new(), RecordType::Ns));
         }
+        known.extend(tops);
         Self { random, known }
     }
 }
@@ -249,7 +267,8 @@ fn judge(
             _ => return Testimony::Undecided,
         }
     }
-    if !known.iter().any(|l| said(l) == AnswerKind::Answer) {
+    // A name without MX records is known as well.
+    if !known.iter().any(|l| matches!(said(l), AnswerKind::Answer | AnswerKind::NoData)) {
         let all_heard = !known.iter().any(silent);
         return if all_heard { Testimony::Indiscriminate } else { Testimony::Undecided };
     }

@@ -25,18 +25,19 @@ enum Word {
 }
 
 impl Walker {
-    /// The whole question.
-    pub(super) async fn exists(&self, name: &str) -> Existence {
+    /// The whole question, and the zone at which the way ended in silence.
+    pub(super) async fn exists(&self, name: &str) -> (Existence, Option<String>) {
         let path = Path::to(name);
         let descent = self.descend(name, KINDS[0], &path, true).await;
         let zone = descent.zone();
-        match &descent.said {
-            None => Existence::Unreachable,
+        let existence = match &descent.said {
+            None => return (Existence::Unreachable, Some(zone.name.clone())),
             Some(said) if said.step == Step::NxDomain => {
                 self.all_agree(zone, name, &path, said).await
             }
             Some(said) => Existence::Exists { zone: zone.name.clone(), by: said.by },
-        }
+        };
+        (existence, None)
     }
 
     /// The control: who denies a name must know the zone that it denies it in. Something on the way that says the

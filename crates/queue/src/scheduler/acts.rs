@@ -164,6 +164,11 @@ impl Scheduler {
         });
     }
 
+    /// A destination that is down gets its trial now. Its mail is left as it is.
+    pub fn try_destination(&mut self, now: Timestamp, id: DestinationId) {
+        self.try_now(now, id);
+    }
+
     pub(super) fn try_now(&mut self, now: Timestamp, id: DestinationId) {
         let Some(destination) = self.destinations.get_mut(&id) else { return };
         if destination.active().is_none() {

@@ -292,3 +292,73 @@ fn the_root_that_comes_back_is_asked() {
     until_quiet(&system, 10 * MINUTE);
     assert_eq!(the_notice(&system).status, ["5.1.2"]);
 }
+
+#[test]
+fn domains_that_went_and_one_without_mx_are_no_reason_to_doubt_a_server() {
+    for gone in [false, true] {
+        let zone = "a1.test A 11.1.0.1\na2.test A 11.1.0.1";
+        let system = up(without_roots().host("a1.test", &["11.1.0.1"]));
+        system.set_zone(zone);
+        send(&system, 1, &["r@a1.test", "r@a2.test"]);
+        until_quiet(&system, MINUTE);
+        if gone {
+            system.set_zone("");
+        }
+        send(&system, 2, &["r@typo.test"]);
+        system.pass(9 * MINUTE);
+        nothing_failed(&system);
+        assert_eq!(doubt(&system, "typo.test"), Some(Doubt::Unconfirmed), "gone: {gone}");
+        until_quiet(&system, 10 * MINUTE);
+        assert_eq!(the_notice(&system).status, ["5.1.2"]);
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_forward_is_no_second_proof() {
+    let system = up(without_roots());
+    send(&system, 1, &["r@typo.test"]);
+    system.pass(10 * SECOND);
+    system.relay.step_wall_clock(900_000_000);
+    system.pass(9 * MINUTE);
+    nothing_failed(&system);
+    assert_eq!(doubt(&system, "typo.test"), Some(Doubt::Unconfirmed));
+    until_quiet(&system, 10 * MINUTE);
+    assert_eq!(the_notice(&system).status, ["5.1.2"]);
+}
+
+/// Many domains that do not exist, and no word about them from those who must know.
+fn many_missing(zone: &str, silent: impl Fn(&MailSystem)) {
+    const MISSING: u32 = 1_100;
+    const HONEST: u32 = 100;
+    let plan = Plan::default().host("mx.honest.test", &["11.1.0.1"]).zone(zone);
+    let honest = (0..HONEST).map(|n| format!("h{n}.test MX 10 mx.honest.test\n"));
+    let system = up(plan.zone(&honest.collect::<String>()).zone("mx.honest.test A 11.1.0.1"));
+    silent(&system);
+    for n in 0..MISSING {
+        system.send(n, "writer@sender.test", &[format!("r@m{n}.gone.test")], 100);
+    }
+    system.pass(5 * SECOND);
+    for n in 0..HONEST {
+        system.send(MISSING + n, "writer@sender.test", &[format!("r@h{n}.test")], 100);
+    }
+    system.pass(20 * SECOND);
+    assert_eq!(taken(&system, "mx.honest.test").len(), HONEST as usize);
+    nothing_failed(&system);
+    // Two proofs end all of them, too.
+    system.pass(30 * MINUTE);
+    assert_eq!(told(&system, "failed"), MISSING as usize);
+}
+
+#[test]
+fn many_missing_domains_hold_up_nobody_while_the_roots_are_silent() {
+    many_missing("", |system| {
+        system.sim.partition(&system.relay, &system.root_host, Link::Drop);
+    });
+}
+
+#[test]
+fn nor_do_those_of_a_zone_whose_servers_are_all_silent() {
+    let servers =
+        (0..13).map(|n| format!("gone.test NS ns{n}.gone.test\nns{n}.gone.test A 11.8.0.{n}\n"));
+    many_missing(&servers.collect::<String>(), |_| {});
+}
