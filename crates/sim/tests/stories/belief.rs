@@ -336,8 +336,12 @@ fn many_missing(zone: &str, silent: impl Fn(&MailSystem)) {
     silent(&system);
     for n in 0..MISSING {
         system.send(n, "writer@sender.test", &[format!("r@m{n}.gone.test")], 100);
+        // Fewer clients than the relay serves at the same time.
+        if n % 500 == 499 {
+            system.pass(SECOND);
+        }
     }
-    system.pass(5 * SECOND);
+    system.pass(3 * SECOND);
     for n in 0..HONEST {
         system.send(MISSING + n, "writer@sender.test", &[format!("r@h{n}.test")], 100);
     }
