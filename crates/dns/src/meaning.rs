@@ -67,8 +67,12 @@ impl Meaning {
             answer.kind = failure;
             return Self { answer, next: None, legible: true };
         }
-        let Some(chain) = Chain::follow(&reply.answers, name, kind) else {
-            return Self { answer, next: None, legible: true };
+        let chain = match Chain::follow(&reply.answers, name, kind) {
+            Ok(chain) => chain,
+            Err(aliases) => {
+                answer.records = aliases.into_iter().collect();
+                return Self { answer, next: None, legible: true };
+            }
         };
         let found = chain.found > 0;
         let ends_in_alias = chain.records.len() > chain.found;
@@ -122,8 +126,8 @@ struct Chain {
 }
 
 impl Chain {
-    /// `None` when the aliases run in a circle or are more than [`MAX_ALIASES`].
-    fn follow(answers: &[Record], name: &str, kind: RecordType) -> Option<Self> {
+    /// The aliases themselves when they run in a circle or are more than [`MAX_ALIASES`].
+    fn follow(answers: &[Record], name: &str, kind: RecordType) -> Result<Self, Vec<Record>> {
         let mut chain = Self { records: Vec::new(), found: 0, end: name.to_owned() };
         loop {
             let here = |r: &&Record| r.name == chain.end;
@@ -134,18 +138,19 @@ impl Chain {
                 found.truncate(MAX_RECORDS - chain.records.len());
                 chain.found = found.len();
                 chain.records.append(&mut found);
-                return Some(chain);
+                return Ok(chain);
             }
             let alias = answers.iter().filter(here).find_map(|r| match &r.data {
                 RecordData::Cname(target) => Some((r, target)),
                 _ => None,
             });
-            let Some((record, target)) = alias else { return Some(chain) };
+            let Some((record, target)) = alias else { return Ok(chain) };
             let known = target == name || chain.records.iter().any(|r| r.name == *target);
-            if known || chain.records.len() == MAX_ALIASES {
-                return None;
-            }
+            let full = chain.records.len() == MAX_ALIASES;
             chain.records.push(record.clone());
+            if known || full {
+                return Err(chain.records);
+            }
             chain.end.clone_from(target);
         }
     }

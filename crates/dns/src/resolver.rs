@@ -96,7 +96,7 @@ impl Resolver {
         let limit = self.inner.settings.total_limit;
         let followed = self.follow(&mut trail, agreement);
         if within(&*self.inner.world.clock, limit, followed).await.is_none() {
-            trail.fail(AnswerKind::Timeout);
+            trail.run_out(limit, self.inner.world.wall());
         }
         trail.lookup
     }

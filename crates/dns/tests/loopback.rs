@@ -356,6 +356,7 @@ fn aliases_are_followed_inside_an_answer_and_across_questions() {
             let circle = lab.ask("circle-a.example", RecordType::A).await;
             assert!(lab.asked(0) - before <= 2 && circle.observations.len() <= 2, "seen at once");
             assert_eq!(circle.verdict(), AnswerKind::Malformed, "{behaviour:?}");
+            assert_eq!(circle.answer.records.len(), 2, "the circle is shown: {behaviour:?}");
             assert!(!circle.permanent);
         }
     });
@@ -465,6 +466,7 @@ fn the_whole_is_bounded_in_time() {
         let began = lab.world.now();
         let lookup = lab.ask("example.org", RecordType::Mx).await;
         assert_eq!((lookup.verdict(), lookup.permanent), (AnswerKind::Timeout, false));
+        assert_eq!(lookup.observations.len(), 1, "that time ran out is told");
         assert!(lab.world.now() - began < TRY);
     });
 }

@@ -106,7 +106,9 @@ fn answer_text(answer: &Answer) -> String {
     let mut text = answer_word(answer.kind);
     if !answer.records.is_empty() {
         let records: Vec<String> = answer.records.iter().map(record_text).collect();
-        text = records.join("; ");
+        let circle = answer.kind == AnswerKind::Malformed;
+        let lead = if circle { "aliases without an end: " } else { "" };
+        text = format!("{lead}{}", records.join("; "));
     }
     for (code, extra) in &answer.extended {
         let named = extended_error(*code).unwrap_or_default();

@@ -108,6 +108,20 @@ impl Trail {
         self.lookup.secure = false;
     }
 
+    /// The time for the whole of it is over: what is still under way is not told server by server.
+    pub(super) fn run_out(&mut self, after: Duration, now: Timestamp) {
+        self.fail(AnswerKind::Timeout);
+        let (name, kind) = (self.lookup.name.clone(), self.lookup.kind);
+        self.lookup.observations.push(Observation {
+            at: now.minus(after),
+            took: after,
+            stage: stage_of(kind),
+            subject: Subject::Question { server: None, name, kind },
+            seen: Seen::TimedOut { after },
+            effect: Effect::Degrading,
+        });
+    }
+
     fn observe(&mut self, heard: &Heard, now: Timestamp) {
         let name = || self.asked(&heard.found);
         let subject = || Subject::Question { server: None, name: name(), kind: self.lookup.kind };
