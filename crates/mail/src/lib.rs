@@ -1,4 +1,4 @@
-//! Words of mail: addresses, envelopes, replies, enhanced status codes, queue ids and time.
+//! Words of mail: addresses, envelopes, replies, enhanced status codes, queue ids, time and secrets.
 //!
 //! Floor 0. Not here: wire parsing of commands (`smtp`), message content (`message`), anything that acts.
 //! No I/O, no traits, no clock.
@@ -8,6 +8,7 @@ pub mod content;
 pub mod envelope;
 pub mod id;
 pub mod reply;
+pub mod secret;
 pub mod status;
 pub mod text;
 pub mod time;
@@ -17,5 +18,6 @@ pub use content::{Body, BodyType, ContentFacts};
 pub use envelope::{Envelope, Recipient, Source, SourceKind, Summary};
 pub use id::{ConnectionId, QueueId};
 pub use reply::Reply;
+pub use secret::Secret;
 pub use status::EnhancedStatus;
 pub use time::Timestamp;
