@@ -122,6 +122,8 @@ pub enum SourceKind {
     Relay,
     /// SMTP from a stranger, for a domain of ours.
     Inbound,
+    /// SMTP from a user who has logged in (RFC 6409).
+    Submission,
     /// Handed in by the operator's verb on this machine.
     Local,
     /// A notice made by us.

@@ -9,7 +9,8 @@ use crate::recipients::Troubled;
 use crate::settings::{Listener, ListenerKind, Settings};
 use posthaste_evidence::Fault;
 use posthaste_mail::{EnhancedStatus, Reply, SourceKind};
-use posthaste_smtp::server::{self, BareNewline};
+use posthaste_smtp::sasl::Mechanism;
+use posthaste_smtp::server::{self, BareNewline, Extensions};
 use posthaste_spool::Refused;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use std::sync::Arc;
 const LOCAL: &str = "local";
 /// Programs on this machine have no limits a minute.
 const UNLIMITED: Rates = Rates { connections: 0, messages: 0, recipients: 0 };
+/// What is offered to users, the best first.
+const MECHANISMS: [Mechanism; 3] = [Mechanism::ScramSha256, Mechanism::Plain, Mechanism::Login];
 /// The code of a refusal that `soft_fail` made temporary.
 const SOFT_REFUSAL: u16 = 450;
 
@@ -45,6 +48,8 @@ pub(crate) enum Trust {
     Relay,
     /// It may send to our own domains.
     Stranger,
+    /// It has logged in: it may send to anywhere, from its own addresses, within its limits.
+    User,
     /// A program on this machine, over a unix socket: it may send to anywhere, and its messages are made whole.
     Local,
 }
@@ -66,17 +71,19 @@ impl Policy {
 
     pub(crate) fn trust(&self, door: &Door, ip: IpAddr) -> Trust {
         let relays = |network: &Network| network.contains(ip);
-        match door.listener.kind {
-            ListenerKind::Relay if self.settings.relay_networks.iter().any(relays) => Trust::Relay,
-            _ => Trust::Stranger,
-        }
+        let trusted = match door.listener.kind {
+            ListenerKind::Relay => &self.settings.relay_networks,
+            ListenerKind::Submission => &door.listener.without_auth,
+            ListenerKind::Inbound => return Trust::Stranger,
+        };
+        if trusted.iter().any(relays) { Trust::Relay } else { Trust::Stranger }
     }
 
     /// How much of everything this client may do in a minute.
     pub(crate) const fn rates(&self, trust: Trust) -> &Rates {
         match trust {
             Trust::Relay => &self.settings.limits.relay_rates,
-            Trust::Stranger => &self.settings.limits.rates,
+            Trust::Stranger | Trust::User => &self.settings.limits.rates,
             Trust::Local => &UNLIMITED,
         }
     }
@@ -93,10 +100,15 @@ impl Policy {
 
 impl Door {
     fn new(listener: &Listener, settings: &Settings) -> Self {
-        let session = |default, origin: Option<&str>| {
+        let kind = listener.kind;
+        let users_only = kind == ListenerKind::Submission;
+        let session = |default, origin: Option<&str>, auth_required| {
+            let auth = origin.is_none() && (listener.auth || users_only);
             Arc::new(server::Settings {
                 hostname: settings.hostname.clone(),
-                extensions: settings.extensions,
+                extensions: Extensions { auth, ..settings.extensions },
+                mechanisms: MECHANISMS.to_vec(),
+                auth_required,
                 bare_newline: listener.bare_newline.unwrap_or(default),
                 limits: server::Limits {
                     message_size: settings.limits.message_size,
@@ -107,18 +119,19 @@ impl Door {
                 origin: origin.map(str::to_owned),
             })
         };
+        let strangers = if users_only { BareNewline::Normalize } else { BareNewline::Reject };
         Self {
             listener: listener.clone(),
-            relay: session(BareNewline::Normalize, None),
-            stranger: session(BareNewline::Reject, None),
-            local: session(BareNewline::Normalize, Some(&settings.origin)),
+            relay: session(BareNewline::Normalize, None, false),
+            stranger: session(strangers, None, users_only),
+            local: session(BareNewline::Normalize, Some(&settings.origin), false),
         }
     }
 
     pub(crate) fn session(&self, trust: Trust) -> Arc<server::Settings> {
         Arc::clone(match trust {
             Trust::Relay => &self.relay,
-            Trust::Stranger => &self.stranger,
+            Trust::Stranger | Trust::User => &self.stranger,
             Trust::Local => &self.local,
         })
     }
@@ -129,6 +142,7 @@ impl Trust {
         match self {
             Self::Relay => SourceKind::Relay,
             Self::Stranger => SourceKind::Inbound,
+            Self::User => SourceKind::Submission,
             Self::Local => SourceKind::Local,
         }
     }
@@ -263,6 +277,12 @@ mod tests {
         settings.listeners.push(Listener::new("relay", at));
         let inbound = Listener { kind: ListenerKind::Inbound, ..Listener::new("inbound", at) };
         settings.listeners.push(inbound);
+        let submission = Listener {
+            kind: ListenerKind::Submission,
+            without_auth: vec!["192.0.2.9".parse().expect("a network")],
+            ..Listener::new("submission", at)
+        };
+        settings.listeners.push(submission);
         Policy::new(settings)
     }
 
@@ -275,11 +295,24 @@ mod tests {
             ("relay", "::ffff:127.0.0.1", Trust::Relay),
             ("relay", "192.0.2.1", Trust::Stranger),
             ("inbound", "127.0.0.1", Trust::Stranger),
+            ("submission", "127.0.0.1", Trust::Stranger),
+            ("submission", "192.0.2.9", Trust::Relay),
         ] {
             let door = policy.door(door).expect("it was set");
             let ip = client.parse().expect("an address");
             assert_eq!(policy.trust(&door, ip), trust, "{client}");
         }
+    }
+
+    #[test]
+    fn at_a_door_for_submission_nobody_sends_before_auth() {
+        let policy = policy();
+        let settings = |door, trust| policy.door(door).expect("it was set").session(trust);
+        let submission = settings("submission", Trust::Stranger);
+        assert!(submission.auth_required && submission.extensions.auth);
+        assert!(!settings("submission", Trust::Relay).auth_required);
+        let mx = settings("inbound", Trust::Stranger);
+        assert!(!mx.auth_required && !mx.extensions.auth);
     }
 
     #[test]

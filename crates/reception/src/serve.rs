@@ -134,7 +134,7 @@ fn place(
             return house.places.take_local(stream.user(), share, share.div_ceil(USER_SHARE));
         }
         Trust::Relay => (limits.sessions_per_relay_client, usize::MAX),
-        Trust::Stranger => (limits.sessions_per_client, limits.sessions_per_network),
+        Trust::Stranger | Trust::User => (limits.sessions_per_client, limits.sessions_per_network),
     };
     house.places.take(stream.peer(), sessions, per_client, per_network)
 }

@@ -355,9 +355,14 @@ impl Conversation {
         }
     }
 
+    /// How far the client is trusted now.
+    fn trust(&self) -> Trust {
+        if self.smtp.is_authenticated() { Trust::User } else { self.trust }
+    }
+
     fn source(&self) -> Source {
         Source {
-            kind: self.trust.source_kind(),
+            kind: self.trust().source_kind(),
             listener: self.door.listener.name.clone(),
             ip: (self.trust != Trust::Local).then_some(self.client),
             helo: self.helo.clone(),

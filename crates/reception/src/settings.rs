@@ -41,8 +41,12 @@ pub struct Listener {
     pub address: SocketAddr,
     /// Whom it serves.
     pub kind: ListenerKind,
-    /// What happens to bare CR and LF; `None`: normalize for relay networks, reject for strangers.
+    /// What happens to bare CR and LF; `None`: normalize for relay networks and users, reject for strangers.
     pub bare_newline: Option<BareNewline>,
+    /// AUTH is offered, under TLS only (RFC 4954). Always so where [`ListenerKind::Submission`].
+    pub auth: bool,
+    /// Clients who need no AUTH at a door for submission; nobody by default, loopback neither.
+    pub without_auth: Vec<Network>,
 }
 
 /// Whom a door serves.
@@ -53,6 +57,9 @@ pub enum ListenerKind {
     Relay,
     /// Everybody is a stranger here, even with an address in a relay network: for doors behind a proxy or NAT.
     Inbound,
+    /// Users, who log in before they send, and may then send to anywhere (RFC 6409). Nobody else sends, from a relay
+    /// network neither, but for [`Listener::without_auth`].
+    Submission,
 }
 
 /// Limits. Every one of them has a reply of its own, or closes the session.
@@ -125,7 +132,14 @@ impl Listener {
     /// A door for relay networks and strangers.
     #[must_use]
     pub fn new(name: impl Into<String>, address: SocketAddr) -> Self {
-        Self { name: name.into(), address, kind: ListenerKind::Relay, bare_newline: None }
+        Self {
+            name: name.into(),
+            address,
+            kind: ListenerKind::Relay,
+            bare_newline: None,
+            auth: false,
+            without_auth: Vec::new(),
+        }
     }
 }
 

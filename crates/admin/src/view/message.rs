@@ -140,6 +140,7 @@ impl SourceView {
             kind: match source.kind {
                 SourceKind::Relay => "relay",
                 SourceKind::Inbound => "inbound",
+                SourceKind::Submission => "submission",
                 SourceKind::Local => "local",
                 SourceKind::Notice => "notice",
             },

@@ -3,7 +3,7 @@
 use super::read::{Preset, Section};
 use super::setting::{Size, Word};
 
-use posthaste_reception::{Limits, Listener, ListenerKind, Rates};
+use posthaste_reception::{Limits, Listener, ListenerKind, Network, Rates};
 use posthaste_smtp::server::BareNewline;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -51,18 +51,33 @@ fn listener(section: &Section<'_, '_>, index: usize) -> Listener {
     let word = match kind {
         ListenerKind::Relay => "relay",
         ListenerKind::Inbound => "mx",
+        ListenerKind::Submission => "submission",
     };
     let name = if index == 0 { word.to_owned() } else { format!("{word}-{}", index + 1) };
     if index > 0 && !section.has("address") {
         let what = "`listener.address` is missing; write address = \"127.0.0.1:2525\"";
         section.complain("address", what);
     }
-    let why = "normalize for relay networks, reject for strangers";
+    let why = "normalize for relay networks and users, reject for strangers";
+    let users_only = kind == ListenerKind::Submission;
+    let auth: bool = section.take("auth", Preset::because(users_only, "its kind"));
+    if users_only && !auth {
+        let what = "users log in at a listener of the kind \"submission\"; for one without AUTH write kind = \"relay\"";
+        section.complain("auth", what);
+    }
+    let without_auth: Vec<Network> = section.take("without_auth", Vec::new());
+    if !users_only && !without_auth.is_empty() {
+        let what =
+            "`listener.without_auth` is for the kind \"submission\"; elsewhere nobody needs AUTH";
+        section.complain("without_auth", what);
+    }
     Listener {
         name: section.take("name", Preset::because(name, "its kind")),
         address: section.take("address", DEFAULT_LISTEN),
         kind,
         bare_newline: section.take_optional("bare_newline", why),
+        auth,
+        without_auth,
     }
 }
 
@@ -122,7 +137,8 @@ fn memory(section: &Section<'_, '_>, preset: usize) -> usize {
 }
 
 impl Word for ListenerKind {
-    const WORDS: &'static [(&'static str, Self)] = &[("relay", Self::Relay), ("mx", Self::Inbound)];
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("relay", Self::Relay), ("mx", Self::Inbound), ("submission", Self::Submission)];
 }
 
 impl Word for BareNewline {

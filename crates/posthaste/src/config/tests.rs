@@ -186,7 +186,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[[listener]]\nkind = \"both\"",
-        "p.toml:2:8: `listener.kind`: \"both\" is not allowed; allowed: \"relay\" or \"mx\"",
+        "p.toml:2:8: `listener.kind`: \"both\" is not allowed; allowed: \"relay\" or \"mx\" or \"submission\"",
     ),
     (
         "relay_networks = [\"10.0.0.0/8\", \"10.0.0.1/8\"]",
@@ -233,6 +233,14 @@ const WRONG: &[(&str, &str)] = &[
     (
         "[[listener]]\naddress = \"127.0.0.1:25\"\n[[listener]]\naddress = \"127.0.0.1:25\"",
         "p.toml:4:11: two listeners have the address 127.0.0.1:25",
+    ),
+    (
+        "[[listener]]\nkind = \"submission\"\nauth = false",
+        "p.toml:3:8: users log in at a listener of the kind \"submission\"; for one without AUTH write kind = \"relay\"",
+    ),
+    (
+        "[[listener]]\nwithout_auth = \"10.0.0.0/8\"",
+        "p.toml:2:16: `listener.without_auth` is for the kind \"submission\"; elsewhere nobody needs AUTH",
     ),
     (
         "[retry]\nglitch = { times = 4, evry = \"1 min\" }",

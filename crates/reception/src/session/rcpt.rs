@@ -18,7 +18,7 @@ impl Conversation {
         let Some(transaction) = &self.transaction else {
             return self.refuse(&policy::refused(Refused::Unhealthy));
         };
-        let relay = self.trust != Trust::Stranger;
+        let relay = self.trust() != Trust::Stranger;
         let added = match transaction.directory.judge(path, relay) {
             Judged::Elsewhere(mailbox) if relay => self.take(mailbox, params),
             Judged::Elsewhere(_) => {

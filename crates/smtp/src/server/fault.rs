@@ -71,6 +71,12 @@ pub enum Fault {
     /// STARTTLS within a transaction.
     #[error("a mail transaction is under way")]
     TransactionUnderWay,
+    /// MAIL where AUTH is required (RFC 4954 section 6).
+    #[error("authentication required")]
+    AuthRequired,
+    /// MAIL where AUTH, and for it TLS, is required (RFC 3207 section 4, RFC 4954 section 6).
+    #[error("must issue a STARTTLS command first")]
+    TlsRequired,
     /// BDAT after a refused chunk.
     #[error("a chunk of this message was refused; send RSET")]
     ChunkRefused,
@@ -113,6 +119,7 @@ impl Fault {
             | Self::ChunkingUnderWay
             | Self::TransactionUnderWay
             | Self::ChunkRefused => (503, 5, 5, 1),
+            Self::AuthRequired | Self::TlsRequired => (530, 5, 7, 0),
             Self::NoRecipients => (554, 5, 5, 1),
             Self::TooManyRecipients => (452, 4, 5, 3),
             Self::TooManyCommands | Self::TooManyErrors => (421, 4, 7, 0),

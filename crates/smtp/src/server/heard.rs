@@ -93,7 +93,12 @@ impl What {
     /// A command that the session itself refuses.
     pub(super) const fn by(fault: Fault) -> Self {
         match fault {
-            Fault::MailSyntax | Fault::Sender(_) | Fault::TooBig | Fault::NestedMail => Self::Mail,
+            Fault::MailSyntax
+            | Fault::Sender(_)
+            | Fault::TooBig
+            | Fault::NestedMail
+            | Fault::AuthRequired
+            | Fault::TlsRequired => Self::Mail,
             Fault::RcptSyntax | Fault::Recipient(_) | Fault::TooManyRecipients => Self::Rcpt,
             Fault::HelloSyntax => Self::Hello,
             Fault::NoRecipients | Fault::ChunkRefused | Fault::BdatSyntax => Self::Data,

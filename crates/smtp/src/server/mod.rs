@@ -36,6 +36,7 @@ pub use params::{MailParams, RcptParams};
 pub use path::ForwardPath;
 pub use session::Session;
 
+use crate::sasl::Mechanism;
 use bytes::Bytes;
 use posthaste_mail::{ContentFacts, ReversePath};
 
@@ -61,6 +62,10 @@ pub struct Settings {
     pub bare_newline: BareNewline,
     /// Limits that the session itself enforces.
     pub limits: Limits,
+    /// The mechanisms of AUTH, in the order in which EHLO announces them; none without [`Extensions::auth`].
+    pub mechanisms: Vec<Mechanism>,
+    /// MAIL is refused before AUTH has succeeded (RFC 6409 section 4.3).
+    pub auth_required: bool,
     /// The domain that bare names in MAIL and RCPT get; `None`: they are refused (RFC 5321 section 4.1.2 knows none).
     pub origin: Option<String>,
 }
@@ -80,6 +85,8 @@ pub struct Extensions {
     pub chunking: bool,
     /// RFC 3207: announced, and `STARTTLS` becomes [`Event::StartTls`]. Off by default.
     pub starttls: bool,
+    /// RFC 4954: announced, and understood, only once the stream is secured. Off by default.
+    pub auth: bool,
 }
 
 /// CR or LF that is not part of CRLF, in content by DATA or by BDAT (which carries 7-bit or 8-bit text only).
@@ -113,6 +120,8 @@ impl Default for Settings {
             extensions: Extensions::default(),
             bare_newline: BareNewline::default(),
             limits: Limits::default(),
+            mechanisms: Vec::new(),
+            auth_required: false,
             origin: None,
         }
     }
@@ -127,6 +136,7 @@ impl Default for Extensions {
             dsn: true,
             chunking: true,
             starttls: false,
+            auth: false,
         }
     }
 }

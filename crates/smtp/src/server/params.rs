@@ -39,7 +39,7 @@ pub struct RcptParams {
 /// Reads what follows the path of MAIL.
 pub(super) fn mail(text: &str, extensions: &Extensions) -> Result<MailParams, Fault> {
     let mut params = MailParams::default();
-    let mut body_given = false;
+    let (mut body_given, mut auth_given) = (false, false);
     for param in text.split(' ').filter(|p| !p.is_empty()) {
         let (name, value) = split(param)?;
         if is(name, "SIZE") && params.size.is_none() {
@@ -53,6 +53,9 @@ pub(super) fn mail(text: &str, extensions: &Extensions) -> Result<MailParams, Fa
             params.ret = Some(ret(needed(value)?)?);
         } else if is(name, "ENVID") && extensions.dsn && params.envid.is_none() {
             params.envid = Some(envid(needed(value)?)?);
+        } else if is(name, "AUTH") && extensions.auth && !auth_given {
+            identity(needed(value)?)?;
+            auth_given = true;
         } else {
             return Err(Fault::UnknownParameter);
         }
@@ -123,6 +126,12 @@ fn ret(value: &str) -> Result<Ret, Fault> {
     }
 }
 
+/// Who submitted the message first, as the client says (RFC 4954 section 5). No client is trusted that far: it counts as
+/// `<>`, which is what an untrusted one means.
+fn identity(value: &str) -> Result<(), Fault> {
+    xtext::decode(value, true).map(drop).map_err(|_| Fault::BadParameter)
+}
+
 fn envid(value: &str) -> Result<String, Fault> {
     let id = xtext::decode(value, false).map_err(|_| Fault::BadParameter)?;
     if id.len() <= MAX_ENVID { Ok(id) } else { Err(Fault::BadParameter) }
@@ -171,6 +180,7 @@ mod tests {
         dsn: true,
         chunking: true,
         starttls: false,
+        auth: false,
     };
 
     #[test]
@@ -242,6 +252,13 @@ mod tests {
             assert_eq!(rcpt(text, &ALL, false), Err(fault), "{text}");
         }
         let none = Extensions { dsn: false, smtputf8: false, eight_bit_mime: false, ..ALL };
+        let authed = Extensions { auth: true, ..ALL };
+        for text in [" AUTH=<>", " AUTH=e+3Dmc2@example.com SIZE=1"] {
+            assert!(mail(text, &authed).is_ok(), "{text}");
+        }
+        for (text, fault) in [(" AUTH=", Bad), (" AUTH=e+3", Bad), (" AUTH=<> AUTH=<>", Unknown)] {
+            assert_eq!(mail(text, &authed), Err(fault), "{text}");
+        }
         for text in [" RET=FULL", " ENVID=x", " SMTPUTF8", " BODY=7BIT"] {
             assert_eq!(mail(text, &none), Err(Unknown), "{text}");
         }

@@ -26,6 +26,10 @@ pub struct Session {
     pub(super) commands: u32,
     pub(super) errors: u32,
     pub(super) heard: Heard,
+    /// The stream is encrypted.
+    pub(super) secure: bool,
+    /// AUTH has succeeded on it.
+    pub(super) authenticated: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -95,7 +99,27 @@ impl Session {
             commands: 0,
             errors: 0,
             heard: Heard::default(),
+            secure: false,
+            authenticated: false,
         }
+    }
+
+    /// A session whose stream is encrypted from the first octet (RFC 8314 section 3).
+    #[must_use]
+    pub fn over_tls(settings: Arc<Settings>) -> Self {
+        Self { secure: true, ..Self::new(settings) }
+    }
+
+    /// The stream is encrypted: by STARTTLS, or from the first octet.
+    #[must_use]
+    pub const fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// AUTH has succeeded, and nothing has undone it.
+    #[must_use]
+    pub const fn is_authenticated(&self) -> bool {
+        self.authenticated
     }
 
     /// Greets: `220 hostname ESMTP Posthaste`.
@@ -319,5 +343,7 @@ impl Session {
         self.phase = Phase::Commands;
         self.hello = None;
         self.transaction = None;
+        self.secure = true;
+        self.authenticated = false;
     }
 }

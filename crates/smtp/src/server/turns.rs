@@ -99,6 +99,9 @@ impl Session {
         if self.transaction.is_some() {
             return Err(Fault::NestedMail);
         }
+        if self.settings.auth_required && !self.authenticated {
+            return Err(if self.secure { Fault::AuthRequired } else { Fault::TlsRequired });
+        }
         let Settings { extensions, origin, .. } = &*self.settings;
         let (reverse_path, params) = read_mail(argument, extensions, origin.as_deref())?;
         if params.size.is_some_and(|size| size > self.settings.limits.message_size) {
@@ -163,7 +166,7 @@ impl Session {
     }
 
     fn starttls(&mut self) -> Result<Event, Fault> {
-        if !self.settings.extensions.starttls {
+        if !self.settings.extensions.starttls || self.secure {
             return Err(Fault::NotImplemented);
         }
         if self.transaction.is_some() {
@@ -284,7 +287,7 @@ impl Session {
             (on.smtputf8, "SMTPUTF8"),
             (on.dsn, "DSN"),
             (on.chunking, "CHUNKING"),
-            (on.starttls, "STARTTLS"),
+            (on.starttls && !self.secure, "STARTTLS"),
         ];
         for text in [(true, name.as_str())].iter().chain(&keywords).filter(|(on, _)| *on) {
             self.out.extend_from_slice(b"250-");

@@ -37,7 +37,7 @@ macro_rules! codes {
 codes!(Life: Queued = 0, Held = 1, Poison = 2, Delivered = 3, Failed = 4, Expired = 5, Removed = 6, Refused = 7);
 codes!(BodyType: SevenBit = 0, EightBitMime = 1);
 codes!(Ret: Full = 1, Hdrs = 2);
-codes!(SourceKind: Relay = 0, Inbound = 1, Local = 2, Notice = 3);
+codes!(SourceKind: Relay = 0, Inbound = 1, Local = 2, Notice = 3, Submission = 4);
 codes!(Act: Retry = 1, Hold = 2, Release = 3, Remove = 4, Bounce = 5, Redirect = 6);
 codes!(Phase: Going = 1, Done = 2, Cancelled = 3, Stopped = 4);
 codes!(Outcome: Delivered = 0, Deferred = 1, Failed = 2, Indeterminate = 3, Discarded = 4);

@@ -272,7 +272,13 @@ pub(crate) fn envelope() -> impl Strategy<Value = Envelope> {
     let words = (text(), text(), text(), text(), text(), text());
     let from =
         option::of(mailbox()).prop_map(|m| m.map_or(ReversePath::Null, ReversePath::Mailbox));
-    let kinds = vec![SourceKind::Relay, SourceKind::Inbound, SourceKind::Local, SourceKind::Notice];
+    let kinds = vec![
+        SourceKind::Relay,
+        SourceKind::Inbound,
+        SourceKind::Local,
+        SourceKind::Notice,
+        SourceKind::Submission,
+    ];
     let source = (select(kinds), ".{0,20}", option::of(any::<IpAddr>()), ".{0,20}");
     let ret = option::of(select(vec![Ret::Full, Ret::Hdrs]));
     let flags = (any::<bool>(), any::<bool>(), option::of("[a-z ]{1,20}"));
