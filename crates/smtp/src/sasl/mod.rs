@@ -3,6 +3,8 @@
 //! Nonces and clocks are the caller's. Not here: the AUTH command and its place in a session (`server`, `client`), who the
 //! users are, how passwords are stored.
 
+pub mod scram;
+
 /// A SASL mechanism (RFC 4422) that is spoken here.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Mechanism {
