@@ -2,12 +2,13 @@
 //!
 //! Floor 1, pure. Rooms: [`header`] reads a header section, [`encoded`] its encoded words (RFC 2047), [`trace`]
 //! composes `Received:` and counts loops, [`complete`] makes a local submission whole, [`addresses`] reads address lists and
-//! [`recipients`] whom a header names, [`dsn`] composes notices.
+//! [`recipients`] whom a header names, [`dsn`] composes notices, [`dkim`] signs.
 //! Not here: the one pass over the content (`smtp`), who is owed which notice when (`queue`), time and chance:
 //! `now`, ids and boundaries are arguments.
 
 pub mod addresses;
 pub mod complete;
+pub mod dkim;
 pub mod dsn;
 pub mod encoded;
 pub mod header;
