@@ -3,7 +3,7 @@
 use crate::destination::ledger_key;
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    AnswerKind, ConnectFault, Connection, Effect, Fault, Observation, Seen, Subject,
+    AnswerKind, ConnectFault, Connection, Effect, Fault, Observation, Seen, Stage, Subject,
 };
 use posthaste_queue::DestinationState;
 use posthaste_spool::model::KEPT_ATTEMPTS;
@@ -139,6 +139,12 @@ fn fault(destination: &str, observation: &Observation) -> Option<Fault> {
             Some(Fault::DnsFailed { name: name.clone(), kind: *kind, answer })
         }
         (Seen::ConnectFailed(fault), _) => Some(Fault::Connect(*fault)),
+        (Seen::Chose(Choice::StartTlsNotOffered), _) => Some(Fault::TlsNotOffered),
+        (Seen::TlsFailed(fault), _) => Some(Fault::Tls(fault.brief())),
+        // Whatever the reply says: that TLS is demanded is not the host's word.
+        (Seen::Reply(reply), _) if stage == Stage::Starttls => {
+            Some(Fault::TlsRefused { reply: reply.clone() })
+        }
         (Seen::Reply(reply), _) => Some(Fault::Reply { stage, reply: reply.clone() }),
         (Seen::TimedOut { after }, _) => Some(Fault::TimedOut { stage, after: *after }),
         (Seen::Lost { .. }, _) => Some(Fault::Lost { stage }),
@@ -156,7 +162,7 @@ fn fault(destination: &str, observation: &Observation) -> Option<Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use posthaste_evidence::{Answer, ConnectionId, RecordType, Stage, Transport};
+    use posthaste_evidence::{Answer, ConnectionId, RecordType, Transport};
     use posthaste_mail::Timestamp;
     use std::time::Duration;
 

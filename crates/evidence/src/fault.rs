@@ -4,6 +4,7 @@
 
 use crate::dns::{AnswerKind, RecordType};
 use crate::observation::Stage;
+use crate::tls::TlsFault;
 use posthaste_mail::{EnhancedStatus, Reply};
 use std::time::Duration;
 
@@ -186,6 +187,23 @@ pub enum Fault {
     },
     /// It is in a domain of ours, and nobody there has this address; found out when its message was accepted already.
     UnknownRecipient,
+    /// TLS is demanded, and the host offers no STARTTLS.
+    TlsNotOffered,
+    /// TLS is demanded, and the host refused STARTTLS with this.
+    TlsRefused {
+        /// Its words.
+        reply: Reply,
+    },
+    /// TLS is demanded, and the handshake failed or showed the wrong certificate, which an observation has.
+    Tls(TlsFault),
+    /// The host takes no mail in clear (RFC 3207 section 4: 530), and by our policy, or since TLS with it is broken, nothing
+    /// else was sent. That is between the two hosts and no fault of the message, whatever the reply says.
+    TlsWanted {
+        /// Where in the dialogue.
+        stage: Stage,
+        /// Its words.
+        reply: Reply,
+    },
 }
 
 /// What a fault counts against.
@@ -211,8 +229,12 @@ impl Fault {
             | Self::NullMx { .. }
             | Self::LoopsBack { .. }
             | Self::OnlyPrivateAddresses { .. }
-            | Self::Connect(_) => FaultClass::Destination,
+            | Self::Connect(_)
+            | Self::TlsNotOffered
+            | Self::TlsRefused { .. }
+            | Self::Tls(_) => FaultClass::Destination,
             Self::Reply { stage, .. }
+            | Self::TlsWanted { stage, .. }
             | Self::Lost { stage }
             | Self::TimedOut { stage, .. }
             | Self::Gibberish { stage } => {
@@ -283,6 +305,11 @@ impl Fault {
             Self::Connect(_) => (4, 4, 1),
             Self::Lost { .. } | Self::TimedOut { .. } => (4, 4, 2),
             Self::Gibberish { .. } => (4, 5, 0),
+            // RFC 3463 section 3.8: security features not supported, cryptographic failure; as Postfix has it.
+            // Encryption needed: X.7.10 in the registry of RFC 5248.
+            Self::TlsNotOffered | Self::TlsRefused { .. } => (4, 7, 4),
+            Self::Tls(_) => (4, 7, 5),
+            Self::TlsWanted { .. } => (4, 7, 10),
             Self::NeedsSmtpUtf8 => (5, 6, 7),
             Self::NeedsEightBit => (5, 6, 3),
             Self::OverPeersSize { .. } => (5, 3, 4),
@@ -303,6 +330,7 @@ impl Fault {
     pub const fn stage(&self) -> Stage {
         match self {
             Self::Reply { stage, .. }
+            | Self::TlsWanted { stage, .. }
             | Self::Lost { stage }
             | Self::TimedOut { stage, .. }
             | Self::Gibberish { stage } => *stage,
@@ -316,6 +344,8 @@ impl Fault {
             | Self::NullMx { .. }
             | Self::LoopsBack { .. } => Stage::DnsMx,
             Self::Connect(_) => Stage::Connect,
+            Self::TlsNotOffered | Self::TlsRefused { .. } => Stage::Starttls,
+            Self::Tls(_) => Stage::Tls,
             Self::NeedsSmtpUtf8 | Self::NeedsEightBit | Self::OverPeersSize { .. } => Stage::Ehlo,
             Self::NoRoute
             | Self::RouteDiscards { .. }
@@ -369,6 +399,25 @@ mod tests {
         let banner = said(Stage::Banner, 554, None);
         assert_eq!(banner.class(), FaultClass::Destination);
         assert!(banner.is_permanent());
+    }
+
+    #[test]
+    fn trouble_with_tls_waits_and_is_no_fault_of_the_message() {
+        let reply = || Reply::new(530, Some(EnhancedStatus::new(5, 7, 0)), "STARTTLS first");
+        let expired = TlsFault::Untrusted { why: crate::Untrusted::Expired, certificate: None };
+        for (fault, class, status) in [
+            (Fault::TlsNotOffered, FaultClass::Destination, "4.7.4"),
+            (Fault::TlsRefused { reply: reply() }, FaultClass::Destination, "4.7.4"),
+            (Fault::Tls(expired), FaultClass::Destination, "4.7.5"),
+            (
+                Fault::TlsWanted { stage: Stage::Mail, reply: reply() },
+                FaultClass::Message,
+                "4.7.10",
+            ),
+        ] {
+            assert!(!fault.is_permanent(), "{fault:?}");
+            assert_eq!((fault.class(), fault.status().to_string().as_str()), (class, status));
+        }
     }
 
     #[test]

@@ -26,5 +26,7 @@ pub use observation::{Effect, Observation, Seen, Stage, Subject};
 pub use question::{DnsQuestion, KeepDns, Purpose};
 pub use session::{Ended, Keep, Refusal, Session, Side, Tls};
 pub use tape::{Tape, Who};
-pub use tls::{Certificate, TlsFacts, TlsFault, TlsVersion, Untrusted};
+pub use tls::{
+    Certificate, TlsDemand, TlsFacts, TlsFault, TlsLevel, TlsOrigin, TlsVersion, Untrusted,
+};
 pub use wait::WaitReason;

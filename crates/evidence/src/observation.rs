@@ -2,6 +2,7 @@
 
 use crate::dns::{Answer, RecordType};
 use crate::fault::{ConnectFault, Doubt};
+use crate::tls::{TlsDemand, TlsFacts, TlsFault};
 use posthaste_mail::{Reply, Timestamp};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -174,6 +175,12 @@ pub enum Seen {
     Gibberish,
     /// A choice of ours, such as a dropped MX host, with a fixed word for it.
     Chose(Choice),
+    /// The connection is encrypted. Whether the certificate is believed is in it too.
+    Tls(Box<TlsFacts>),
+    /// The connection was not secured.
+    TlsFailed(Box<TlsFault>),
+    /// TLS is demanded of the host, other than what is usual.
+    TlsDemanded(TlsDemand),
 }
 
 /// Choices that leave an observation.
@@ -221,6 +228,14 @@ pub enum Choice {
     HostsMissing,
     /// The domain does not exist, says its own zone; the configured servers make up an address for every such name.
     Invented,
+    /// The host offers no STARTTLS.
+    StartTlsNotOffered,
+    /// The host refused STARTTLS, and nothing demands it: it goes in clear.
+    StartTlsRefused,
+    /// The handshake failed, and nothing demands it: a new connection to the same host, in clear.
+    ClearAfterBrokenTls,
+    /// TLS with this host failed a while ago, and nothing demands it: it was not tried.
+    TlsRestsNow,
 }
 
 impl Choice {

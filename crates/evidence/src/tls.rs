@@ -11,6 +11,10 @@ pub const MAX_CHAIN: usize = 8;
 pub const MAX_NAMES: usize = 16;
 /// The most octets told of a subject, an issuer or a name.
 pub const MAX_NAME: usize = 255;
+/// The most certificates of a chain that are kept in the spool.
+pub const MAX_KEPT: usize = 4;
+/// The most octets of a certificate's names that are kept in the spool, all together.
+pub const MAX_KEPT_NAMES: usize = 1024;
 
 /// A version of the protocol.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -99,6 +103,70 @@ impl Untrusted {
     }
 }
 
+/// How much of TLS is demanded of a host, the least first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum TlsLevel {
+    /// None: it is not tried.
+    None,
+    /// It is used where it works; whether the certificate is believed is only recorded (RFC 7435).
+    Opportunistic,
+    /// Nothing is sent in clear; whether the certificate is believed is only recorded.
+    Require,
+    /// Nothing is sent in clear, nor to a host whose certificate is not believed.
+    Verify,
+    /// As [`Self::Verify`], and the host's key is one of those given.
+    Pinned,
+}
+
+impl TlsLevel {
+    /// Every level with its name in the outside interface.
+    pub const NAMES: [(Self, &'static str); 5] = [
+        (Self::None, "none"),
+        (Self::Opportunistic, "opportunistic"),
+        (Self::Require, "require"),
+        (Self::Verify, "verify"),
+        (Self::Pinned, "pinned"),
+    ];
+
+    /// The name in the outside interface.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(l, _)| *l == self).map_or("none", |(_, name)| name)
+    }
+}
+
+/// Who demands it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum TlsOrigin {
+    /// The operator's route.
+    Route,
+    /// The MTA-STS policy of the recipient's domain (RFC 8461).
+    Sts,
+    /// TLSA records of the host (RFC 7672).
+    Dane,
+}
+
+impl TlsOrigin {
+    /// Every origin with its name in the outside interface.
+    pub const NAMES: [(Self, &'static str); 3] =
+        [(Self::Route, "route"), (Self::Sts, "mta-sts"), (Self::Dane, "dane")];
+
+    /// The name in the outside interface.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(o, _)| *o == self).map_or("route", |(_, name)| name)
+    }
+}
+
+/// What is demanded of a host, and by whom.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TlsDemand {
+    /// How much.
+    pub level: TlsLevel,
+    /// Who says so.
+    pub origin: TlsOrigin,
+}
+
 /// Why a connection was not secured.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TlsFault {
@@ -126,6 +194,9 @@ pub enum TlsFault {
     Broken,
     /// What the certificate was to be for is neither a name nor an address: ours to correct.
     BadName,
+    /// Something came in clear between the reply to STARTTLS and the handshake: somebody in between may have put it
+    /// there, to be taken for what came encrypted (CVE-2011-0411).
+    Injected,
 }
 
 impl TlsFault {
@@ -142,6 +213,16 @@ impl TlsFault {
             Self::TimedOut => "timed-out",
             Self::Broken => "broken",
             Self::BadName => "bad-name",
+            Self::Injected => "injected",
+        }
+    }
+
+    /// The same without the certificate, which an observation has.
+    #[must_use]
+    pub fn brief(&self) -> Self {
+        match self {
+            Self::Untrusted { why, .. } => Self::Untrusted { why: *why, certificate: None },
+            other => other.clone(),
         }
     }
 }
@@ -159,4 +240,64 @@ pub struct TlsFacts {
     pub chain: Vec<Certificate>,
     /// Whether they are believed. Who only records it may have gone on all the same.
     pub verified: Result<(), Untrusted>,
+}
+
+impl TlsFacts {
+    /// What of it the spool keeps: the peer's own certificate whole, as long as its names are not out of proportion; of at
+    /// most [`MAX_KEPT`] in all the others without their names, which authorities have none of.
+    #[must_use]
+    pub fn kept(mut self) -> Self {
+        self.chain.truncate(MAX_KEPT);
+        for (place, certificate) in self.chain.iter_mut().enumerate() {
+            let most = if place == 0 { MAX_KEPT_NAMES } else { 0 };
+            certificate.cut_names(most);
+        }
+        self
+    }
+
+    /// As the field's programs write it: version and cipher suite.
+    #[must_use]
+    pub fn agreed(&self) -> String {
+        format!("{} {}", self.version.name(), self.cipher)
+    }
+}
+
+impl Certificate {
+    /// Leaves the first names, of `most` octets together.
+    fn cut_names(&mut self, most: usize) {
+        let mut octets = 0;
+        self.names.retain(|name| {
+            octets += name.len();
+            octets <= most
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_a_chain_is_bounded() {
+        let certificate = Certificate {
+            subject: "s".repeat(MAX_NAME),
+            names: vec!["n".repeat(MAX_NAME); MAX_NAMES],
+            issuer: "i".repeat(MAX_NAME),
+            not_before: Timestamp::EPOCH,
+            not_after: Timestamp::EPOCH,
+            key: [7; 32],
+        };
+        let facts = TlsFacts {
+            version: TlsVersion::Tls13,
+            cipher: "TLS_AES_256_GCM_SHA384".into(),
+            alpn: None,
+            chain: vec![certificate; MAX_CHAIN],
+            verified: Ok(()),
+        };
+        let kept = facts.kept();
+        let names: Vec<usize> = kept.chain.iter().map(|c| c.names.len()).collect();
+        assert_eq!(names, [4, 0, 0, 0]);
+        assert!(kept.chain.iter().all(|c| c.key == [7; 32] && c.subject.len() == MAX_NAME));
+        assert_eq!(kept.agreed(), "TLSv1.3 TLS_AES_256_GCM_SHA384");
+    }
 }

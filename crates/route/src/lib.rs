@@ -13,6 +13,7 @@ pub mod facts;
 pub mod pattern;
 pub mod plan;
 pub mod table;
+pub mod tls;
 pub mod when;
 
 pub use addresses::{Families, is_private};
@@ -22,4 +23,5 @@ pub use plan::{
     Endpoint, Hop, Missing, Noted, Ourselves, Plan, Planned, Question, Step, Usable, endpoints,
 };
 pub use table::{Action, EightBit, Order, Protocol, Route, RouteId, SmartHost, Table};
+pub use tls::{NameRule, Reference, Requirement, Roots, TlsPolicy, Vouchers, requirement};
 pub use when::{Sender, When};

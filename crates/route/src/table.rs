@@ -6,6 +6,7 @@ use crate::addresses::Families;
 use crate::domain::to_dns;
 use crate::facts::Facts;
 use crate::pattern::{Pattern, Target};
+use crate::tls::TlsPolicy;
 use crate::when::When;
 use posthaste_evidence::NameServer;
 use posthaste_mail::{EnhancedStatus, Host};
@@ -54,6 +55,10 @@ pub struct Route {
     pub eight_bit: EightBit,
     /// Address families used, and their order.
     pub families: Families,
+    /// What TLS is demanded of next hops.
+    pub tls: TlsPolicy,
+    /// Whether TLS begins with the first octet at fixed hosts; `None`: at port 465.
+    pub tls_wrap: Option<bool>,
 }
 
 /// What a route does with mail.
@@ -182,6 +187,8 @@ impl Route {
             allow_private: false,
             eight_bit: EightBit::default(),
             families: Families::default(),
+            tls: TlsPolicy::default(),
+            tls_wrap: None,
         }
     }
 
@@ -243,6 +250,7 @@ impl Route {
                 r.resolvers.clone(),
                 r.allow_private,
                 families,
+                (r.tls.clone(), r.tls_wrap),
             )
         };
         path(self) == path(other)
@@ -362,6 +370,8 @@ mod tests {
             ),
             (other(|r| r.ehlo = Some("out.example".into())), false),
             (other(|r| r.families = Families::OnlyV4), false),
+            (other(|r| r.tls = TlsPolicy::Require), false),
+            (other(|r| r.tls_wrap = Some(true)), false),
             (other(|r| r.action = Action::Mx { port: 2525 }), false),
         ] {
             assert_eq!(route().same_path(&changed), same, "{changed:?}");

@@ -8,7 +8,8 @@ use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
     Answer, AnswerKind, Attempt, Certificate, ConnectFault, Connection, ConnectionId, Doubt, Edns,
     Effect, Fault, Observation, Outcome, RecipientResult, Record, RecordData, RecordType, Seen,
-    Stage, Subject, TlsFault, Transport, Untrusted,
+    Stage, Subject, TlsDemand, TlsFacts, TlsFault, TlsLevel, TlsOrigin, TlsVersion, Transport,
+    Untrusted,
 };
 use posthaste_mail::envelope::{Notify, Ret};
 use posthaste_mail::{
@@ -248,6 +249,11 @@ pub fn every_observation() -> Vec<Observation> {
         Seen::Lost { reset: true },
         Seen::Gibberish,
         Seen::Chose(Choice::ImplicitMx),
+        Seen::Chose(Choice::TlsRestsNow),
+        Seen::Tls(tls(Ok(()))),
+        Seen::Tls(tls(Err(Untrusted::Expired))),
+        Seen::TlsFailed(Box::new(TlsFault::Injected)),
+        Seen::TlsDemanded(TlsDemand { level: TlsLevel::Verify, origin: TlsOrigin::Sts }),
     ];
     let subjects = [
         Subject::Here,
@@ -267,7 +273,19 @@ pub fn every_observation() -> Vec<Observation> {
         seen,
         effect: Effect::Cosmetic,
     };
-    stages.zip(both).take(22).map(make).collect()
+    stages.zip(both).take(26).map(make).collect()
+}
+
+fn tls(verified: Result<(), Untrusted>) -> Box<TlsFacts> {
+    let chain =
+        certificate().map(|own| vec![(*own).clone(), Certificate { names: Vec::new(), ..*own }]);
+    Box::new(TlsFacts {
+        version: TlsVersion::Tls12,
+        cipher: "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256".into(),
+        alpn: Some("smtp".into()),
+        chain: chain.unwrap_or_default(),
+        verified,
+    })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "as the fault has it")]
@@ -343,5 +361,9 @@ pub fn every_fault() -> Vec<Fault> {
         Fault::OverRouteSize { route: name(), limit: 1000 },
         Fault::UnknownRecipient,
         Fault::Doubted { name: name(), doubt: Doubt::Vanished },
+        Fault::TlsNotOffered,
+        Fault::TlsRefused { reply: Reply::new(454, None, "later") },
+        Fault::Tls(TlsFault::Untrusted { why: Untrusted::NotPinned, certificate: None }),
+        Fault::TlsWanted { stage: Stage::Mail, reply: Reply::new(530, None, "STARTTLS first") },
     ]
 }

@@ -12,3 +12,4 @@ pub(crate) use fault::{answer_word, fault};
 pub(crate) use finding::{about, acts, advice, problem};
 pub(crate) use logged::logged_fault;
 pub(crate) use observation::{answer_outcome, outcome, raw, record_text, subject};
+pub(crate) use tls::{facts as tls_facts, pin};

@@ -6,7 +6,7 @@ use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
     Answer, AnswerKind, Connection, Edns, Record, RecordData, Seen, Subject, Transport,
 };
-use posthaste_mail::Recipient;
+use posthaste_mail::{Recipient, Timestamp};
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
@@ -65,11 +65,16 @@ pub(crate) fn outcome(seen: &Seen) -> &'static str {
         Seen::Lost { reset: false } => "closed",
         Seen::Gibberish => "gibberish",
         Seen::Chose(choice) => choice_outcome(*choice),
+        Seen::Tls(facts) if facts.verified.is_ok() => "verified",
+        Seen::Tls(_) => "encrypted",
+        Seen::TlsFailed(fault) => fault.name(),
+        Seen::TlsDemanded(demand) => demand.level.name(),
     }
 }
 
-/// The raw words: the peer's reply, the records of an answer, the limit that passed; `None` when there are none.
-pub(crate) fn raw(seen: &Seen) -> Option<String> {
+/// The raw words: the peer's reply, the records of an answer, the limit that passed; `None` when there are none. `at` is
+/// when it was seen.
+pub(crate) fn raw(seen: &Seen, at: Timestamp) -> Option<String> {
     match seen {
         Seen::Done | Seen::Gibberish | Seen::Lost { .. } => None,
         Seen::Answer(answer) => Some(answer_text(answer)),
@@ -81,6 +86,9 @@ pub(crate) fn raw(seen: &Seen) -> Option<String> {
             Some(format!("nothing within {}", crate::units::print_waited(*after)))
         }
         Seen::Chose(choice) => Some(choice_text(*choice).to_owned()),
+        Seen::Tls(facts) => Some(super::tls::facts(facts, at)),
+        Seen::TlsFailed(fault) => Some(super::tls::fault(fault)),
+        Seen::TlsDemanded(demand) => Some(super::tls::demand(*demand)),
     }
 }
 
@@ -193,6 +201,10 @@ const fn choice_outcome(choice: Choice) -> &'static str {
         Choice::Vanished => "vanished",
         Choice::HostsMissing => "hosts-missing",
         Choice::Invented => "invented",
+        Choice::StartTlsNotOffered => "no-starttls",
+        Choice::StartTlsRefused => "starttls-refused",
+        Choice::ClearAfterBrokenTls => "clear-after-broken-tls",
+        Choice::TlsRestsNow => "tls-rests",
     }
 }
 
@@ -226,6 +238,10 @@ const fn choice_text(choice: Choice) -> &'static str {
             "dns.domain-undelegated: missing, but mail was delivered to it in the last 30 days: not given up"
         }
         Choice::HostsMissing => "no MX host has an address: waited for, for an hour",
+        Choice::StartTlsNotOffered => "the host offers no STARTTLS",
+        Choice::StartTlsRefused => "STARTTLS was refused: goes on in clear",
+        Choice::ClearAfterBrokenTls => "TLS failed: connected again, in clear",
+        Choice::TlsRestsNow => "TLS with this host failed less than an hour ago: not tried",
         Choice::Invented => {
             "its own zone says that it does not exist: the servers configured here make up an address for every name"
         }
@@ -312,7 +328,8 @@ mod tests {
             (Seen::Reply(Reply::new(450, None, "later")), "deferred", Some("450 later")),
             (Seen::Lost { reset: true }, "reset", None),
         ] {
-            assert_eq!((outcome(&seen), raw(&seen).as_deref()), (word, text));
+            let said = raw(&seen, Timestamp::EPOCH);
+            assert_eq!((outcome(&seen), said.as_deref()), (word, text));
         }
     }
 }

@@ -1,6 +1,63 @@
-//! Why TLS failed, in words.
+//! What TLS showed, or why it failed, in words.
 
-use posthaste_evidence::{Certificate, TlsFault, Untrusted};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use posthaste_evidence::{Certificate, TlsDemand, TlsFacts, TlsFault, TlsLevel, Untrusted};
+use posthaste_mail::Timestamp;
+
+const DAY: i64 = 86_400;
+
+/// What a handshake at this time showed: `TLSv1.3 TLS_AES_256_GCM_SHA384, certificate CN=mx.example by CN=An Authority,
+/// expired 3 days ago, not verified: its certificate has expired`.
+pub(crate) fn facts(facts: &TlsFacts, at: Timestamp) -> String {
+    let certificate = match facts.chain.first() {
+        None => "no certificate that can be read".to_owned(),
+        Some(own) => format!("certificate {}, {}", identity(own), age(own, at)),
+    };
+    let verified = match facts.verified {
+        Ok(()) => "verified".to_owned(),
+        Err(why) => format!("not verified: {}", untrusted(why)),
+    };
+    format!("{}, {certificate}, {verified}", facts.agreed())
+}
+
+/// The hash of a public key as `tls_pins` has it.
+pub(crate) fn pin(key: &[u8; 32]) -> String {
+    STANDARD.encode(key)
+}
+
+/// What is demanded, and by whom.
+pub(crate) fn demand(demand: TlsDemand) -> String {
+    let what = match demand.level {
+        TlsLevel::None => "TLS is not used",
+        TlsLevel::Opportunistic => "TLS where it works",
+        TlsLevel::Require => "TLS is required",
+        TlsLevel::Verify => "TLS with a certificate that is believed is required",
+        TlsLevel::Pinned => "TLS with one of the pinned keys is required",
+    };
+    format!("{what}, by {}", demand.origin.name())
+}
+
+fn identity(certificate: &Certificate) -> String {
+    let named = match certificate.names.is_empty() {
+        true => certificate.subject.clone(),
+        false if certificate.subject.is_empty() => format!("for {}", certificate.names.join(" ")),
+        false => format!("{} for {}", certificate.subject, certificate.names.join(" ")),
+    };
+    format!("{named} by {}", certificate.issuer)
+}
+
+fn age(certificate: &Certificate, at: Timestamp) -> String {
+    let days =
+        |from: Timestamp, to: Timestamp| (to.as_micros() - from.as_micros()) / 1_000_000 / DAY;
+    if at < certificate.not_before {
+        format!("valid in {} days", days(at, certificate.not_before))
+    } else if at > certificate.not_after {
+        format!("expired {} days ago", days(certificate.not_after, at))
+    } else {
+        format!("valid for {} days", days(at, certificate.not_after))
+    }
+}
 
 /// A few words, with what the certificate says of itself where that is why.
 pub(crate) fn fault(fault: &TlsFault) -> String {
@@ -16,6 +73,10 @@ pub(crate) fn fault(fault: &TlsFault) -> String {
         TlsFault::Lost { reset: false } => "closed in the TLS handshake".to_owned(),
         TlsFault::TimedOut => "no end of the TLS handshake in time".to_owned(),
         TlsFault::Broken => "the TLS handshake breaks its rules".to_owned(),
+        TlsFault::Injected => {
+            "plain text came between STARTTLS and the handshake: somebody may have put it there"
+                .to_owned()
+        }
         TlsFault::BadName => "the name given for its certificate is no name".to_owned(),
     }
 }
@@ -48,7 +109,41 @@ fn described(certificate: &Certificate) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use posthaste_mail::Timestamp;
+    use posthaste_evidence::{TlsOrigin, TlsVersion};
+
+    #[test]
+    fn a_handshake_says_what_verification_would_have_said() {
+        let day = |n: i64| Timestamp::from_secs(n * DAY);
+        let own = Certificate {
+            subject: "CN=mx.b.example".into(),
+            names: vec!["mx.b.example".into()],
+            issuer: "CN=An Authority".into(),
+            not_before: day(10),
+            not_after: day(100),
+            key: [0; 32],
+        };
+        let mut seen = TlsFacts {
+            version: TlsVersion::Tls13,
+            cipher: "TLS_AES_256_GCM_SHA384".into(),
+            alpn: None,
+            chain: vec![own],
+            verified: Ok(()),
+        };
+        let lead = "TLSv1.3 TLS_AES_256_GCM_SHA384, certificate CN=mx.b.example for mx.b.example by CN=An Authority, ";
+        assert_eq!(facts(&seen, day(90)), format!("{lead}valid for 10 days, verified"));
+        seen.verified = Err(Untrusted::Expired);
+        assert_eq!(
+            facts(&seen, day(103)),
+            format!("{lead}expired 3 days ago, not verified: its certificate has expired")
+        );
+        seen.verified = Err(Untrusted::NotYetValid);
+        assert_eq!(
+            facts(&seen, day(3)),
+            format!("{lead}valid in 7 days, not verified: its certificate is not valid yet")
+        );
+        let sts = TlsDemand { level: TlsLevel::Verify, origin: TlsOrigin::Sts };
+        assert_eq!(demand(sts), "TLS with a certificate that is believed is required, by mta-sts");
+    }
 
     #[test]
     fn a_wrong_certificate_says_whose_it_is() {

@@ -2,7 +2,10 @@
 
 use super::{When, millis};
 use crate::text;
-use posthaste_evidence::{Attempt, Connection, Fault, Observation, Outcome, RecipientResult};
+use posthaste_evidence::{
+    Attempt, Certificate, Connection, Fault, Observation, Outcome, RecipientResult, Seen, Subject,
+    TlsFacts,
+};
 use posthaste_mail::{Envelope, Recipient, Reply};
 use posthaste_spool::History;
 use serde::Serialize;
@@ -19,13 +22,43 @@ pub struct AttemptView {
     pub host: Option<String>,
     pub ip: Option<IpAddr>,
     pub source_ip: Option<IpAddr>,
-    pub tls: Option<String>,
+    /// How the connection was secured; `null` when it was not.
+    pub tls: Option<TlsView>,
     /// The session it was tried in, for `track --session`.
     pub session: Option<String>,
     /// That of all recipients, or `mixed`.
     pub outcome: &'static str,
     pub recipients: Vec<ResultView>,
     pub observations: Vec<ObservationView>,
+}
+
+/// How a connection was secured.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct TlsView {
+    pub version: &'static str,
+    pub cipher: String,
+    /// The certificate is believed.
+    pub verified: bool,
+    /// Why it is not.
+    pub why: Option<&'static str>,
+    /// The host's own, where it can be read.
+    pub certificate: Option<CertificateView>,
+    /// In one line for people.
+    pub text: String,
+}
+
+/// What a certificate says of itself.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct CertificateView {
+    pub subject: String,
+    pub names: Vec<String>,
+    pub issuer: String,
+    pub not_before: When,
+    pub not_after: When,
+    /// SHA-256 of the public key (SPKI) in base64: as `tls_pins` has it.
+    pub pin: String,
 }
 
 /// What an attempt came to for one recipient.
@@ -90,12 +123,48 @@ impl AttemptView {
             host: connection.and_then(|c| c.host.clone()),
             ip: connection.and_then(|c| c.peer).map(|peer| peer.ip()),
             source_ip: connection.and_then(|c| c.local).map(|local| local.ip()),
-            tls: None,
+            tls: connection.and_then(TlsView::of),
             session: attempt.connection.map(|id| id.to_string()),
             outcome: common_outcome(&attempt.results),
             recipients: attempt.results.iter().map(|r| ResultView::of(envelope, r)).collect(),
             observations,
             id,
+        }
+    }
+}
+
+impl TlsView {
+    /// Of the host that the connection ended at; others may have been tried before it.
+    pub(super) fn of(connection: &Connection) -> Option<Self> {
+        connection.observations.iter().rev().find_map(|seen| match (&seen.seen, &seen.subject) {
+            (Seen::Tls(facts), Subject::Host { address, .. }) if *address == connection.peer => {
+                Some(Self::new(facts, seen))
+            }
+            _ => None,
+        })
+    }
+
+    fn new(facts: &TlsFacts, seen: &Observation) -> Self {
+        Self {
+            version: facts.version.name(),
+            cipher: facts.cipher.clone(),
+            verified: facts.verified.is_ok(),
+            why: facts.verified.err().map(posthaste_evidence::Untrusted::name),
+            certificate: facts.chain.first().map(CertificateView::of),
+            text: text::tls_facts(facts, seen.at),
+        }
+    }
+}
+
+impl CertificateView {
+    fn of(certificate: &Certificate) -> Self {
+        Self {
+            subject: certificate.subject.clone(),
+            names: certificate.names.clone(),
+            issuer: certificate.issuer.clone(),
+            not_before: When(certificate.not_before),
+            not_after: When(certificate.not_after),
+            pin: text::pin(&certificate.key),
         }
     }
 }
@@ -149,7 +218,7 @@ impl ObservationView {
             took_ms: millis(observation.took),
             stage: observation.stage.name(),
             outcome: text::outcome(&observation.seen),
-            raw: text::raw(&observation.seen),
+            raw: text::raw(&observation.seen, observation.at),
             effect: observation.effect.name(),
         }
     }

@@ -309,7 +309,7 @@ impl ServerAnswerView {
             stale: false,
             ttl: None,
             extended: Vec::new(),
-            raw: text::raw(&observation.seen),
+            raw: text::raw(&observation.seen, observation.at),
             effect: observation.effect.name(),
         };
         match &observation.seen {

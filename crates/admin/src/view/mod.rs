@@ -14,7 +14,7 @@ mod route;
 mod selected;
 mod status;
 
-pub use attempt::{AttemptView, ObservationView, ReplyView, ResultView};
+pub use attempt::{AttemptView, CertificateView, ObservationView, ReplyView, ResultView, TlsView};
 pub use check::{
     CheckObject, DelegatedView, ExchangerView, FindingView, NameServerView, ResolverView, ZoneView,
 };

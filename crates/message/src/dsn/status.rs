@@ -63,7 +63,14 @@ fn final_recipient(recipient: &Recipient) -> String {
 fn answering_host(report: &Report<'_>) -> Option<String> {
     let last = report.last.as_ref()?;
     let spoke = match &last.result.fault {
-        Some(Fault::Reply { .. } | Fault::Gibberish { .. }) => true,
+        Some(
+            Fault::Reply { .. }
+            | Fault::Gibberish { .. }
+            | Fault::TlsNotOffered
+            | Fault::TlsRefused { .. }
+            | Fault::TlsWanted { .. }
+            | Fault::Tls(_),
+        ) => true,
         Some(Fault::Lost { stage } | Fault::TimedOut { stage, .. }) => *stage > Stage::Banner,
         _ => last.result.reply.is_some(),
     };

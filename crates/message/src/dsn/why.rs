@@ -57,6 +57,18 @@ pub fn why(fault: &Fault) -> Why {
             "The receiving server answered with something that is not mail protocol.".to_owned(),
             RECEIVER_ADMINISTRATOR.to_owned(),
         ),
+        Fault::TlsNotOffered | Fault::TlsRefused { .. } => (
+            "This mail server only sends to the recipient's over an encrypted connection, which it does not offer.".to_owned(),
+            EITHER_ADMINISTRATOR.to_owned(),
+        ),
+        Fault::Tls(_) => (
+            "This mail server only sends to the recipient's over a secure connection, and none came about.".to_owned(),
+            EITHER_ADMINISTRATOR.to_owned(),
+        ),
+        Fault::TlsWanted { .. } => (
+            "The receiving mail server takes mail only over an encrypted connection, and none came about.".to_owned(),
+            EITHER_ADMINISTRATOR.to_owned(),
+        ),
         rest => about_the_message(rest),
     };
     Why { what, act }
@@ -69,6 +81,7 @@ const RECEIVER_DNS: &str =
     "The administrators of the recipient's domain must act. You can send the message again later.";
 const CANNOT_TELL: &str = "Whether the fault lies there, here or in between cannot be told from this. You can send \
      the message again later; if that fails too, ask the administrator of this mail server.";
+const EITHER_ADMINISTRATOR: &str = "The administrators of the receiving mail server, or of this one, must act. You can send the message again later.";
 const OUR_ADMINISTRATOR: &str = "The administrator of this mail server must act.";
 
 fn doubted(name: &str, doubt: Doubt) -> (String, String) {

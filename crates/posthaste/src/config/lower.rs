@@ -254,6 +254,7 @@ impl Config {
             allow_private: rule.allow_private,
             eight_bit: rule.eight_bit,
             families: rule.families,
+            ..Route::by_mx(String::new(), Vec::new())
         }
     }
 

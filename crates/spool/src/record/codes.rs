@@ -4,8 +4,8 @@ use super::wire::{Damaged, unzigzag, zigzag};
 use crate::decision::Stage as Phase;
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    Act, AnswerKind, ConnectFault, Doubt, Edns, Effect, Outcome, RecordType, Stage, Transport,
-    Untrusted,
+    Act, AnswerKind, ConnectFault, Doubt, Edns, Effect, Outcome, RecordType, Stage, TlsLevel,
+    TlsOrigin, TlsVersion, Transport, Untrusted,
 };
 use posthaste_mail::envelope::Ret;
 use posthaste_mail::{BodyType, SourceKind};
@@ -47,6 +47,9 @@ codes!(
     Untrusted: WrongName = 1, Expired = 2, NotYetValid = 3, UnknownIssuer = 4, Revoked = 5,
     BadSignature = 6, WrongUse = 7, NotPinned = 8, Unreadable = 9, NoRoots = 10, Other = 11,
 );
+codes!(TlsVersion: Tls12 = 1, Tls13 = 2);
+codes!(TlsLevel: None = 1, Opportunistic = 2, Require = 3, Verify = 4, Pinned = 5);
+codes!(TlsOrigin: Route = 1, Sts = 2, Dane = 3);
 codes!(Edns: Offered = 0, LeftOut = 1, LeftOutToSee = 2);
 codes!(RecordType: A = 1, Aaaa = 2, Mx = 3, Cname = 4, Ptr = 5, Txt = 6, Soa = 7, Ns = 8, Tlsa = 9, Ds = 10,
     Dnskey = 11, Rrsig = 12);
@@ -60,7 +63,8 @@ codes!(
     FamilyRestsNow = 6, FellBackToHelo = 7, SentEightBitAsIs = 8, OverPeersSize = 9,
     NoSmtpUtf8 = 10, FromCache = 11, FoldedLongLines = 12, LeftOut = 13, FamilyUnused = 14,
     AddressForExchanger = 15, Unconfirmed = 16, Contradicted = 17, Indiscriminate = 18,
-    Vanished = 19, HostsMissing = 20, Invented = 21,
+    Vanished = 19, HostsMissing = 20, Invented = 21, StartTlsNotOffered = 22, StartTlsRefused = 23,
+    ClearAfterBrokenTls = 24, TlsRestsNow = 25,
 );
 codes!(Doubt: Unconfirmed = 1, Contradicted = 2, Indiscriminate = 3, Vanished = 4, HostsMissing = 5);
 codes!(Finding: Domain = 1, Records = 2, Targets = 3);

@@ -3,8 +3,8 @@
 use super::codes::Code;
 use super::reply::Replies;
 use super::wire::{Damaged, Fields, Writer};
-use super::{get_duration, need, put_duration};
-use posthaste_evidence::{AnswerKind, ConnectFault, Doubt, Fault, RecordType, Stage};
+use super::{get_duration, need, put_duration, tls};
+use posthaste_evidence::{AnswerKind, ConnectFault, Doubt, Fault, RecordType, Stage, TlsFault};
 use posthaste_mail::EnhancedStatus;
 use std::time::Duration;
 
@@ -22,11 +22,12 @@ const STATUS_CLASS: u32 = 11;
 const STATUS_SUBJECT: u32 = 12;
 const STATUS_DETAIL: u32 = 13;
 const DOUBT: u32 = 14;
+const TLS: u32 = 15;
 
 pub(super) fn write(w: &mut Writer, fault: &Fault, replies: &mut Replies) {
     w.number(KIND, kind(fault));
     match fault {
-        Fault::Reply { stage, reply } => {
+        Fault::Reply { stage, reply } | Fault::TlsWanted { stage, reply } => {
             w.number(STAGE, stage.code());
             w.number(REPLY, replies.place(reply));
         }
@@ -50,6 +51,8 @@ pub(super) fn write(w: &mut Writer, fault: &Fault, replies: &mut Replies) {
             w.number(STAGE, stage.code());
             put_duration(w, AFTER, *after);
         }
+        Fault::TlsRefused { reply } => w.number(REPLY, replies.place(reply)),
+        Fault::Tls(fault) => w.nested(TLS, |w| tls::write(w, fault)),
         Fault::OverPeersSize { limit } => w.number(LIMIT, *limit),
         Fault::RouteDiscards { route } => w.text(NAME, route),
         Fault::RouteFails { route, status, text } => {
@@ -71,7 +74,8 @@ pub(super) fn write(w: &mut Writer, fault: &Fault, replies: &mut Replies) {
         | Fault::Interrupted
         | Fault::Expired
         | Fault::Operator
-        | Fault::UnknownRecipient => {}
+        | Fault::UnknownRecipient
+        | Fault::TlsNotOffered => {}
     }
 }
 
@@ -102,6 +106,10 @@ const fn kind(fault: &Fault) -> u64 {
         Fault::OverRouteSize { .. } => 23,
         Fault::UnknownRecipient => 24,
         Fault::Doubted { .. } => 25,
+        Fault::TlsNotOffered => 26,
+        Fault::TlsRefused { .. } => 27,
+        Fault::Tls(_) => 28,
+        Fault::TlsWanted { .. } => 29,
     }
 }
 
@@ -119,6 +127,7 @@ struct Parts {
     connect: u64,
     text: String,
     doubt: u64,
+    tls: Option<TlsFault>,
     /// Class, subject, detail.
     status: (u64, u64, u64),
 }
@@ -141,6 +150,7 @@ pub(super) fn read(fields: Fields<'_>, replies: &Replies) -> Result<Fault, Damag
             STATUS_SUBJECT => p.status.1 = value.number()?,
             STATUS_DETAIL => p.status.2 = value.number()?,
             DOUBT => p.doubt = value.number()?,
+            TLS => p.tls = Some(tls::read(value.fields()?)?),
             _ => {}
         }
         Ok(())
@@ -185,6 +195,13 @@ impl Parts {
             23 => Fault::OverRouteSize { route: name, limit: self.limit },
             24 => Fault::UnknownRecipient,
             25 => Fault::Doubted { name, doubt: Doubt::from_code(self.doubt)? },
+            26 => Fault::TlsNotOffered,
+            27 => Fault::TlsRefused { reply: need(self.reply, "a fault without its reply")? },
+            28 => Fault::Tls(need(self.tls, "a fault of TLS without its kind")?),
+            29 => Fault::TlsWanted {
+                stage: stage()?,
+                reply: need(self.reply, "a fault without its reply")?,
+            },
             _ => return Err(Damaged("an unknown fault")),
         })
     }

@@ -3,10 +3,13 @@
 use super::codes::Code;
 use super::reply::Replies;
 use super::wire::{Damaged, Fields, Writer, push};
-use super::{dns, get_duration, get_socket, get_time, need, put_duration, put_socket, put_time};
+use super::{
+    dns, get_duration, get_socket, get_time, need, put_duration, put_socket, put_time, tls,
+};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    Answer, ConnectFault, Effect, Observation, RecordType, Seen, Stage, Subject,
+    Answer, ConnectFault, Effect, Observation, RecordType, Seen, Stage, Subject, TlsDemand,
+    TlsFacts, TlsFault, TlsLevel, TlsOrigin,
 };
 use posthaste_mail::{Reply, Timestamp};
 use std::net::SocketAddr;
@@ -30,6 +33,10 @@ const CAPABILITY: u32 = 15;
 const AFTER: u32 = 16;
 const RESET: u32 = 17;
 const CHOICE: u32 = 18;
+const TLS: u32 = 19;
+const TLS_FAULT: u32 = 20;
+const TLS_LEVEL: u32 = 21;
+const TLS_ORIGIN: u32 = 22;
 
 /// The most observations of one record (an attempt or a connection).
 const MAX_OBSERVATIONS: usize = 4096;
@@ -112,6 +119,19 @@ fn write_seen(w: &mut Writer, seen: &Seen, replies: &mut Replies) {
             kind(9);
             w.number(CHOICE, choice.code());
         }
+        Seen::Tls(facts) => {
+            kind(10);
+            w.nested(TLS, |w| tls::write_facts(w, facts));
+        }
+        Seen::TlsFailed(fault) => {
+            kind(11);
+            w.nested(TLS_FAULT, |w| tls::write(w, fault));
+        }
+        Seen::TlsDemanded(demand) => {
+            kind(12);
+            w.number(TLS_LEVEL, demand.level.code());
+            w.number(TLS_ORIGIN, demand.origin.code());
+        }
     }
 }
 
@@ -136,6 +156,10 @@ struct Parts {
     after: Duration,
     reset: bool,
     choice: Option<Choice>,
+    tls: Option<Box<TlsFacts>>,
+    tls_fault: Option<Box<TlsFault>>,
+    tls_level: Option<TlsLevel>,
+    tls_origin: Option<TlsOrigin>,
 }
 
 pub(super) fn add(
@@ -173,6 +197,10 @@ fn read(fields: Fields<'_>, base: Timestamp, replies: &Replies) -> Result<Observ
             AFTER => p.after = get_duration(value)?,
             RESET => p.reset = value.flag()?,
             CHOICE => p.choice = Some(Choice::from_code(value.number()?)?),
+            TLS => p.tls = Some(Box::new(tls::read_facts(value.fields()?)?)),
+            TLS_FAULT => p.tls_fault = Some(Box::new(tls::read(value.fields()?)?)),
+            TLS_LEVEL => p.tls_level = Some(TlsLevel::from_code(value.number()?)?),
+            TLS_ORIGIN => p.tls_origin = Some(TlsOrigin::from_code(value.number()?)?),
             _ => {}
         }
         Ok(())
@@ -206,6 +234,12 @@ impl Parts {
             7 => Seen::Lost { reset: self.reset },
             8 => Seen::Gibberish,
             9 => Seen::Chose(need(self.choice, "an observation without its choice")?),
+            10 => Seen::Tls(need(self.tls, "an observation without its TLS")?),
+            11 => Seen::TlsFailed(need(self.tls_fault, "an observation without its fault of TLS")?),
+            12 => Seen::TlsDemanded(TlsDemand {
+                level: need(self.tls_level, "a demand without its level")?,
+                origin: need(self.tls_origin, "a demand without its origin")?,
+            }),
             _ => return Err(Damaged("an unknown observation")),
         };
         let stage = need(self.stage, "an observation without its stage")?;

@@ -1,9 +1,9 @@
-//! Why TLS failed, and what the certificate said of itself.
+//! What TLS showed, or why it failed, and what certificates said of themselves.
 
 use super::codes::Code;
 use super::need;
 use super::wire::{Damaged, Fields, Writer, push};
-use posthaste_evidence::tls::{Certificate, TlsFault, Untrusted};
+use posthaste_evidence::tls::{Certificate, TlsFacts, TlsFault, TlsVersion, Untrusted};
 use posthaste_mail::Timestamp;
 
 const WAY: u32 = 1;
@@ -27,6 +27,43 @@ const LOST: u64 = 5;
 const TIMED_OUT: u64 = 6;
 const BROKEN: u64 = 7;
 const BAD_NAME: u64 = 8;
+const INJECTED: u64 = 9;
+
+const VERSION: u32 = 1;
+const CIPHER: u32 = 2;
+const ALPN: u32 = 3;
+const CHAIN: u32 = 4;
+const UNVERIFIED: u32 = 5;
+
+pub(super) fn write_facts(w: &mut Writer, facts: &TlsFacts) {
+    w.number(VERSION, facts.version.code());
+    w.text(CIPHER, &facts.cipher);
+    w.maybe_text(ALPN, facts.alpn.as_deref());
+    for certificate in &facts.chain {
+        w.nested(CHAIN, |w| write_certificate(w, certificate));
+    }
+    if let Err(why) = facts.verified {
+        w.number(UNVERIFIED, why.code());
+    }
+}
+
+pub(super) fn read_facts(fields: Fields<'_>) -> Result<TlsFacts, Damaged> {
+    let (mut version, mut cipher, mut alpn) = (None, String::new(), None);
+    let (mut chain, mut verified) = (Vec::new(), Ok(()));
+    fields.each(|tag, value| {
+        match tag {
+            VERSION => version = Some(TlsVersion::from_code(value.number()?)?),
+            CIPHER => cipher = value.text()?,
+            ALPN => alpn = Some(value.text()?),
+            CHAIN => push(&mut chain, read_certificate(value.fields()?)?)?,
+            UNVERIFIED => verified = Err(Untrusted::from_code(value.number()?)?),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    let version = need(version, "TLS without its version")?;
+    Ok(TlsFacts { version, cipher, alpn, chain, verified })
+}
 
 pub(super) fn write(w: &mut Writer, fault: &TlsFault) {
     let way = match fault {
@@ -50,6 +87,7 @@ pub(super) fn write(w: &mut Writer, fault: &TlsFault) {
         TlsFault::TimedOut => TIMED_OUT,
         TlsFault::Broken => BROKEN,
         TlsFault::BadName => BAD_NAME,
+        TlsFault::Injected => INJECTED,
     };
     w.number(WAY, way);
 }
@@ -76,6 +114,7 @@ pub(super) fn read(fields: Fields<'_>) -> Result<TlsFault, Damaged> {
         TIMED_OUT => TlsFault::TimedOut,
         BROKEN => TlsFault::Broken,
         BAD_NAME => TlsFault::BadName,
+        INJECTED => TlsFault::Injected,
         _ => return Err(Damaged("an unknown fault of TLS")),
     })
 }

@@ -91,6 +91,9 @@ fn show_attempt(attempt: &Value, out: &Out) {
     if let Some(session) = attempt["session"].as_str() {
         out.line(&format!("  in session {session}"));
     }
+    if let Some(tls) = attempt["tls"]["text"].as_str() {
+        out.line(&format!("  tls {tls}"));
+    }
     for result in attempt["recipients"].as_array().into_iter().flatten() {
         let reason = result["reason"].as_str().unwrap_or_default();
         let reply = result["reply"]["text"].as_str().unwrap_or_default();
