@@ -247,6 +247,10 @@ pub(crate) fn no_tls() -> Reply {
     reply(454, (4, 7, 0), "TLS is not available")
 }
 
+pub(crate) fn login_later() -> Reply {
+    reply(454, (4, 7, 0), "Passwords cannot be checked now, try again later")
+}
+
 pub(crate) fn header_too_long() -> Reply {
     reply(552, (5, 3, 4), "The header section is too long to be completed")
 }

@@ -156,6 +156,7 @@ impl Conversation {
                 self.drop_content();
             }
             Event::StartTls => self.smtp.reject(&policy::no_tls()),
+            Event::Auth(_) => self.smtp.reject(&policy::login_later()),
             Event::Rset => self.transaction = None,
             Event::Quit => {
                 self.transaction = None;

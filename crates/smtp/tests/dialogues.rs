@@ -6,6 +6,7 @@ mod common;
 use common::receiver::Receiver;
 use common::script::{self, Line, escape};
 use common::sender::{Mail, Sender};
+use posthaste_smtp::sasl::Mechanism;
 use posthaste_smtp::{client, server};
 
 const PIECES: [usize; 3] = [usize::MAX, 7, 1];
@@ -75,6 +76,11 @@ fn set_server(settings: &mut server::Settings, key: &str, value: &str) {
             settings.bare_newline = server::BareNewline::Normalize;
         }
         ("starttls", "on") => settings.extensions.starttls = true,
+        ("auth", "on") => {
+            settings.extensions.auth = true;
+            settings.mechanisms = vec![Mechanism::ScramSha256, Mechanism::Plain, Mechanism::Login];
+        }
+        ("auth_required", "on") => settings.auth_required = true,
         ("chunking", "off") => settings.extensions.chunking = false,
         ("size", _) => settings.limits.message_size = u64::from(number()),
         ("recipients", _) => settings.limits.recipients = number(),

@@ -6,7 +6,8 @@ mod common;
 use common::receiver::Receiver;
 use common::script::{self, Line};
 use common::sender::{Mail, Sender};
-use posthaste_smtp::server::{BareNewline, MAX_COMMAND_LINE, Settings};
+use posthaste_smtp::sasl::Mechanism;
+use posthaste_smtp::server::{BareNewline, MAX_AUTH_LINE, MAX_COMMAND_LINE, Settings};
 use posthaste_smtp::{client, reply};
 
 const DIALOGUES: u64 = 5_000;
@@ -16,6 +17,8 @@ const MESSAGE_SIZE: u64 = 3_000;
 
 /// What the session may leave in the read buffer: a command line and one more read.
 const MAX_LEFT: usize = MAX_COMMAND_LINE + 2;
+/// The same within AUTH.
+const MAX_AUTH_LEFT: usize = MAX_AUTH_LINE + 2;
 /// A reply line and one more read.
 const MAX_REPLY_LEFT: usize = reply::MAX_REPLY_LINE + 2;
 
@@ -25,19 +28,24 @@ fn receiving_survives() {
         Line::Client(octets) => Some(octets),
         _ => None,
     });
-    let (mut accepted, mut refused) = (0, 0);
+    let (mut accepted, mut refused, mut asked) = (0, 0, 0);
     for seed in 0..DIALOGUES {
         let mut random = Random::new(seed);
         let wire = random.dialogue(&corpus, CLIENT_WORDS);
         let mut receiver = Receiver::new(random.server_settings());
+        if random.one_in(2) {
+            receiver.session.secured(&mut receiver.input);
+        }
         for piece in random.pieces(&wire) {
             let said = receiver.feed(piece);
-            assert!(receiver.input.len() <= MAX_LEFT, "seed {seed}: {}", receiver.input.len());
+            let most = receiver.session.mechanism().map_or(MAX_LEFT, |_| MAX_AUTH_LEFT);
+            assert!(receiver.input.len() <= most, "seed {seed}: {}", receiver.input.len());
             // Every reply answers something: a line of the client, or an end of content.
             assert!(said.len() <= 16 * 1024 + 400 * piece.len(), "seed {seed}: {}", said.len());
             let bound = usize::try_from(MESSAGE_SIZE).expect("small") * 2 + 64 * 1024;
             assert!(receiver.most_held <= bound, "seed {seed}: {}", receiver.most_held);
         }
+        asked += receiver.asked;
         accepted += receiver.accepted.len();
         refused += receiver.refused.len() + receiver.content_faults.len();
         for message in &receiver.accepted {
@@ -45,6 +53,7 @@ fn receiving_survives() {
         }
     }
     assert!(accepted > 500, "the dialogues get as far as messages: {accepted}");
+    assert!(asked > 100, "some log in: {asked}");
     assert!(refused > 5_000, "and are wrong often: {refused}");
 }
 
@@ -130,6 +139,12 @@ const CLIENT_WORDS: &[&[u8]] = &[
     b"BDAT 99999999999\r\n",
     b"RSET\r\n",
     b"STARTTLS\r\n",
+    b"AUTH PLAIN AHRpbQB0YW5zdGFhZnRhbnN0YWFm\r\n",
+    b"AUTH PLAIN\r\nAHRpbQB0YW5zdGFhZnRhbnN0YWFm\r\n",
+    b"AUTH LOGIN\r\ndGlt\r\n",
+    b"AUTH SCRAM-SHA-256 biwsbj11c2VyLHI9YWJj\r\n",
+    b"AUTH PLAIN =\r\n",
+    b"*\r\n",
     b"Subject: x\r\n\r\n",
     b"..\r\n",
     b"\r\n.\r\n",
@@ -202,6 +217,9 @@ impl Random {
         settings.limits.message_size = MESSAGE_SIZE;
         settings.limits.errors = 20;
         settings.extensions.starttls = self.one_in(8);
+        settings.extensions.auth = true;
+        settings.mechanisms = vec![Mechanism::Plain, Mechanism::Login, Mechanism::ScramSha256];
+        settings.auth_required = self.one_in(16);
         if self.one_in(2) {
             settings.bare_newline = BareNewline::Normalize;
         }

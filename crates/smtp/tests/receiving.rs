@@ -6,8 +6,10 @@ use bytes::BytesMut;
 use common::receiver::{GATHER_BOUND, Receiver};
 use posthaste_mail::Reply;
 use posthaste_smtp::content::ContentScan;
+use posthaste_smtp::sasl::Mechanism;
 use posthaste_smtp::server::{
-    BareNewline, ContentFault, Event, MAX_TEXT_LINE, Session, Settings, Step,
+    BareNewline, ContentFault, Event, Extensions, MAX_AUTH_LINE, MAX_TEXT_LINE, Session, Settings,
+    Step,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -301,6 +303,43 @@ fn the_agent_can_tell_content_from_commands() {
     receiver.feed(b"xxxRSET\r\n");
     assert!(!receiver.session.in_content());
     assert_eq!(receiver.session.protocol(), "ESMTP");
+}
+
+#[test]
+fn what_is_heard_of_auth_is_the_mechanism() {
+    let auth = Extensions { auth: true, ..Extensions::default() };
+    let mechanisms = vec![Mechanism::Plain, Mechanism::Login];
+    let settings = Settings { extensions: auth, mechanisms, ..Settings::default() };
+    let mut receiver = Receiver::new(settings);
+    receiver.session.secured(&mut receiver.input);
+    receiver.session.listen_in();
+    receiver.feed(b"EHLO c\r\nAUTH PLAIN AGFubgBzZWNyZXQ=\r\nauth login YW5u\r\nc2VjcmV0\r\n");
+    receiver.feed(b"AUTH PLAIN\r\nAGFubgBzZWNyZXQ=\r\nAUTH c2VjcmV0\r\nAUTH c2Vj cmV0\r\nAUTH\r\n");
+    let heard = String::from_utf8_lossy(receiver.session.heard()).replace("\r\n", "|");
+    let told =
+        "EHLO c|AUTH PLAIN ***|AUTH LOGIN ***|***|AUTH PLAIN|***|AUTH ***|AUTH ***|AUTH ***|";
+    assert_eq!(heard, told);
+    let (refused, _) = receiver.session.refused();
+    let commands: Vec<_> = refused.iter().filter_map(|r| r.command.as_deref()).collect();
+    let told = ["AUTH PLAIN ***", "***", "***", "AUTH ***", "AUTH ***", "AUTH ***"];
+    assert_eq!(commands, told, "also of what was refused");
+}
+
+#[test]
+fn a_line_within_auth_may_be_long_and_has_an_end() {
+    let auth = Extensions { auth: true, ..Extensions::default() };
+    let mechanisms = vec![Mechanism::Plain];
+    let settings = Settings { extensions: auth, mechanisms, ..Settings::default() };
+    let mut receiver = Receiver::new(settings);
+    receiver.session.secured(&mut receiver.input);
+    receiver.feed(b"EHLO c\r\nAUTH PLAIN\r\n");
+    let long = "A".repeat(MAX_AUTH_LINE - 2 - 2);
+    let answer = receiver.feed(format!("{long}\r\n").as_bytes());
+    assert_eq!(answer, b"501 5.5.2 cannot decode the response\r\n", "no message, but a line");
+    receiver.feed(b"AUTH PLAIN\r\n");
+    let answer = receiver.feed(format!("{long}AAAA\r\n").as_bytes());
+    assert_eq!(answer, b"500 5.5.6 authentication exchange line is too long\r\n");
+    assert_eq!(receiver.feed(b"NOOP\r\n"), b"250 2.0.0 Ok\r\n", "and AUTH is over");
 }
 
 #[test]

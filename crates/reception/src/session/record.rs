@@ -124,6 +124,7 @@ fn refusal(refused: Refused) -> Refusal {
     let stage = match refused.what {
         What::Session => Some(Stage::Banner),
         What::Hello | What::StartTls => Some(Stage::Ehlo),
+        What::Auth => Some(Stage::Auth),
         What::Mail => Some(Stage::Mail),
         What::Rcpt => Some(Stage::Rcpt),
         What::Data => Some(Stage::Data),

@@ -4,6 +4,7 @@
 //! users are, how passwords are stored.
 
 pub mod scram;
+pub mod server;
 
 /// A SASL mechanism (RFC 4422) that is spoken here.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

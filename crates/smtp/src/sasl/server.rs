@@ -4,7 +4,9 @@
 //! command and base64 (`server`), who the users are, who may log in, and when a refusal is said.
 
 use super::Mechanism;
-use super::scram::{ClientFinal, ClientFirst, ScramFault, ServerFinal, ServerFirst, Stored, auth_message};
+use super::scram::{
+    ClientFinal, ClientFirst, ScramFault, ServerFinal, ServerFirst, Stored, auth_message,
+};
 use posthaste_mail::Secret;
 use std::fmt;
 

@@ -3,19 +3,19 @@
 //! Not here: what the mechanisms say (`sasl`), who the users are.
 
 use super::command::Cut;
-use super::heard::What;
 use super::session::{Hello, Owed, Session};
 use super::{Event, Fault, MAX_AUTH_LINE, Step, reply};
+use crate::sasl::Mechanism;
 use crate::sasl::scram::Stored;
 use crate::sasl::server::{Ask, Exchange, Turn};
-use crate::sasl::Mechanism;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::{Buf, BytesMut};
 use posthaste_mail::{EnhancedStatus, Secret};
+use std::borrow::Cow;
 
 /// What stands in the session log for every word of an exchange but the mechanism's name.
-pub(super) const HIDDEN: &[u8] = b"***\r\n";
+const HIDDEN: &[u8] = b"***\r\n";
 const SUCCEEDED: EnhancedStatus = EnhancedStatus::new(2, 7, 0);
 
 impl Session {
@@ -152,15 +152,16 @@ impl Session {
     }
 }
 
-impl What {
-    /// A line that is no command may be what a client says whose AUTH was refused.
-    pub(super) fn hides(line: &[u8]) -> bool {
-        line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH"))
-    }
+/// What follows may be a password.
+pub(super) fn is_auth(line: &[u8]) -> bool {
+    line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH"))
 }
 
-/// A line of AUTH for the session log: `AUTH PLAIN ***`.
-pub(super) fn hidden(line: &[u8]) -> Vec<u8> {
+/// A command line as the session log may have it: of AUTH only the mechanism, as `AUTH PLAIN ***`.
+pub(super) fn loggable(line: &[u8]) -> Cow<'_, [u8]> {
+    if !is_auth(line) {
+        return Cow::Borrowed(line);
+    }
     let name = std::str::from_utf8(line).ok().and_then(|line| line.split_ascii_whitespace().nth(1));
     let mechanism = name.and_then(Mechanism::named);
     let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).count();
@@ -169,7 +170,7 @@ pub(super) fn hidden(line: &[u8]) -> Vec<u8> {
         Some(mechanism) if words <= 2 => {
             said.extend_from_slice(mechanism.name().as_bytes());
             said.extend_from_slice(b"\r\n");
-            return said;
+            return Cow::Owned(said);
         }
         Some(mechanism) => {
             said.extend_from_slice(mechanism.name().as_bytes());
@@ -178,7 +179,13 @@ pub(super) fn hidden(line: &[u8]) -> Vec<u8> {
         None => {}
     }
     said.extend_from_slice(HIDDEN);
-    said
+    Cow::Owned(said)
+}
+
+/// The keyword of EHLO with the mechanisms.
+pub(super) fn announced(mechanisms: &[Mechanism]) -> String {
+    let names = mechanisms.iter().map(|mechanism| mechanism.name());
+    std::iter::once("AUTH").chain(names).collect::<Vec<_>>().join(" ")
 }
 
 fn decode(line: &[u8]) -> Result<Secret, Fault> {

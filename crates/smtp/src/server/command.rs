@@ -2,7 +2,7 @@
 //!
 //! Not here: whether a command may come now (`session`).
 
-use super::{Fault, MAX_COMMAND_LINE};
+use super::Fault;
 use bytes::{Buf, BytesMut};
 use memchr::memchr_iter;
 
@@ -31,7 +31,9 @@ pub(super) enum Command<'a> {
     Help,
     Quit,
     StartTls,
-    /// EXPN, AUTH and others that exist and are not offered.
+    /// With what follows: the mechanism and perhaps an initial response.
+    Auth(&'a str),
+    /// EXPN and others that exist and are not offered.
     Other,
 }
 
@@ -54,11 +56,11 @@ pub(super) enum Cut {
 }
 
 impl Lines {
-    /// Looks for the next line. Only CRLF ends one.
-    pub(super) fn cut(&mut self, input: &mut BytesMut) -> Cut {
+    /// Looks for the next line, of so many octets at most. Only CRLF ends one.
+    pub(super) fn cut(&mut self, input: &mut BytesMut, most: usize) -> Cut {
         let crlf = |&lf: &usize| lf > 0 && input[lf - 1] == b'\r';
         let Some(end) = memchr_iter(b'\n', input).find(crlf).map(|lf| lf + 1) else {
-            if input.len() > MAX_COMMAND_LINE {
+            if input.len() > most {
                 self.skipping = true;
             }
             if self.skipping {
@@ -67,7 +69,7 @@ impl Lines {
             }
             return Cut::Need;
         };
-        if std::mem::take(&mut self.skipping) || end > MAX_COMMAND_LINE {
+        if std::mem::take(&mut self.skipping) || end > most {
             input.advance(end);
             return Cut::TooLong;
         }
@@ -100,6 +102,9 @@ pub(super) fn parse(line: &[u8]) -> Result<Command<'_>, Fault> {
     if verb_is("VRFY") {
         return if argument.is_empty() { Err(Fault::VrfySyntax) } else { Ok(Command::Vrfy) };
     }
+    if verb_is("AUTH") {
+        return Ok(Command::Auth(argument));
+    }
     rare(verb, argument)
 }
 
@@ -111,11 +116,10 @@ fn rare<'a>(verb: &str, argument: &str) -> Result<Command<'a>, Fault> {
         ("QUIT", Command::Quit),
         ("STARTTLS", Command::StartTls),
     ];
-    const FREE: [(&str, Command<'static>); 9] = [
+    const FREE: [(&str, Command<'static>); 8] = [
         ("NOOP", Command::Noop),
         ("HELP", Command::Help),
         ("EXPN", Command::Other),
-        ("AUTH", Command::Other),
         ("TURN", Command::Other),
         ("ETRN", Command::Other),
         ("SEND", Command::Other),
@@ -160,6 +164,7 @@ fn bdat<'a>(argument: &str) -> Option<Command<'a>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::MAX_COMMAND_LINE;
     use super::*;
 
     #[test]
@@ -180,7 +185,9 @@ mod tests {
             ("HELP MAIL", Command::Help),
             ("VRFY a", Command::Vrfy),
             ("EXPN list", Command::Other),
-            ("AUTH PLAIN", Command::Other),
+            ("AUTH PLAIN", Command::Auth("PLAIN")),
+            ("auth  LOGIN dGlt", Command::Auth("LOGIN dGlt")),
+            ("AUTH", Command::Auth("")),
             ("STARTTLS", Command::StartTls),
         ] {
             assert_eq!(parse(line.as_bytes()), Ok(expected), "{line}");
@@ -224,24 +231,27 @@ mod tests {
     fn lines_end_with_crlf_only_and_long_ones_cost_no_memory() {
         let mut lines = Lines::default();
         let mut input = BytesMut::from(&b"NOOP\nNOOP"[..]);
-        assert_eq!(lines.cut(&mut input), Cut::Need);
+        assert_eq!(lines.cut(&mut input, MAX_COMMAND_LINE), Cut::Need);
         input.extend_from_slice(b"\r\nQUIT\r\n");
-        assert_eq!(lines.cut(&mut input), Cut::Line(11));
+        assert_eq!(lines.cut(&mut input, MAX_COMMAND_LINE), Cut::Line(11));
 
         let mut input = BytesMut::from(&[b'x'; MAX_COMMAND_LINE + 1][..]);
         for _ in 0..10 {
-            assert_eq!(lines.cut(&mut input), Cut::Need);
+            assert_eq!(lines.cut(&mut input, MAX_COMMAND_LINE), Cut::Need);
             assert!(input.len() <= 1);
             input.extend_from_slice(&[b'y'; 999]);
             input.extend_from_slice(b"\r");
         }
         input.extend_from_slice(b"\nNOOP\r\n");
-        assert_eq!(lines.cut(&mut input), Cut::TooLong);
-        assert_eq!(lines.cut(&mut input), Cut::Line(6));
+        assert_eq!(lines.cut(&mut input, MAX_COMMAND_LINE), Cut::TooLong);
+        assert_eq!(lines.cut(&mut input, MAX_COMMAND_LINE), Cut::Line(6));
 
         let exact = [&[b'x'; MAX_COMMAND_LINE - 2][..], b"\r\n"].concat();
-        assert_eq!(lines.cut(&mut BytesMut::from(&exact[..])), Cut::Line(MAX_COMMAND_LINE));
+        assert_eq!(
+            lines.cut(&mut BytesMut::from(&exact[..]), MAX_COMMAND_LINE),
+            Cut::Line(MAX_COMMAND_LINE)
+        );
         let over = [&b"x"[..], &exact].concat();
-        assert_eq!(lines.cut(&mut BytesMut::from(&over[..])), Cut::TooLong);
+        assert_eq!(lines.cut(&mut BytesMut::from(&over[..]), MAX_COMMAND_LINE), Cut::TooLong);
     }
 }

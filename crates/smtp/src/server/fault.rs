@@ -77,6 +77,27 @@ pub enum Fault {
     /// MAIL where AUTH, and for it TLS, is required (RFC 3207 section 4, RFC 4954 section 6).
     #[error("must issue a STARTTLS command first")]
     TlsRequired,
+    /// AUTH without a mechanism.
+    #[error("syntax: AUTH mechanism [initial-response]")]
+    AuthSyntax,
+    /// AUTH before TLS (RFC 4954 section 6).
+    #[error("encryption required for the requested authentication mechanism")]
+    EncryptionRequired,
+    /// AUTH a second time.
+    #[error("already authenticated")]
+    AlreadyAuthenticated,
+    /// A mechanism that is not announced.
+    #[error("authentication mechanism not offered")]
+    UnknownMechanism,
+    /// A response that is no base64, or no message of the mechanism.
+    #[error("cannot decode the response")]
+    AuthMalformed,
+    /// `*` (RFC 4954 section 4).
+    #[error("authentication cancelled")]
+    AuthCancelled,
+    /// Over [`super::MAX_AUTH_LINE`].
+    #[error("authentication exchange line is too long")]
+    AuthLineTooLong,
     /// BDAT after a refused chunk.
     #[error("a chunk of this message was refused; send RSET")]
     ChunkRefused,
@@ -104,6 +125,7 @@ impl Fault {
             | Self::RcptSyntax
             | Self::VrfySyntax
             | Self::BdatSyntax
+            | Self::AuthSyntax
             | Self::BadParameter => (501, 5, 5, 4),
             Self::UnknownParameter => (555, 5, 5, 4),
             // RFC 6531 section 3.5.
@@ -118,8 +140,14 @@ impl Fault {
             | Self::NestedMail
             | Self::ChunkingUnderWay
             | Self::TransactionUnderWay
+            | Self::AlreadyAuthenticated
             | Self::ChunkRefused => (503, 5, 5, 1),
             Self::AuthRequired | Self::TlsRequired => (530, 5, 7, 0),
+            Self::EncryptionRequired => (538, 5, 7, 11),
+            Self::UnknownMechanism => (504, 5, 5, 4),
+            Self::AuthMalformed => (501, 5, 5, 2),
+            Self::AuthCancelled => (501, 5, 7, 0),
+            Self::AuthLineTooLong => (500, 5, 5, 6),
             Self::NoRecipients => (554, 5, 5, 1),
             Self::TooManyRecipients => (452, 4, 5, 3),
             Self::TooManyCommands | Self::TooManyErrors => (421, 4, 7, 0),

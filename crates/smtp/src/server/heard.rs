@@ -1,7 +1,7 @@
 //! What a session log needs of the session: command lines as they came, and what was refused.
 //!
-//! Off until [`super::Session::listen_in`]. Content never comes by here. Not here: secrets, which whoever shows the lines
-//! leaves out, and where they go.
+//! Off until [`super::Session::listen_in`]. Content never comes by here, nor what is said in AUTH, but for the mechanism. Not
+//! here: where the lines go.
 
 use super::Fault;
 use super::session::Owed;
@@ -38,6 +38,8 @@ pub enum What {
     Content,
     /// STARTTLS.
     StartTls,
+    /// AUTH.
+    Auth,
     /// A command that the protocol does not allow, or not now.
     Command,
 }
@@ -87,6 +89,7 @@ impl What {
             Owed::Data | Owed::Bdat { .. } => Self::Data,
             Owed::Message => Self::Content,
             Owed::StartTls => Self::StartTls,
+            Owed::Auth | Owed::Keys => Self::Auth,
         }
     }
 
@@ -101,6 +104,13 @@ impl What {
             | Fault::TlsRequired => Self::Mail,
             Fault::RcptSyntax | Fault::Recipient(_) | Fault::TooManyRecipients => Self::Rcpt,
             Fault::HelloSyntax => Self::Hello,
+            Fault::AuthSyntax
+            | Fault::EncryptionRequired
+            | Fault::AlreadyAuthenticated
+            | Fault::UnknownMechanism
+            | Fault::AuthMalformed
+            | Fault::AuthCancelled
+            | Fault::AuthLineTooLong => Self::Auth,
             Fault::NoRecipients | Fault::ChunkRefused | Fault::BdatSyntax => Self::Data,
             _ => Self::Command,
         }

@@ -1,5 +1,5 @@
 //! What a receiver speaks: RFC 5321 with PIPELINING (2920), SIZE (1870), 8BITMIME (6152), SMTPUTF8 (6531), DSN (3461),
-//! ENHANCEDSTATUSCODES (2034), CHUNKING (3030) and the place of STARTTLS (3207).
+//! ENHANCEDSTATUSCODES (2034), CHUNKING (3030), AUTH (4954) and the place of STARTTLS (3207).
 //!
 //! Not here: who may relay, where mail goes, sockets, time limits. The agent that drives a [`Session`] owns those.
 //!
@@ -18,6 +18,7 @@
 //! content comes out as [`Event::Chunk`]s, slices of the read buffer where nothing had to be changed.
 
 mod argument;
+mod auth;
 mod command;
 mod fault;
 mod heard;
@@ -29,6 +30,7 @@ mod reply;
 mod session;
 mod turns;
 
+pub use crate::sasl::server::Ask;
 pub use argument::{read_mail, read_rcpt};
 pub use fault::{ContentFault, Fault};
 pub use heard::{Refused, What};
@@ -42,6 +44,8 @@ use posthaste_mail::{ContentFacts, ReversePath};
 
 /// RFC 5321 section 4.5.3.1.4 asks for 512; extensions add to it. Octets, CRLF included.
 pub const MAX_COMMAND_LINE: usize = 2048;
+/// A line of the client's within AUTH, octets, CRLF included (RFC 4954 section 4); over it `500 5.5.6`.
+pub const MAX_AUTH_LINE: usize = 12_288;
 /// A longer line in the content is refused: `554 5.6.0`. Octets, without CRLF.
 pub const MAX_TEXT_LINE: u64 = 1 << 20;
 /// Replies gathered before [`Step::Write`] is asked for, octets. One more reply may come on top.
@@ -189,6 +193,9 @@ pub enum Event {
     End(End),
     /// STARTTLS. Asks: `accept` (then secure the stream and call [`Session::secured`]) or `reject`.
     StartTls,
+    /// AUTH is so far that something must be known or decided. Asks: for [`Ask::Keys`] [`Session::give_keys`], for the others
+    /// `accept` or `reject`. Once [`Session::is_authenticated`], it has succeeded: with SCRAM that is an answer later.
+    Auth(Ask),
     /// RSET; answered. A transaction under way is over.
     Rset,
     /// NOOP; answered.

@@ -6,6 +6,7 @@ use super::command::Lines;
 use super::heard::{Heard, Refused, What};
 use super::intake::Intake;
 use super::{MAX_OUTPUT, Settings, Step, reply};
+use crate::sasl::server::Exchange;
 use bytes::BytesMut;
 use posthaste_mail::{EnhancedStatus, Reply};
 use std::fmt;
@@ -30,6 +31,8 @@ pub struct Session {
     pub(super) secure: bool,
     /// AUTH has succeeded on it.
     pub(super) authenticated: bool,
+    /// AUTH is under way.
+    pub(super) exchange: Option<Box<Exchange>>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -76,12 +79,21 @@ pub(super) enum Content {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owed {
     Hello(Hello),
-    Mail { smtputf8: bool },
+    Mail {
+        smtputf8: bool,
+    },
     Rcpt,
     Data,
-    Bdat { size: u64, last: bool },
+    Bdat {
+        size: u64,
+        last: bool,
+    },
     Message,
     StartTls,
+    /// Whether a user may in.
+    Auth,
+    /// A user's keys.
+    Keys,
 }
 
 impl Session {
@@ -101,6 +113,7 @@ impl Session {
             heard: Heard::default(),
             secure: false,
             authenticated: false,
+            exchange: None,
         }
     }
 
@@ -155,6 +168,7 @@ impl Session {
                     input.clear();
                     Some(Step::Read)
                 }
+                Phase::Commands if self.exchange.is_some() => self.next_response(input),
                 Phase::Commands => self.next_command(input),
                 Phase::Content => self.next_content(input),
                 Phase::Swallow { .. } => self.swallow(input),
@@ -237,7 +251,7 @@ impl Session {
         }
     }
 
-    /// Agrees to HELO, EHLO, MAIL, RCPT or STARTTLS with the usual reply.
+    /// Agrees to HELO, EHLO, MAIL, RCPT, STARTTLS or AUTH with the usual reply.
     ///
     /// # Panics
     /// When the last event asks for something else.
@@ -258,6 +272,7 @@ impl Session {
                 self.out.extend_from_slice(b"220 2.0.0 Ready to start TLS\r\n");
                 self.phase = Phase::Securing;
             }
+            Some(Owed::Auth) => self.accept_auth(),
             other => panic!("accept() does not answer {other:?}"),
         }
     }
@@ -315,6 +330,7 @@ impl Session {
             return;
         }
         reply::reply(&mut self.out, answer, utf8);
+        self.exchange = None;
         if owed == Owed::Message {
             self.transaction = None;
         }
@@ -345,5 +361,6 @@ impl Session {
         self.transaction = None;
         self.secure = true;
         self.authenticated = false;
+        self.exchange = None;
     }
 }

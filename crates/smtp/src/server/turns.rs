@@ -6,7 +6,9 @@ use super::command::{self, Command, Cut};
 use super::heard::What;
 use super::intake::Taken;
 use super::session::{Content, DONE, Hello, Owed, Phase, Session, Transaction};
-use super::{ContentFault, Event, Fault, Settings, Step, read_mail, read_rcpt, reply};
+use super::{
+    ContentFault, Event, Fault, MAX_COMMAND_LINE, Settings, Step, auth, read_mail, read_rcpt, reply,
+};
 use bytes::{Buf, BytesMut};
 use posthaste_mail::{EnhancedStatus, Reply};
 
@@ -14,7 +16,7 @@ const HELP: &str = "HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT; see 
 
 impl Session {
     pub(super) fn next_command(&mut self, input: &mut BytesMut) -> Option<Step> {
-        let length = match self.lines.cut(input) {
+        let length = match self.lines.cut(input, MAX_COMMAND_LINE) {
             Cut::Need => return Some(Step::Read),
             Cut::TooLong => {
                 let fault = self.count_command().unwrap_or(Fault::LineTooLong);
@@ -22,7 +24,7 @@ impl Session {
             }
             Cut::Line(length) => length,
         };
-        self.heard.line(&input[..length]);
+        self.heard.line(&auth::loggable(&input[..length]));
         if let Some(fault) = self.count_command() {
             return Some(self.fault(fault));
         }
@@ -30,6 +32,9 @@ impl Session {
             Ok(command) => self.command(command),
             Err(fault) => Err(fault),
         };
+        if auth::is_auth(&input[..length]) {
+            input[..length].fill(0);
+        }
         input.advance(length);
         match answered {
             Ok(event) => event.map(Step::Event),
@@ -38,7 +43,7 @@ impl Session {
     }
 
     /// Counts a command line; the limits are the session's last line of defence against chatter.
-    fn count_command(&mut self) -> Option<Fault> {
+    pub(super) fn count_command(&mut self) -> Option<Fault> {
         self.commands = self.commands.saturating_add(1);
         let limits = &self.settings.limits;
         if self.commands > limits.commands {
@@ -80,6 +85,7 @@ impl Session {
                 Event::Quit
             }
             Command::StartTls => self.starttls()?,
+            Command::Auth(argument) => return self.auth(argument),
             Command::Other => return Err(Fault::NotImplemented),
         };
         Ok(Some(event))
@@ -280,6 +286,7 @@ impl Session {
         }
         let on = &self.settings.extensions;
         let size = format!("SIZE {}", self.settings.limits.message_size);
+        let mechanisms = auth::announced(&self.settings.mechanisms);
         let keywords = [
             (on.pipelining, "PIPELINING"),
             (true, size.as_str()),
@@ -288,6 +295,7 @@ impl Session {
             (on.dsn, "DSN"),
             (on.chunking, "CHUNKING"),
             (on.starttls && !self.secure, "STARTTLS"),
+            (on.auth && self.secure, mechanisms.as_str()),
         ];
         for text in [(true, name.as_str())].iter().chain(&keywords).filter(|(on, _)| *on) {
             self.out.extend_from_slice(b"250-");
@@ -301,7 +309,7 @@ impl Session {
         reply::line(&mut self.out, 250, Some(DONE), text, false);
     }
 
-    fn fault(&mut self, fault: Fault) -> Step {
+    pub(super) fn fault(&mut self, fault: Fault) -> Step {
         self.errors = self.errors.saturating_add(1);
         let (code, status) = fault.codes();
         self.heard.refuse(What::by(fault), || said(code, status, fault));
@@ -320,6 +328,7 @@ impl Session {
         self.phase = Phase::Closed;
         self.transaction = None;
         self.owed = None;
+        self.exchange = None;
     }
 }
 

@@ -1,14 +1,19 @@
 //! A receiving agent without anything around it: decides by the words in the addresses, keeps what it accepted.
 
 use bytes::BytesMut;
-use posthaste_mail::{ContentFacts, EnhancedStatus, Reply};
+use posthaste_mail::{ContentFacts, EnhancedStatus, Reply, Secret};
+use posthaste_smtp::sasl::scram::Stored;
 use posthaste_smtp::server::{
-    ContentFault, Event, Fault, ForwardPath, GATHERED_CHUNK, MAX_OUTPUT, Session, Settings, Step,
+    Ask, ContentFault, Event, Fault, ForwardPath, GATHERED_CHUNK, MAX_OUTPUT, Session, Settings,
+    Step,
 };
 use std::sync::Arc;
 
 /// More than one reply may come on top of the session's limit: EHLO's is the longest.
 const OUTPUT_BOUND: usize = MAX_OUTPUT + 2048;
+
+/// Of RFC 7677 section 3.
+const SALT: &[u8] = b"\x5b\x6d\x99\x68\x9d\x12\x35\x8e\xec\xa0\x4b\x14\x12\x36\xfa\x81";
 
 /// An accepted message.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +34,8 @@ pub struct Receiver {
     pub commands: Vec<String>,
     pub trace: &'static [u8],
     pub closed: bool,
+    /// How often AUTH came to a decision.
+    pub asked: usize,
     /// Octets of content held in the transaction under way at most.
     pub most_held: usize,
     current: Message,
@@ -47,6 +54,7 @@ impl Receiver {
             commands: Vec::new(),
             trace: b"",
             closed: false,
+            asked: 0,
             most_held: 0,
             current: Message::default(),
         }
@@ -100,12 +108,30 @@ impl Receiver {
             }
             Event::End(end) => self.end(end.facts, end.received),
             Event::StartTls => self.session.accept(),
+            Event::Auth(ask) => self.auth(&ask),
             Event::Rset => self.current = Message::default(),
             Event::Refused(fault) => self.refused.push(fault),
             Event::Noop | Event::Vrfy | Event::Help | Event::Quit => {
                 self.commands.push(format!("{event:?}"));
             }
         }
+    }
+
+    /// The users are those of RFC 4616 section 4 and RFC 7677 section 3.
+    fn auth(&mut self, ask: &Ask) {
+        let right = match ask {
+            Ask::Keys { .. } => {
+                let keys = Stored::of(&Secret::new("pencil"), SALT, 4096);
+                return self.session.give_keys(keys, "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0");
+            }
+            Ask::Password { user, password } => {
+                user == "tim" && *password == Secret::new("tanstaaftanstaaf")
+            }
+            Ask::Proof { valid, .. } => *valid,
+            Ask::OtherIdentity { .. } => false,
+        };
+        self.asked += 1;
+        if right { self.session.accept() } else { self.reject(535, (5, 7, 8)) }
     }
 
     fn mail(&mut self, from: String) {
