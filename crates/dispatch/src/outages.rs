@@ -3,7 +3,8 @@
 use crate::destination::ledger_key;
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    AnswerKind, ConnectFault, Connection, Effect, Fault, Observation, Seen, Stage, Subject,
+    AnswerKind, ConnectFault, Connection, Effect, Fault, LoginFault, Observation, Seen, Stage,
+    Subject,
 };
 use posthaste_queue::DestinationState;
 use posthaste_spool::model::KEPT_ATTEMPTS;
@@ -105,7 +106,7 @@ impl Outages {
 #[must_use]
 pub fn fault_of(connection: &Connection) -> Option<Fault> {
     let blocking = || connection.observations.iter().filter(|o| o.effect == Effect::Blocking);
-    let mut faults = blocking().rev().filter_map(|o| fault(&connection.destination, o));
+    let mut faults = blocking().rev().filter_map(|o| fault(connection, o));
     let last = faults.next()?;
     let Fault::DnsFailed { name, kind, .. } = &last else { return Some(last) };
     let to_it = |fault: &Fault| matches!(fault, Fault::DnsFailed { name: n, kind: k, .. } if (n, k) == (name, kind));
@@ -117,7 +118,8 @@ pub fn fault_of(connection: &Connection) -> Option<Fault> {
     told.or(Some(last))
 }
 
-fn fault(destination: &str, observation: &Observation) -> Option<Fault> {
+fn fault(connection: &Connection, observation: &Observation) -> Option<Fault> {
+    let destination = &connection.destination;
     let Observation { stage, subject, seen, .. } = observation;
     let stage = *stage;
     match (seen, subject) {
@@ -137,6 +139,16 @@ fn fault(destination: &str, observation: &Observation) -> Option<Fault> {
         (Seen::TimedOut { .. }, Subject::Question { name, kind, .. }) => {
             let answer = AnswerKind::Timeout;
             Some(Fault::DnsFailed { name: name.clone(), kind: *kind, answer })
+        }
+        (Seen::Login { reply, .. }, _) if !reply.is_permanent() => {
+            Some(Fault::Reply { stage, reply: reply.clone() })
+        }
+        (Seen::Login { reply, .. }, _) => Some(Fault::Login {
+            route: connection.route.clone(),
+            fault: LoginFault::Refused { reply: reply.clone() },
+        }),
+        (Seen::LoginFailed(fault), _) => {
+            Some(Fault::Login { route: connection.route.clone(), fault: fault.clone() })
         }
         (Seen::ConnectFailed(fault), _) => Some(Fault::Connect(*fault)),
         (Seen::Chose(Choice::StartTlsNotOffered), _) => Some(Fault::TlsNotOffered),

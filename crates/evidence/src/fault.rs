@@ -3,6 +3,7 @@
 //! Each variant is a fact, and knows the enhanced status (RFC 3463) a notice would give for it.
 
 use crate::dns::{AnswerKind, RecordType};
+use crate::login::{self, LoginFault};
 use crate::observation::Stage;
 use crate::tls::TlsFault;
 use posthaste_mail::{EnhancedStatus, Reply};
@@ -204,6 +205,13 @@ pub enum Fault {
         /// Its words.
         reply: Reply,
     },
+    /// We could not log in at the next hop of this route, or were not let in without.
+    Login {
+        /// The route, whose `auth` is to be corrected.
+        route: String,
+        /// Why.
+        fault: LoginFault,
+    },
 }
 
 /// What a fault counts against.
@@ -232,7 +240,8 @@ impl Fault {
             | Self::Connect(_)
             | Self::TlsNotOffered
             | Self::TlsRefused { .. }
-            | Self::Tls(_) => FaultClass::Destination,
+            | Self::Tls(_)
+            | Self::Login { .. } => FaultClass::Destination,
             Self::Reply { stage, .. }
             | Self::TlsWanted { stage, .. }
             | Self::Lost { stage }
@@ -264,6 +273,7 @@ impl Fault {
     pub const fn cause(&self) -> Option<&'static str> {
         match self {
             Self::Doubted { doubt, .. } => doubt.cause(),
+            Self::Login { .. } => Some(login::CAUSE),
             _ => None,
         }
     }
@@ -310,6 +320,7 @@ impl Fault {
             Self::TlsNotOffered | Self::TlsRefused { .. } => (4, 7, 4),
             Self::Tls(_) => (4, 7, 5),
             Self::TlsWanted { .. } => (4, 7, 10),
+            Self::Login { fault, .. } => return fault.status(),
             Self::NeedsSmtpUtf8 => (5, 6, 7),
             Self::NeedsEightBit => (5, 6, 3),
             Self::OverPeersSize { .. } => (5, 3, 4),
@@ -344,6 +355,7 @@ impl Fault {
             | Self::NullMx { .. }
             | Self::LoopsBack { .. } => Stage::DnsMx,
             Self::Connect(_) => Stage::Connect,
+            Self::Login { fault, .. } => fault.stage(),
             Self::TlsNotOffered | Self::TlsRefused { .. } => Stage::Starttls,
             Self::Tls(_) => Stage::Tls,
             Self::NeedsSmtpUtf8 | Self::NeedsEightBit | Self::OverPeersSize { .. } => Stage::Ehlo,
@@ -417,6 +429,25 @@ mod tests {
         ] {
             assert!(!fault.is_permanent(), "{fault:?}");
             assert_eq!((fault.class(), fault.status().to_string().as_str()), (class, status));
+        }
+    }
+
+    #[test]
+    fn our_wrong_password_is_no_fault_of_any_message() {
+        let reply = Reply::new(535, Some(EnhancedStatus::new(5, 7, 8)), "no");
+        for (fault, stage, status) in [
+            (LoginFault::Refused { reply: reply.clone() }, Stage::Auth, "4.7.8"),
+            (LoginFault::Wanted { stage: Stage::Mail, reply }, Stage::Mail, "4.7.0"),
+            (LoginFault::NoCommonMechanism, Stage::Auth, "4.7.0"),
+            (LoginFault::NeedsTls, Stage::Auth, "4.7.11"),
+            (LoginFault::Secret(crate::SecretFault::Unset), Stage::Auth, "4.3.5"),
+            (LoginFault::ServerUnproven, Stage::Auth, "4.7.5"),
+        ] {
+            let fault = Fault::Login { route: "smart".into(), fault };
+            assert!(!fault.is_permanent(), "{fault:?}");
+            assert_eq!(fault.class(), FaultClass::Destination, "{fault:?}");
+            assert_eq!((fault.stage(), fault.status().to_string().as_str()), (stage, status));
+            assert_eq!(fault.cause(), Some("route.smarthost-auth"));
         }
     }
 

@@ -2,8 +2,9 @@
 
 use crate::dns::{Answer, RecordType};
 use crate::fault::{ConnectFault, Doubt};
+use crate::login::LoginFault;
 use crate::tls::{TlsDemand, TlsFacts, TlsFault};
-use posthaste_mail::{Reply, Timestamp};
+use posthaste_mail::{Mechanism, Reply, Timestamp};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -181,6 +182,15 @@ pub enum Seen {
     TlsFailed(Box<TlsFault>),
     /// TLS is demanded of the host, other than what is usual.
     TlsDemanded(TlsDemand),
+    /// The peer's last word to our logging in: 235, or a refusal.
+    Login {
+        /// How we tried.
+        mechanism: Mechanism,
+        /// Its words.
+        reply: Reply,
+    },
+    /// We did not come to the end of logging in, or were to log in at a step after it.
+    LoginFailed(LoginFault),
 }
 
 /// Choices that leave an observation.

@@ -1,6 +1,6 @@
 //! One event as one line of JSON. The format is described in the head of [`crate::journal`].
 
-use posthaste_evidence::{ConnectFault, Event, EventKind, Fault, Order};
+use posthaste_evidence::{ConnectFault, Event, EventKind, Fault, LoginFault, Order};
 use posthaste_mail::Reply;
 use posthaste_mail::text::armoured;
 use serde::Serialize;
@@ -224,6 +224,7 @@ fn fault_words(fault: &Fault) -> (&'static str, Option<String>, Option<&str>) {
         Fault::TlsRefused { reply } => ("tls_refused", Some(reply.shortened().to_string()), None),
         Fault::Tls(fault) => ("tls_failed", Some(fault.name().to_owned()), None),
         Fault::TlsWanted { reply, .. } => ("tls_wanted", Some(reply.shortened().to_string()), None),
+        Fault::Login { route, fault } => (fault.name(), login_detail(fault), Some(route)),
         Fault::NoRoute => ("no_route", None, None),
         Fault::StoreFault => ("store_fault", None, None),
         Fault::AttemptTooLong => ("attempt_too_long", None, None),
@@ -236,6 +237,17 @@ fn fault_words(fault: &Fault) -> (&'static str, Option<String>, Option<&str>) {
         Fault::OverRouteSize { route, limit } => {
             ("over_route_size", Some(limit.to_string()), Some(route))
         }
+    }
+}
+
+/// The host's words, or why there is no secret: its name, and its number where it has one.
+fn login_detail(fault: &LoginFault) -> Option<String> {
+    match fault {
+        LoginFault::Secret(why) => Some(match why.name() {
+            (name, Some(number)) => format!("{name} {number}"),
+            (name, None) => name.to_owned(),
+        }),
+        other => other.reply().map(|reply| reply.shortened().to_string()),
     }
 }
 

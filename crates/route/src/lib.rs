@@ -10,6 +10,7 @@ pub mod addresses;
 pub mod domain;
 pub mod exchangers;
 pub mod facts;
+pub mod login;
 pub mod pattern;
 pub mod plan;
 pub mod table;
@@ -18,6 +19,7 @@ pub mod when;
 
 pub use addresses::{Families, is_private};
 pub use facts::Facts;
+pub use login::{Login, SecretSource};
 pub use pattern::{Pattern, PatternError};
 pub use plan::{
     Endpoint, Hop, Missing, Noted, Ourselves, Plan, Planned, Question, Step, Usable, endpoints,

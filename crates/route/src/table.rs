@@ -5,6 +5,7 @@
 use crate::addresses::Families;
 use crate::domain::to_dns;
 use crate::facts::Facts;
+use crate::login::Login;
 use crate::pattern::{Pattern, Target};
 use crate::tls::TlsPolicy;
 use crate::when::When;
@@ -55,6 +56,8 @@ pub struct Route {
     pub eight_bit: EightBit,
     /// Address families used, and their order.
     pub families: Families,
+    /// How we log in at its fixed hosts; `None`: not at all.
+    pub auth: Option<Login>,
     /// What TLS is demanded of next hops.
     pub tls: TlsPolicy,
     /// Whether TLS begins with the first octet at fixed hosts; `None`: at port 465.
@@ -187,6 +190,7 @@ impl Route {
             allow_private: false,
             eight_bit: EightBit::default(),
             families: Families::default(),
+            auth: None,
             tls: TlsPolicy::default(),
             tls_wrap: None,
         }
@@ -250,7 +254,7 @@ impl Route {
                 r.resolvers.clone(),
                 r.allow_private,
                 families,
-                (r.tls.clone(), r.tls_wrap),
+                (r.tls.clone(), r.tls_wrap, r.auth.clone()),
             )
         };
         path(self) == path(other)

@@ -7,14 +7,14 @@ use crate::{Content, NewMail};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
     Answer, AnswerKind, Attempt, Certificate, ConnectFault, Connection, ConnectionId, Doubt, Edns,
-    Effect, Fault, Observation, Outcome, RecipientResult, Record, RecordData, RecordType, Seen,
-    Stage, Subject, TlsDemand, TlsFacts, TlsFault, TlsLevel, TlsOrigin, TlsVersion, Transport,
-    Untrusted,
+    Effect, Fault, LoginFault, Observation, Outcome, RecipientResult, Record, RecordData,
+    RecordType, SecretFault, Seen, Stage, Subject, TlsDemand, TlsFacts, TlsFault, TlsLevel,
+    TlsOrigin, TlsVersion, Transport, Untrusted,
 };
 use posthaste_mail::envelope::{Notify, Ret};
 use posthaste_mail::{
-    Body, BodyType, ContentFacts, EnhancedStatus, Envelope, Mailbox, QueueId, Recipient, Reply,
-    ReversePath, Source, SourceKind, Summary, Timestamp,
+    Body, BodyType, ContentFacts, EnhancedStatus, Envelope, Mailbox, Mechanism, QueueId, Recipient,
+    Reply, ReversePath, Source, SourceKind, Summary, Timestamp,
 };
 use posthaste_queue::RecipientState;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -253,6 +253,9 @@ pub fn every_observation() -> Vec<Observation> {
         Seen::Tls(tls(Ok(()))),
         Seen::Tls(tls(Err(Untrusted::Expired))),
         Seen::TlsFailed(Box::new(TlsFault::Injected)),
+        Seen::Login { mechanism: Mechanism::XOAuth2, reply: Reply::new(535, None, "no") },
+        Seen::LoginFailed(LoginFault::Secret(SecretFault::Failed(-15))),
+        Seen::LoginFailed(wanted()),
         Seen::TlsDemanded(TlsDemand { level: TlsLevel::Verify, origin: TlsOrigin::Sts }),
     ];
     let subjects = [
@@ -273,7 +276,11 @@ pub fn every_observation() -> Vec<Observation> {
         seen,
         effect: Effect::Cosmetic,
     };
-    stages.zip(both).take(26).map(make).collect()
+    stages.zip(both).take(30).map(make).collect()
+}
+
+fn wanted() -> LoginFault {
+    LoginFault::Wanted { stage: Stage::Mail, reply: Reply::new(530, None, "log in") }
 }
 
 fn tls(verified: Result<(), Untrusted>) -> Box<TlsFacts> {
@@ -361,6 +368,22 @@ pub fn every_fault() -> Vec<Fault> {
         Fault::OverRouteSize { route: name(), limit: 1000 },
         Fault::UnknownRecipient,
         Fault::Doubted { name: name(), doubt: Doubt::Vanished },
+        Fault::Login { route: name(), fault: wanted() },
+        Fault::Login {
+            route: name(),
+            fault: LoginFault::Refused { reply: Reply::new(535, None, "no") },
+        },
+        Fault::Login { route: name(), fault: LoginFault::NoCommonMechanism },
+        Fault::Login { route: name(), fault: LoginFault::NeedsTls },
+        Fault::Login { route: name(), fault: LoginFault::ServerUnproven },
+        Fault::Login { route: name(), fault: LoginFault::Exchange },
+        Fault::Login { route: name(), fault: LoginFault::Secret(SecretFault::Unreadable(13)) },
+        Fault::Login { route: name(), fault: LoginFault::Secret(SecretFault::Empty) },
+        Fault::Login { route: name(), fault: LoginFault::Secret(SecretFault::TooLong) },
+        Fault::Login { route: name(), fault: LoginFault::Secret(SecretFault::Unsuitable) },
+        Fault::Login { route: name(), fault: LoginFault::Secret(SecretFault::Unset) },
+        Fault::Login { route: name(), fault: LoginFault::Secret(SecretFault::NotRun(2)) },
+        Fault::Login { route: name(), fault: LoginFault::Secret(SecretFault::TimedOut) },
         Fault::TlsNotOffered,
         Fault::TlsRefused { reply: Reply::new(454, None, "later") },
         Fault::Tls(TlsFault::Untrusted { why: Untrusted::NotPinned, certificate: None }),

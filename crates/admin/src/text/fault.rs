@@ -34,6 +34,7 @@ pub(crate) fn fault(fault: &Fault) -> String {
         Fault::TlsRefused { reply } => format!("TLS is required, and the host refused it: {reply}"),
         Fault::Tls(fault) => format!("TLS is required and failed: {}", super::tls::fault(fault)),
         Fault::TlsWanted { reply, .. } => format!("the host takes no mail without TLS: {reply}"),
+        Fault::Login { route, fault } => super::login::fault(route, fault),
         Fault::NoRoute => "no route matches".to_owned(),
         Fault::StoreFault => "the message could not be read from the store".to_owned(),
         Fault::AttemptTooLong => "the attempt took longer than any may".to_owned(),

@@ -15,6 +15,9 @@ pub(crate) fn logged_fault(logged: &Value) -> Option<String> {
     if kind == "reply" {
         return Some(text("detail").to_owned());
     }
+    if let Some(login) = super::login::logged(kind, text("name"), text("detail")) {
+        return Some(login);
+    }
     let read = read(kind, text("name"), text("detail"), stage(text("stage")));
     Some(read.as_ref().map_or_else(|| by_name(kind, text("name"), text("detail")), fault))
 }

@@ -4,6 +4,7 @@ mod extended;
 mod fault;
 mod finding;
 mod logged;
+mod login;
 mod observation;
 mod tls;
 

@@ -4,7 +4,7 @@ use super::extended::extended_error;
 use super::fault::{answer_word, connect_fault};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    Answer, AnswerKind, Connection, Edns, Record, RecordData, Seen, Subject, Transport,
+    Answer, AnswerKind, Connection, Edns, LoginFault, Record, RecordData, Seen, Subject, Transport,
 };
 use posthaste_mail::{Recipient, Timestamp};
 use std::fmt::Write as _;
@@ -69,6 +69,10 @@ pub(crate) fn outcome(seen: &Seen) -> &'static str {
         Seen::Tls(_) => "encrypted",
         Seen::TlsFailed(fault) => fault.name(),
         Seen::TlsDemanded(demand) => demand.level.name(),
+        Seen::Login { reply, .. } if reply.is_positive() => "logged-in",
+        Seen::Login { reply, .. } if reply.code / 100 == 4 => "deferred",
+        Seen::Login { .. } => "refused",
+        Seen::LoginFailed(fault) => login_outcome(fault),
     }
 }
 
@@ -89,6 +93,21 @@ pub(crate) fn raw(seen: &Seen, at: Timestamp) -> Option<String> {
         Seen::Tls(facts) => Some(super::tls::facts(facts, at)),
         Seen::TlsFailed(fault) => Some(super::tls::fault(fault)),
         Seen::TlsDemanded(demand) => Some(super::tls::demand(*demand)),
+        Seen::Login { mechanism, reply } => Some(format!("{}: {reply}", mechanism.name())),
+        Seen::LoginFailed(LoginFault::Secret(why)) => Some(super::login::secret(*why)),
+        Seen::LoginFailed(fault) => fault.reply().map(ToString::to_string),
+    }
+}
+
+const fn login_outcome(fault: &LoginFault) -> &'static str {
+    match fault {
+        LoginFault::Refused { .. } => "refused",
+        LoginFault::Wanted { .. } => "login-wanted",
+        LoginFault::NoCommonMechanism => "no-common-mechanism",
+        LoginFault::NeedsTls => "login-needs-tls",
+        LoginFault::Secret(_) => "no-secret",
+        LoginFault::ServerUnproven => "server-unproven",
+        LoginFault::Exchange => "gibberish",
     }
 }
 

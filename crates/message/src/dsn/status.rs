@@ -69,7 +69,8 @@ fn answering_host(report: &Report<'_>) -> Option<String> {
             | Fault::TlsNotOffered
             | Fault::TlsRefused { .. }
             | Fault::TlsWanted { .. }
-            | Fault::Tls(_),
+            | Fault::Tls(_)
+            | Fault::Login { .. },
         ) => true,
         Some(Fault::Lost { stage } | Fault::TimedOut { stage, .. }) => *stage > Stage::Banner,
         _ => last.result.reply.is_some(),

@@ -69,6 +69,11 @@ pub fn why(fault: &Fault) -> Why {
             "The receiving mail server takes mail only over an encrypted connection, and none came about.".to_owned(),
             EITHER_ADMINISTRATOR.to_owned(),
         ),
+        // Whose password it is, and which host, is nobody's business outside.
+        Fault::Login { .. } => (
+            "This mail server could not log in at the server through which it sends.".to_owned(),
+            OUR_ADMINISTRATOR.to_owned(),
+        ),
         rest => about_the_message(rest),
     };
     Why { what, act }

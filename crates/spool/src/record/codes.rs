@@ -8,7 +8,7 @@ use posthaste_evidence::{
     TlsOrigin, TlsVersion, Transport, Untrusted,
 };
 use posthaste_mail::envelope::Ret;
-use posthaste_mail::{BodyType, SourceKind};
+use posthaste_mail::{BodyType, Mechanism, SourceKind};
 use posthaste_queue::belief::Finding;
 use posthaste_queue::life::Life;
 
@@ -50,6 +50,7 @@ codes!(
 codes!(TlsVersion: Tls12 = 1, Tls13 = 2);
 codes!(TlsLevel: None = 1, Opportunistic = 2, Require = 3, Verify = 4, Pinned = 5);
 codes!(TlsOrigin: Route = 1, Sts = 2, Dane = 3);
+codes!(Mechanism: ScramSha256 = 1, Plain = 2, Login = 3, XOAuth2 = 4);
 codes!(Edns: Offered = 0, LeftOut = 1, LeftOutToSee = 2);
 codes!(RecordType: A = 1, Aaaa = 2, Mx = 3, Cname = 4, Ptr = 5, Txt = 6, Soa = 7, Ns = 8, Tlsa = 9, Ds = 10,
     Dnskey = 11, Rrsig = 12);

@@ -3,8 +3,10 @@
 use super::codes::Code;
 use super::reply::Replies;
 use super::wire::{Damaged, Fields, Writer};
-use super::{get_duration, need, put_duration, tls};
-use posthaste_evidence::{AnswerKind, ConnectFault, Doubt, Fault, RecordType, Stage, TlsFault};
+use super::{get_duration, login, need, put_duration, tls};
+use posthaste_evidence::{
+    AnswerKind, ConnectFault, Doubt, Fault, LoginFault, RecordType, Stage, TlsFault,
+};
 use posthaste_mail::EnhancedStatus;
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ const STATUS_SUBJECT: u32 = 12;
 const STATUS_DETAIL: u32 = 13;
 const DOUBT: u32 = 14;
 const TLS: u32 = 15;
+const LOGIN: u32 = 16;
 
 pub(super) fn write(w: &mut Writer, fault: &Fault, replies: &mut Replies) {
     w.number(KIND, kind(fault));
@@ -53,6 +56,10 @@ pub(super) fn write(w: &mut Writer, fault: &Fault, replies: &mut Replies) {
         }
         Fault::TlsRefused { reply } => w.number(REPLY, replies.place(reply)),
         Fault::Tls(fault) => w.nested(TLS, |w| tls::write(w, fault)),
+        Fault::Login { route, fault } => {
+            w.text(NAME, route);
+            w.nested(LOGIN, |w| login::write(w, fault, replies));
+        }
         Fault::OverPeersSize { limit } => w.number(LIMIT, *limit),
         Fault::RouteDiscards { route } => w.text(NAME, route),
         Fault::RouteFails { route, status, text } => {
@@ -110,6 +117,7 @@ const fn kind(fault: &Fault) -> u64 {
         Fault::TlsRefused { .. } => 27,
         Fault::Tls(_) => 28,
         Fault::TlsWanted { .. } => 29,
+        Fault::Login { .. } => 30,
     }
 }
 
@@ -128,6 +136,7 @@ struct Parts {
     text: String,
     doubt: u64,
     tls: Option<TlsFault>,
+    login: Option<LoginFault>,
     /// Class, subject, detail.
     status: (u64, u64, u64),
 }
@@ -150,6 +159,7 @@ pub(super) fn read(fields: Fields<'_>, replies: &Replies) -> Result<Fault, Damag
             STATUS_SUBJECT => p.status.1 = value.number()?,
             STATUS_DETAIL => p.status.2 = value.number()?,
             DOUBT => p.doubt = value.number()?,
+            LOGIN => p.login = Some(login::read(value.fields()?, replies)?),
             TLS => p.tls = Some(tls::read(value.fields()?)?),
             _ => {}
         }
@@ -201,6 +211,10 @@ impl Parts {
             29 => Fault::TlsWanted {
                 stage: stage()?,
                 reply: need(self.reply, "a fault without its reply")?,
+            },
+            30 => Fault::Login {
+                route: name,
+                fault: need(self.login, "a fault of logging in without its kind")?,
             },
             _ => return Err(Damaged("an unknown fault")),
         })

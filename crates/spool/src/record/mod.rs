@@ -14,6 +14,7 @@ mod dns;
 mod envelope;
 mod fault;
 mod ledger;
+mod login;
 mod observation;
 mod reply;
 mod settled;

@@ -4,14 +4,14 @@ use super::codes::Code;
 use super::reply::Replies;
 use super::wire::{Damaged, Fields, Writer, push};
 use super::{
-    dns, get_duration, get_socket, get_time, need, put_duration, put_socket, put_time, tls,
+    dns, get_duration, get_socket, get_time, login, need, put_duration, put_socket, put_time, tls,
 };
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    Answer, ConnectFault, Effect, Observation, RecordType, Seen, Stage, Subject, TlsDemand,
-    TlsFacts, TlsFault, TlsLevel, TlsOrigin,
+    Answer, ConnectFault, Effect, LoginFault, Observation, RecordType, Seen, Stage, Subject,
+    TlsDemand, TlsFacts, TlsFault, TlsLevel, TlsOrigin,
 };
-use posthaste_mail::{Reply, Timestamp};
+use posthaste_mail::{Mechanism, Reply, Timestamp};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ const TLS: u32 = 19;
 const TLS_FAULT: u32 = 20;
 const TLS_LEVEL: u32 = 21;
 const TLS_ORIGIN: u32 = 22;
+const MECHANISM: u32 = 23;
+const LOGIN_FAULT: u32 = 24;
 
 /// The most observations of one record (an attempt or a connection).
 const MAX_OBSERVATIONS: usize = 4096;
@@ -132,6 +134,15 @@ fn write_seen(w: &mut Writer, seen: &Seen, replies: &mut Replies) {
             w.number(TLS_LEVEL, demand.level.code());
             w.number(TLS_ORIGIN, demand.origin.code());
         }
+        Seen::Login { mechanism, reply } => {
+            kind(13);
+            w.number(MECHANISM, mechanism.code());
+            w.number(REPLY, replies.place(reply));
+        }
+        Seen::LoginFailed(fault) => {
+            kind(14);
+            w.nested(LOGIN_FAULT, |w| login::write(w, fault, replies));
+        }
     }
 }
 
@@ -160,6 +171,8 @@ struct Parts {
     tls_fault: Option<Box<TlsFault>>,
     tls_level: Option<TlsLevel>,
     tls_origin: Option<TlsOrigin>,
+    mechanism: Option<Mechanism>,
+    login: Option<LoginFault>,
 }
 
 pub(super) fn add(
@@ -200,6 +213,8 @@ fn read(fields: Fields<'_>, base: Timestamp, replies: &Replies) -> Result<Observ
             TLS => p.tls = Some(Box::new(tls::read_facts(value.fields()?)?)),
             TLS_FAULT => p.tls_fault = Some(Box::new(tls::read(value.fields()?)?)),
             TLS_LEVEL => p.tls_level = Some(TlsLevel::from_code(value.number()?)?),
+            MECHANISM => p.mechanism = Some(Mechanism::from_code(value.number()?)?),
+            LOGIN_FAULT => p.login = Some(login::read(value.fields()?, replies)?),
             TLS_ORIGIN => p.tls_origin = Some(TlsOrigin::from_code(value.number()?)?),
             _ => {}
         }
@@ -240,6 +255,11 @@ impl Parts {
                 level: need(self.tls_level, "a demand without its level")?,
                 origin: need(self.tls_origin, "a demand without its origin")?,
             }),
+            13 => Seen::Login {
+                mechanism: need(self.mechanism, "a login without its mechanism")?,
+                reply: need(self.reply, "an observation without its reply")?,
+            },
+            14 => Seen::LoginFailed(need(self.login, "an observation without its login")?),
             _ => return Err(Damaged("an unknown observation")),
         };
         let stage = need(self.stage, "an observation without its stage")?;
