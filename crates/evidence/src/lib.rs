@@ -29,6 +29,7 @@ pub use question::{DnsQuestion, KeepDns, Purpose};
 pub use session::{Ended, Keep, Refusal, Session, Side, Tls};
 pub use tape::{Tape, Who};
 pub use tls::{
-    Certificate, TlsDemand, TlsFacts, TlsFault, TlsLevel, TlsOrigin, TlsVersion, Untrusted,
+    Certificate, Shown, TlsDemand, TlsFacts, TlsFault, TlsLevel, TlsOrigin, TlsReceived,
+    TlsVersion, Untrusted,
 };
 pub use wait::WaitReason;

@@ -197,6 +197,10 @@ pub enum TlsFault {
     /// Something came in clear between the reply to STARTTLS and the handshake: somebody in between may have put it
     /// there, to be taken for what came encrypted (CVE-2011-0411).
     Injected,
+    /// The peer shows no certificate, and it had to.
+    NoCertificate,
+    /// We have no certificate that can be used: ours to correct.
+    NoIdentity,
 }
 
 impl TlsFault {
@@ -213,6 +217,8 @@ impl TlsFault {
             Self::TimedOut => "timed-out",
             Self::Broken => "broken",
             Self::BadName => "bad-name",
+            Self::NoCertificate => "no-certificate",
+            Self::NoIdentity => "no-identity",
             Self::Injected => "injected",
         }
     }
@@ -271,6 +277,28 @@ impl Certificate {
             octets <= most
         });
     }
+}
+
+/// A handshake that succeeded, our side being the server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TlsReceived {
+    /// The version agreed on.
+    pub version: TlsVersion,
+    /// The cipher suite by its registered name.
+    pub cipher: String,
+    /// The host name that the client asked for (SNI, RFC 6066 section 3).
+    pub asked: Option<String>,
+    /// What the client showed of itself; `None` when it showed no certificate.
+    pub client: Option<Shown>,
+}
+
+/// Certificates that a client showed. It has the key of the first: the handshake proved that.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shown {
+    /// As it sent them, its own first, at most [`MAX_CHAIN`]; unreadable ones are left out.
+    pub chain: Vec<Certificate>,
+    /// Whether they are believed.
+    pub verified: Result<(), Untrusted>,
 }
 
 #[cfg(test)]

@@ -51,6 +51,6 @@ pub use core::Limits;
 pub use disk::{Cut, DiskFault, Recording, SimDisk, SimFile};
 pub use host::{Crash, Host, PeersSee};
 pub use journal::{MemoryJournal, SYNC_EVERY};
-pub use net::{BUFFER, Handshake, Link, Weather};
+pub use net::{BUFFER, Handshake, Link, Weather, client_hello, receive};
 pub use rng::Rng;
 pub use sim::{Run, Sim};

@@ -21,7 +21,7 @@ pub use disk::{DiskOpenError, RealDisk, RealFile};
 pub use event_json::line as event_line;
 pub use journal::{FileJournal, JournalError, NullJournal};
 pub use local::unix_listener;
-pub use secure::{BadRoots, check_roots};
+pub use secure::{BadIdentity, BadRoots, check_identity, check_roots};
 
 use posthaste_io::{Journal, World};
 use std::sync::Arc;

@@ -6,7 +6,8 @@ use crate::stream::TcpSocket;
 use posthaste_evidence::{ConnectFault, TlsFault};
 use posthaste_io::net::{AnswerDatagram, MAX_DATAGRAM};
 use posthaste_io::{
-    Datagram, Dial, DialError, Listener, Net, Secure, Secured, Stream, Task, Unanswered,
+    Datagram, Dial, DialError, Listener, Net, Offer, Received, Secure, Secured, Stream, Task,
+    Unanswered,
 };
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType};
@@ -63,6 +64,14 @@ impl Net for RealNet {
 
     fn secure(&self, stream: Box<dyn Stream>, how: Secure) -> Task<'_, Result<Secured, TlsFault>> {
         Box::pin(self.tls.secure(stream, how))
+    }
+
+    fn receive(
+        &self,
+        stream: Box<dyn Stream>,
+        offer: Offer,
+    ) -> Task<'_, Result<Received, TlsFault>> {
+        Box::pin(self.tls.receive(stream, offer))
     }
 
     fn serve_datagrams(&self, at: SocketAddr, answer: AnswerDatagram) -> Task<'_, io::Error> {

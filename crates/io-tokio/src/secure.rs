@@ -1,23 +1,30 @@
-//! TLS with rustls, our side being the client: versions 1.2 and 1.3, the provider's own choice of ciphers.
+//! TLS with rustls: versions 1.2 and 1.3, the provider's own choice of ciphers. Here is our side as the client and what
+//! both sides share; `server` is the other side, `identity` our own certificates.
 //!
-//! Certificates are always judged, and the judgement kept; what it leads to is the caller's demand. Sessions are not
-//! resumed: a resumed one shows no certificate. Not here: TLS as a server.
+//! Certificates are always judged, and the judgement kept; what it leads to is the caller's demand. As a client we
+//! resume no sessions: a resumed one shows no certificate.
 
 mod certificate;
+mod identity;
+mod server;
 mod stream;
 mod witness;
 
+pub use self::identity::{BadIdentity, check_identity};
+
+use self::server::Server;
 use self::stream::{Carrier, TlsStream};
 use self::witness::Witness;
 use parking_lot::Mutex;
 use posthaste_evidence::{TlsFacts, TlsFault, TlsVersion, Untrusted};
-use posthaste_io::{Demand, Secure, Secured, Stream, Trust};
+use posthaste_io::{Demand, Offer, Received, Secure, Secured, Stream, Trust};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, Error, ProtocolVersion, RootCertStore,
+    CertificateError, ClientConfig, ClientConnection, ConnectionCommon, Error, ProtocolVersion,
+    RootCertStore,
 };
 use std::io;
 use std::sync::Arc;
@@ -59,12 +66,21 @@ type Judge = Result<Arc<WebPkiServerVerifier>, Untrusted>;
 pub(crate) struct Tls {
     provider: Arc<CryptoProvider>,
     judges: Mutex<Vec<(Trust, Instant, Judge)>>,
+    server: Server,
 }
 
 impl Tls {
     pub(crate) fn new() -> Self {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        Self { provider, judges: Mutex::default() }
+        Self { server: Server::new(Arc::clone(&provider)), provider, judges: Mutex::default() }
+    }
+
+    pub(crate) async fn receive(
+        &self,
+        stream: Box<dyn Stream>,
+        offer: Offer,
+    ) -> Result<Received, TlsFault> {
+        self.server.receive(stream, offer).await
     }
 
     pub(crate) async fn secure(
@@ -86,7 +102,7 @@ impl Tls {
             Ok(Ok(secured)) => secured,
         };
         let facts = facts(secured.get_ref().1, &witness)?;
-        Ok(Secured { stream: Box::new(TlsStream::new(secured)), facts })
+        Ok(Secured { stream: Box::new(TlsStream::new(secured.into())), facts })
     }
 
     fn config(&self, how: &Secure, witness: Arc<Witness>) -> Result<ClientConfig, TlsFault> {
@@ -141,37 +157,54 @@ fn given(pem: &str) -> Result<RootCertStore, BadRoots> {
 }
 
 fn facts(connection: &ClientConnection, witness: &Witness) -> Result<TlsFacts, TlsFault> {
+    let (version, cipher) = agreed(connection)?;
+    let alpn = connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
+    let (chain, verified) = witness.statement();
+    Ok(TlsFacts { version, cipher, alpn, chain, verified })
+}
+
+/// Version and cipher suite by its registered name; rustls marks those of TLS 1.3 with their version.
+fn agreed<D>(connection: &ConnectionCommon<D>) -> Result<(TlsVersion, String), TlsFault> {
     let version = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => TlsVersion::Tls13,
         Some(ProtocolVersion::TLSv1_2) => TlsVersion::Tls12,
         _ => return Err(TlsFault::NothingInCommon),
     };
     let suite = connection.negotiated_cipher_suite().map(|suite| suite.suite());
-    let alpn = connection.alpn_protocol().map(|name| String::from_utf8_lossy(name).into_owned());
-    let (chain, verified) = witness.statement();
-    Ok(TlsFacts { version, cipher: suite.map_or_else(String::new, cipher), alpn, chain, verified })
+    let name = |suite: rustls::CipherSuite| {
+        let known = suite.as_str().map(|name| name.replacen("TLS13_", "TLS_", 1));
+        known.unwrap_or_else(|| format!("{suite:?}"))
+    };
+    Ok((version, suite.map_or_else(String::new, name)))
 }
 
-/// The registered name; rustls marks those of TLS 1.3 with their version.
-fn cipher(suite: rustls::CipherSuite) -> String {
-    suite.as_str().map_or_else(|| format!("{suite:?}"), |name| name.replacen("TLS13_", "TLS_", 1))
-}
-
-/// What ended a handshake.
+/// What ended a handshake of ours as a client.
 fn fault(error: &io::Error, witness: &Witness) -> TlsFault {
+    match ended(error, witness.was_called()) {
+        TlsFault::Untrusted { why, .. } => {
+            let (chain, verified) = witness.statement();
+            let why = verified.err().unwrap_or(why);
+            TlsFault::Untrusted { why, certificate: chain.into_iter().next().map(Box::new) }
+        }
+        // A server without a certificate breaks the rules of its own side.
+        TlsFault::NoCertificate => {
+            TlsFault::Untrusted { why: Untrusted::Unreadable, certificate: None }
+        }
+        fault => fault,
+    }
+}
+
+/// What ended a handshake; `spoke`: the peer has said something that was TLS.
+fn ended(error: &io::Error, spoke: bool) -> TlsFault {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match (inner, error.kind()) {
         (Some(Error::InvalidCertificate(said)), _) => {
-            let (chain, verified) = witness.statement();
-            let why = verified.err().unwrap_or_else(|| untrusted(said));
-            TlsFault::Untrusted { why, certificate: chain.into_iter().next().map(Box::new) }
+            TlsFault::Untrusted { why: untrusted(said), certificate: None }
         }
-        (Some(Error::NoCertificatesPresented), _) => {
-            TlsFault::Untrusted { why: Untrusted::Unreadable, certificate: None }
-        }
+        (Some(Error::NoCertificatesPresented), _) => TlsFault::NoCertificate,
         (Some(Error::AlertReceived(alert)), _) => TlsFault::Alert(u8::from(*alert)),
         (Some(Error::PeerIncompatible(_)), _) => TlsFault::NothingInCommon,
-        (Some(Error::InvalidMessage(_)), _) if !witness.was_called() => TlsFault::NotTls,
+        (Some(Error::InvalidMessage(_)), _) if !spoke => TlsFault::NotTls,
         (Some(_), _) => TlsFault::Broken,
         (None, io::ErrorKind::UnexpectedEof) => TlsFault::Lost { reset: false },
         (None, _) => TlsFault::Lost { reset: true },

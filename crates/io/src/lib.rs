@@ -21,7 +21,7 @@ pub use disk::{Disk, DiskFile, OpenMode};
 pub use journal::Journal;
 pub use net::{Datagram, Dial, DialError, Listener, Net, Unanswered};
 pub use random::Random;
-pub use secure::{Demand, Secure, Secured, Trust};
+pub use secure::{Clients, Demand, Identity, Offer, Received, Secure, Secured, Trust};
 pub use spawn::{Spawn, TaskHandle};
 pub use stream::{Stream, StreamExt, Vitals};
 

@@ -1,6 +1,6 @@
 //! Sockets: dial, listen, one datagram each way, and TLS over a stream.
 
-use crate::{Secure, Secured, Stream, Task};
+use crate::{Offer, Received, Secure, Secured, Stream, Task};
 use posthaste_evidence::{ConnectFault, TlsFault};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -17,6 +17,12 @@ pub trait Net: Send + Sync {
     fn datagram(&self, datagram: Datagram) -> Task<'_, Result<Vec<u8>, Unanswered>>;
     /// Puts TLS over a stream, our side being the client. When it fails the stream is closed.
     fn secure(&self, stream: Box<dyn Stream>, how: Secure) -> Task<'_, Result<Secured, TlsFault>>;
+    /// The same, our side being the server.
+    fn receive(
+        &self,
+        stream: Box<dyn Stream>,
+        offer: Offer,
+    ) -> Task<'_, Result<Received, TlsFault>>;
     /// Binds a datagram socket and serves it: each datagram is given to `answer`, whose answers are sent
     /// back. Ends only with an error. For the scripted servers of tests.
     fn serve_datagrams(&self, at: SocketAddr, answer: AnswerDatagram) -> Task<'_, io::Error>;

@@ -1,9 +1,11 @@
-//! TLS over a stream that stands, our side being the client (RFC 8446, RFC 5246).
+//! TLS over a stream that stands, on either side (RFC 8446, RFC 5246).
 //!
-//! Not here: the handshake itself, the server's side, and what a route demands of a host (`route`).
+//! Not here: the handshake itself, what a route demands of a host (`route`), what a client's certificate is good for
+//! (`reception`).
 
 use crate::Stream;
-use posthaste_evidence::TlsFacts;
+use posthaste_evidence::{TlsFacts, TlsReceived};
+use posthaste_mail::Secret;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,4 +52,45 @@ pub struct Secured {
     pub stream: Box<dyn Stream>,
     /// What the handshake showed.
     pub facts: TlsFacts,
+}
+
+/// What a client is offered, our side being the server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Offer {
+    /// Who we are. A client that asks for a name is shown the first certificate that has it, others the first of all.
+    /// Sets are told apart by where they lie in memory: whoever loads one gives every session the same.
+    pub identities: Arc<[Identity]>,
+    /// Whether the client is asked for a certificate.
+    pub clients: Clients,
+    /// The longest the handshake may take.
+    pub limit: Duration,
+}
+
+/// A certificate of ours with its key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The certificate, then those that lead to its authority; PEM text.
+    pub chain: Arc<str>,
+    /// Its private key: PKCS#8, PKCS#1 or SEC1, PEM text.
+    pub key: Secret,
+}
+
+/// What is asked of clients.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Clients {
+    /// Nothing: they stay unnamed.
+    #[default]
+    Unasked,
+    /// A certificate, which they need not have. These authorities vouch for it, PEM text; without any, nobody does.
+    Asked(Option<Arc<str>>),
+    /// A certificate that one of these authorities vouches for, PEM text; without it the handshake fails.
+    Required(Arc<str>),
+}
+
+/// A client's stream under TLS.
+pub struct Received {
+    /// What is written here goes out encrypted.
+    pub stream: Box<dyn Stream>,
+    /// What the handshake showed.
+    pub facts: TlsReceived,
 }

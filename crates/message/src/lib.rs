@@ -19,4 +19,4 @@ pub mod trace;
 pub use complete::{Completion, complete, complete_header};
 pub use header::{Field, fields, section, summary};
 pub use recipients::recipients;
-pub use trace::{Protocol, Trace};
+pub use trace::{Protocol, Trace, With};

@@ -16,26 +16,40 @@ const MAX_HELO: usize = 255;
 
 /// How a message came (the `with` clause).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Protocol {
-    /// After HELO.
-    Smtp,
-    /// After EHLO.
-    Esmtp,
-    /// After EHLO, with SMTPUTF8 for this message.
-    Utf8Smtp,
+pub enum Protocol<'a> {
+    /// Over SMTP.
+    Smtp(With<'a>),
     /// Handed in on this machine.
     Local,
 }
 
-impl Protocol {
-    /// The registered name; there is none for a local submission, which gets no `with` clause.
+/// What the `with` clause is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct With<'a> {
+    /// After EHLO.
+    pub extended: bool,
+    /// With SMTPUTF8 for this message.
+    pub utf8: bool,
+    /// Under TLS: its version and cipher suite by their names.
+    pub tls: Option<(&'a str, &'a str)>,
+    /// After AUTH.
+    pub authenticated: bool,
+}
+
+impl With<'_> {
+    /// The registered name (RFC 3848, RFC 6531 section 4.3). There is none for HELO under TLS.
     #[must_use]
-    pub const fn name(self) -> Option<&'static str> {
-        match self {
-            Self::Smtp => Some("SMTP"),
-            Self::Esmtp => Some("ESMTP"),
-            Self::Utf8Smtp => Some("UTF8SMTP"),
-            Self::Local => None,
+    pub const fn name(&self) -> &'static str {
+        match (self.utf8, self.extended, self.tls.is_some(), self.authenticated) {
+            (true, _, false, false) => "UTF8SMTP",
+            (true, _, true, false) => "UTF8SMTPS",
+            (true, _, false, true) => "UTF8SMTPA",
+            (true, _, true, true) => "UTF8SMTPSA",
+            (false, true, false, false) => "ESMTP",
+            (false, true, true, false) => "ESMTPS",
+            (false, true, false, true) => "ESMTPA",
+            (false, true, true, true) => "ESMTPSA",
+            (false, false, ..) => "SMTP",
         }
     }
 }
@@ -50,7 +64,7 @@ pub struct Trace<'a> {
     /// Our name.
     pub hostname: &'a str,
     /// How it came.
-    pub protocol: Protocol,
+    pub protocol: Protocol<'a>,
     /// Its name in the queue.
     pub id: QueueId,
     /// The recipient, given only when there is no other: several would tell each of the others.
@@ -78,9 +92,12 @@ impl Trace<'_> {
                 IpAddr::V6(v6) => write!(out, " ([IPv6:{v6}])\r\n\t")?,
             }
         }
+        if let Protocol::Smtp(With { tls: Some((version, cipher)), .. }) = self.protocol {
+            write!(out, "(using {version} with cipher {cipher})\r\n\t")?;
+        }
         write!(out, "by {}", self.hostname)?;
-        if let Some(name) = self.protocol.name() {
-            write!(out, " with {name}")?;
+        if let Protocol::Smtp(with) = &self.protocol {
+            write!(out, " with {}", with.name())?;
         }
         write!(out, " id {}", self.id)?;
         if let Some(mailbox) = self.only_recipient {
@@ -97,7 +114,7 @@ impl Trace<'_> {
                 IpAddr::V6(v6) => write!(out, "[IPv6:{v6}]"),
             };
         }
-        let utf8 = self.protocol == Protocol::Utf8Smtp;
+        let utf8 = matches!(self.protocol, Protocol::Smtp(With { utf8: true, .. }));
         let start = out.len();
         for c in self.helo.chars() {
             let plain = c.is_ascii_alphanumeric() || "-._[]:".contains(c);
@@ -182,12 +199,19 @@ fn after_comment(text: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
+    const SMTP: Protocol<'_> =
+        Protocol::Smtp(With { extended: false, utf8: false, tls: None, authenticated: false });
+    const ESMTP: Protocol<'_> =
+        Protocol::Smtp(With { extended: true, utf8: false, tls: None, authenticated: false });
+    const UTF8SMTP: Protocol<'_> =
+        Protocol::Smtp(With { extended: true, utf8: true, tls: None, authenticated: false });
+
     fn trace<'a>() -> Trace<'a> {
         Trace {
             helo: "client.example",
             ip: Some(IpAddr::from([192, 0, 2, 1])),
             hostname: "mx.example.org",
-            protocol: Protocol::Esmtp,
+            protocol: ESMTP,
             id: QueueId::from_u64(1),
             only_recipient: None,
             at: Timestamp::from_secs(1_795_243_984),
@@ -217,25 +241,47 @@ mod tests {
     }
 
     #[test]
+    fn the_protocol_is_composed_of_facts() {
+        let tls = Some(("TLSv1.3", "TLS_AES_256_GCM_SHA384"));
+        for (extended, utf8, tls, authenticated, expected) in [
+            (false, false, None, false, "SMTP"),
+            (false, false, tls, false, "SMTP"),
+            (true, false, None, false, "ESMTP"),
+            (true, false, tls, false, "ESMTPS"),
+            (true, false, None, true, "ESMTPA"),
+            (true, false, tls, true, "ESMTPSA"),
+            (true, true, None, false, "UTF8SMTP"),
+            (true, true, tls, false, "UTF8SMTPS"),
+            (true, true, None, true, "UTF8SMTPA"),
+            (true, true, tls, true, "UTF8SMTPSA"),
+        ] {
+            assert_eq!(With { extended, utf8, tls, authenticated }.name(), expected);
+        }
+        let with = With { extended: true, utf8: false, tls, authenticated: true };
+        assert_eq!(
+            text(&Trace { protocol: Protocol::Smtp(with), ..trace() }),
+            "Received: from client.example ([192.0.2.1])\r\n\
+             \t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384)\r\n\
+             \tby mx.example.org with ESMTPSA id 0000000000001;\r\n\
+             \tSat, 21 Nov 2026 06:53:04 +0000\r\n"
+        );
+    }
+
+    #[test]
     fn addresses_and_names_of_clients_keep_the_grammar() {
         let v6 = "2001:db8::1".parse().ok();
         let mapped = "::ffff:192.0.2.9".parse().ok();
         let long = "x".repeat(600);
         let long_kept = format!("from {} (", "x".repeat(MAX_HELO));
         for (helo, ip, protocol, expected) in [
-            (
-                "a",
-                v6,
-                Protocol::Smtp,
-                "from a ([IPv6:2001:db8::1])\r\n\tby mx.example.org with SMTP ",
-            ),
-            ("a", mapped, Protocol::Smtp, "from a ([192.0.2.9])"),
-            ("", v6, Protocol::Esmtp, "from [IPv6:2001:db8::1] ([IPv6:2001:db8::1])"),
-            ("[192.0.2.1]", v6, Protocol::Esmtp, "from [192.0.2.1] ("),
-            ("x) by evil (", v6, Protocol::Esmtp, "from x??by?evil?? ("),
-            ("ä\r\nX: y", v6, Protocol::Esmtp, "from ???X:?y ("),
-            ("ä", v6, Protocol::Utf8Smtp, "from ä ("),
-            (&long, v6, Protocol::Esmtp, &long_kept),
+            ("a", v6, SMTP, "from a ([IPv6:2001:db8::1])\r\n\tby mx.example.org with SMTP "),
+            ("a", mapped, SMTP, "from a ([192.0.2.9])"),
+            ("", v6, ESMTP, "from [IPv6:2001:db8::1] ([IPv6:2001:db8::1])"),
+            ("[192.0.2.1]", v6, ESMTP, "from [192.0.2.1] ("),
+            ("x) by evil (", v6, ESMTP, "from x??by?evil?? ("),
+            ("ä\r\nX: y", v6, ESMTP, "from ???X:?y ("),
+            ("ä", v6, UTF8SMTP, "from ä ("),
+            (&long, v6, ESMTP, &long_kept),
         ] {
             let field = text(&Trace { helo, ip, protocol, ..trace() });
             assert!(field.contains(expected), "{field}");

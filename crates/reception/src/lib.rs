@@ -34,7 +34,7 @@ pub use pressure::{Pressure, Resource};
 pub use rates::Rates;
 pub use recipients::{Directory, Verifier};
 pub use serve::Ended;
-pub use settings::{Limits, Listener, ListenerKind, Settings};
+pub use settings::{Certified, Limits, Listener, ListenerKind, ListenerTls, Settings};
 pub use submit::{Submission, SubmitError, Submitted, Unknown};
 
 use crate::budget::Budget;

@@ -17,10 +17,10 @@ use crate::policy::{self, Door, Policy, Trust};
 use crate::pressure::Pressure;
 use crate::rates::Deed;
 use bytes::Bytes;
-use posthaste_evidence::{ConnectionId, Ended};
+use posthaste_evidence::{ConnectionId, Ended, TlsReceived};
 use posthaste_io::{Instant, Stream};
 use posthaste_mail::{ContentFacts, Reply, ReversePath, Source};
-use posthaste_message::{Protocol, Trace};
+use posthaste_message::{Protocol, Trace, With};
 use posthaste_smtp::server::{End, Event, MailParams, Session, Step};
 use posthaste_spool::Refused;
 pub(crate) use record::Recorder;
@@ -40,6 +40,8 @@ pub(crate) struct Conversation {
     user: Option<String>,
     smtp: Session,
     wire: Wire,
+    /// What the handshake showed; `None` in clear.
+    tls: Option<TlsReceived>,
     helo: String,
     extended: bool,
     transaction: Option<Transaction>,
@@ -89,6 +91,7 @@ impl Conversation {
             client,
             user,
             wire,
+            tls: None,
             helo: String::new(),
             extended: false,
             transaction: None,
@@ -221,12 +224,13 @@ impl Conversation {
         let now = self.house.world.wall();
         let id = self.house.spool.mint(now);
         let local = self.trust == Trust::Local;
-        let protocol = match (transaction.params.smtputf8, self.extended) {
-            _ if local => Protocol::Local,
-            (true, _) => Protocol::Utf8Smtp,
-            (false, true) => Protocol::Esmtp,
-            (false, false) => Protocol::Smtp,
+        let with = With {
+            extended: self.extended,
+            utf8: transaction.params.smtputf8,
+            tls: self.tls.as_ref().map(|tls| (tls.version.name(), tls.cipher.as_str())),
+            authenticated: false,
         };
+        let protocol = if local { Protocol::Local } else { Protocol::Smtp(with) };
         let trace = Trace {
             helo: &self.helo,
             ip: (!local).then_some(self.client),

@@ -4,6 +4,7 @@ use crate::network::Network;
 use crate::rates::Rates;
 use crate::recipients::VerifySettings;
 use posthaste_evidence::Keep;
+use posthaste_io::Clients;
 use posthaste_smtp::server::{BareNewline, Extensions};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -47,6 +48,33 @@ pub struct Listener {
     pub auth: bool,
     /// Clients who need no AUTH at a door for submission; nobody by default, loopback neither.
     pub without_auth: Vec<Network>,
+    /// When sessions are secured.
+    pub tls: ListenerTls,
+    /// Whether clients are asked for a certificate.
+    pub clients: Clients,
+    /// Which of them may send to anywhere: the names of certificates that are believed, or keys.
+    pub relay_certificates: Vec<Certified>,
+}
+
+/// When a door's sessions are secured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ListenerTls {
+    /// Never.
+    Off,
+    /// When the client says STARTTLS (RFC 3207).
+    #[default]
+    StartTls,
+    /// Before the greeting (RFC 8314 section 3).
+    Implicit,
+}
+
+/// By what a client's certificate is known.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Certified {
+    /// A name in it, or the common name of its subject; without regard to case. It must be believed.
+    Name(String),
+    /// SHA-256 of its key (SPKI), whoever vouches for it.
+    Key([u8; 32]),
 }
 
 /// Whom a door serves.
@@ -89,6 +117,8 @@ pub struct Limits {
     pub command_timeout: Duration,
     /// How long a client may pause within a message (RFC 5321 section 4.5.3.2.5).
     pub data_timeout: Duration,
+    /// How long a TLS handshake may take; then the connection is closed.
+    pub handshake_timeout: Duration,
     /// How long a message may take in all.
     pub message_timeout: Duration,
     /// Octets a second that content must come at, on average over each [`Self::data_timeout`]; 0: any. Below it
@@ -139,6 +169,9 @@ impl Listener {
             bare_newline: None,
             auth: false,
             without_auth: Vec::new(),
+            tls: ListenerTls::default(),
+            clients: Clients::default(),
+            relay_certificates: Vec::new(),
         }
     }
 }
@@ -158,6 +191,7 @@ impl Default for Limits {
             errors: 20,
             command_timeout: Duration::from_secs(300),
             data_timeout: Duration::from_secs(180),
+            handshake_timeout: Duration::from_secs(30),
             message_timeout: Duration::from_secs(3600),
             min_rate: 50,
             session_time: Duration::from_secs(4 * 3600),

@@ -256,6 +256,8 @@ pub fn every_observation() -> Vec<Observation> {
         Seen::Login { mechanism: Mechanism::XOAuth2, reply: Reply::new(535, None, "no") },
         Seen::LoginFailed(LoginFault::Secret(SecretFault::Failed(-15))),
         Seen::LoginFailed(wanted()),
+        Seen::TlsFailed(Box::new(TlsFault::NoCertificate)),
+        Seen::TlsFailed(Box::new(TlsFault::NoIdentity)),
         Seen::TlsDemanded(TlsDemand { level: TlsLevel::Verify, origin: TlsOrigin::Sts }),
     ];
     let subjects = [

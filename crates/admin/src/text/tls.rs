@@ -78,6 +78,8 @@ pub(crate) fn fault(fault: &TlsFault) -> String {
                 .to_owned()
         }
         TlsFault::BadName => "the name given for its certificate is no name".to_owned(),
+        TlsFault::NoCertificate => "it shows no certificate, and must".to_owned(),
+        TlsFault::NoIdentity => "we have no certificate that can be used".to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod datagram;
 mod dial;
+mod receive;
 mod tcp;
 mod tls;
 
@@ -14,7 +15,8 @@ use crate::rng::Rng;
 use posthaste_evidence::TlsFault;
 use posthaste_io::net::AnswerDatagram;
 use posthaste_io::{
-    Datagram, Dial, DialError, Listener, Net, Secure, Secured, Stream, Task, Unanswered,
+    Datagram, Dial, DialError, Listener, Net, Offer, Received, Secure, Secured, Stream, Task,
+    Unanswered,
 };
 use std::collections::BTreeMap;
 use std::io;
@@ -22,6 +24,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use receive::{client_hello, receive};
 pub use tcp::BUFFER;
 pub use tls::Handshake;
 
@@ -245,6 +248,14 @@ impl Net for Door {
 
     fn secure(&self, stream: Box<dyn Stream>, how: Secure) -> Task<'_, Result<Secured, TlsFault>> {
         Box::pin(tls::secure(self, stream, how))
+    }
+
+    fn receive(
+        &self,
+        stream: Box<dyn Stream>,
+        offer: Offer,
+    ) -> Task<'_, Result<Received, TlsFault>> {
+        Box::pin(receive::receive(self, stream, offer))
     }
 
     fn serve_datagrams(&self, at: SocketAddr, answer: AnswerDatagram) -> Task<'_, io::Error> {

@@ -1,7 +1,9 @@
 //! A stand-in for TLS: handshakes whose course is set for each server, and then the same stream in clear. Nothing is
-//! encrypted here, and the server's agent knows nothing of it: what is told apart is who would have been believed.
+//! encrypted here, and the server's agent knows nothing of it: what is told apart is who would have been believed. But
+//! a server that is [`Handshake::Met`] takes part, by `receive`.
 
 use super::Link;
+use super::receive::greet;
 use crate::core::State;
 use crate::host::Door;
 use posthaste_evidence::{Certificate, TlsFacts, TlsFault, TlsVersion, Untrusted};
@@ -24,6 +26,8 @@ pub enum Handshake {
         /// Whether anybody but a pin vouches for it.
         trusted: bool,
     },
+    /// It shows this certificate, which every machine trusts, once its own program receives the handshake.
+    Met(Certificate),
     /// It ends the handshake so.
     Fails(TlsFault),
     /// It says nothing.
@@ -55,8 +59,15 @@ pub(super) async fn secure(
     how: Secure,
 ) -> Result<Secured, TlsFault> {
     let server = stream.peer();
+    let mut stream = stream;
     let handshake = async {
-        let met = meet(door, server).await;
+        let met = match meet(door, server).await {
+            Handshake::Met(certificate) => {
+                greet(stream.as_mut(), &how.name).await?;
+                Handshake::Shows { certificate, trusted: true }
+            }
+            met => met,
+        };
         judge(met, &how, door.wall())
     };
     let facts = within(door, how.limit, handshake).await.unwrap_or(Err(TlsFault::TimedOut))?;
@@ -97,7 +108,7 @@ fn judge(met: Handshake, how: &Secure, now: Timestamp) -> Result<TlsFacts, TlsFa
     let (certificate, trusted) = match met {
         Handshake::Shows { certificate, trusted } => (certificate, trusted),
         Handshake::Fails(fault) => return Err(fault),
-        Handshake::Silence => return Err(TlsFault::TimedOut),
+        Handshake::Silence | Handshake::Met(_) => return Err(TlsFault::TimedOut),
     };
     let verified = match &how.trust {
         Trust::Pinned(pins) if pins.contains(&certificate.key) => Ok(()),

@@ -23,6 +23,19 @@ pub(super) fn read(der: &[u8]) -> Option<Certificate> {
     })
 }
 
+/// The names it is for, all of them; without any, its common name, as programs of old have it.
+pub(super) fn names_of(der: &[u8]) -> Vec<String> {
+    let Ok((_, certificate)) = X509Certificate::from_der(der) else { return Vec::new() };
+    let names = certificate.subject_alternative_name().ok().flatten();
+    let names: Vec<String> =
+        names.iter().flat_map(|n| &n.value.general_names).filter_map(name).collect();
+    if !names.is_empty() {
+        return names;
+    }
+    let common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
+    common.map(str::to_owned).collect()
+}
+
 /// SHA-256 of the public key of a certificate; `None` when it cannot be read.
 pub(super) fn key_of(der: &[u8]) -> Option<[u8; 32]> {
     X509Certificate::from_der(der).ok().map(|(_, certificate)| key(&certificate))

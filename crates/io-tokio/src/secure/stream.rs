@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_rustls::client;
+use tokio_rustls::TlsStream as Inner;
 
 /// A stream of ours as one of tokio's.
 pub(super) struct Carrier(pub(super) Box<dyn Stream>);
@@ -55,13 +55,13 @@ impl AsyncWrite for Carrier {
 
 /// A secured stream. An end without close_notify is an error (`UnexpectedEof`): somebody may have cut it.
 pub(super) struct TlsStream {
-    inner: client::TlsStream<Carrier>,
+    inner: Inner<Carrier>,
     /// The records of the last write may not all be out yet.
     unsent: bool,
 }
 
 impl TlsStream {
-    pub(super) const fn new(inner: client::TlsStream<Carrier>) -> Self {
+    pub(super) const fn new(inner: Inner<Carrier>) -> Self {
         Self { inner, unsent: false }
     }
 
@@ -114,5 +114,9 @@ impl Stream for TlsStream {
 
     fn vitals(&self) -> Option<Vitals> {
         self.inner.get_ref().0.0.vitals()
+    }
+
+    fn user(&self) -> Option<u32> {
+        self.inner.get_ref().0.0.user()
     }
 }

@@ -304,6 +304,7 @@ macro_rules! words_are_settings {
 
 words_are_settings!(Profile, Level, LogFormat);
 words_are_settings!(posthaste_reception::ListenerKind, posthaste_smtp::server::BareNewline);
+words_are_settings!(posthaste_reception::ListenerTls);
 words_are_settings!(posthaste_evidence::Keep);
 words_are_settings!(posthaste_evidence::KeepDns);
 words_are_settings!(posthaste_route::EightBit, posthaste_route::Families);

@@ -3,7 +3,7 @@
 use super::read::{Preset, Section};
 use super::setting::{Size, Word};
 
-use posthaste_reception::{Limits, Listener, ListenerKind, Network, Rates};
+use posthaste_reception::{Limits, Listener, ListenerKind, ListenerTls, Network, Rates};
 use posthaste_smtp::server::BareNewline;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -78,6 +78,8 @@ fn listener(section: &Section<'_, '_>, index: usize) -> Listener {
         bare_newline: section.take_optional("bare_newline", why),
         auth,
         without_auth,
+        tls: section.take("tls", ListenerTls::default()),
+        ..Listener::new("", DEFAULT_LISTEN)
     }
 }
 
@@ -107,6 +109,11 @@ pub(super) fn limits(section: Section<'_, '_>) -> Limits {
         errors: section.take_in("errors", base.errors, 1..=10_000),
         command_timeout: time("command_timeout", base.command_timeout),
         data_timeout: time("data_timeout", base.data_timeout),
+        handshake_timeout: section.take_in(
+            "handshake_timeout",
+            base.handshake_timeout,
+            SECOND..=HOUR / 12,
+        ),
         message_timeout: time("message_timeout", base.message_timeout),
         min_rate: section.take_in("min_rate", base.min_rate, 0..=1_000_000),
         session_time: section.take_in("session_time", base.session_time, 60 * SECOND..=240 * HOUR),
@@ -139,6 +146,11 @@ fn memory(section: &Section<'_, '_>, preset: usize) -> usize {
 impl Word for ListenerKind {
     const WORDS: &'static [(&'static str, Self)] =
         &[("relay", Self::Relay), ("mx", Self::Inbound), ("submission", Self::Submission)];
+}
+
+impl Word for ListenerTls {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("off", Self::Off), ("starttls", Self::StartTls), ("implicit", Self::Implicit)];
 }
 
 impl Word for BareNewline {

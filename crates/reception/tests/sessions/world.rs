@@ -4,8 +4,8 @@
 use posthaste_evidence::{ConnectFault, Event, Session, TlsFault};
 use posthaste_io::net::AnswerDatagram;
 use posthaste_io::{
-    Clock, Datagram, Dial, DialError, Instant, Journal, Listener, Net, Random, Secure, Secured,
-    Spawn, Stream, Task, TaskHandle, Timer, Unanswered, Vitals, World,
+    Clock, Datagram, Dial, DialError, Instant, Journal, Listener, Net, Offer, Random, Received,
+    Secure, Secured, Spawn, Stream, Task, TaskHandle, Timer, Unanswered, Vitals, World,
 };
 use posthaste_mail::Timestamp;
 use std::collections::{BTreeMap, VecDeque};
@@ -273,6 +273,14 @@ impl Net for NoNet {
         _stream: Box<dyn Stream>,
         _how: Secure,
     ) -> Task<'_, Result<Secured, TlsFault>> {
+        Box::pin(async { Err(TlsFault::NotTls) })
+    }
+
+    fn receive(
+        &self,
+        _stream: Box<dyn Stream>,
+        _offer: Offer,
+    ) -> Task<'_, Result<Received, TlsFault>> {
         Box::pin(async { Err(TlsFault::NotTls) })
     }
 

@@ -98,6 +98,9 @@ pub enum Fault {
     /// Over [`super::MAX_AUTH_LINE`].
     #[error("authentication exchange line is too long")]
     AuthLineTooLong,
+    /// STARTTLS under TLS.
+    #[error("the session is under TLS already")]
+    AlreadySecured,
     /// BDAT after a refused chunk.
     #[error("a chunk of this message was refused; send RSET")]
     ChunkRefused,
@@ -141,6 +144,7 @@ impl Fault {
             | Self::ChunkingUnderWay
             | Self::TransactionUnderWay
             | Self::AlreadyAuthenticated
+            | Self::AlreadySecured
             | Self::ChunkRefused => (503, 5, 5, 1),
             Self::AuthRequired | Self::TlsRequired => (530, 5, 7, 0),
             Self::EncryptionRequired => (538, 5, 7, 11),

@@ -87,7 +87,7 @@ pub struct Extensions {
     pub dsn: bool,
     /// RFC 3030, without BINARYMIME.
     pub chunking: bool,
-    /// RFC 3207: announced, and `STARTTLS` becomes [`Event::StartTls`]. Off by default.
+    /// RFC 3207: announced until the session is secured, and `STARTTLS` becomes [`Event::StartTls`]. Off by default.
     pub starttls: bool,
     /// RFC 4954: announced, and understood, only once the stream is secured. Off by default.
     pub auth: bool,

@@ -27,6 +27,8 @@ pub struct Session {
     pub(super) commands: u32,
     pub(super) errors: u32,
     pub(super) heard: Heard,
+    /// STARTTLS is offered as long as the stream is not.
+    pub(super) starttls: bool,
     /// The stream is encrypted.
     pub(super) secure: bool,
     /// AUTH has succeeded on it.
@@ -101,6 +103,7 @@ impl Session {
     #[must_use]
     pub fn new(settings: Arc<Settings>) -> Self {
         Self {
+            starttls: settings.extensions.starttls,
             settings,
             out: Vec::new(),
             lines: Lines::default(),
@@ -352,8 +355,9 @@ impl Session {
         }
     }
 
-    /// The stream was secured after [`super::Event::StartTls`]: everything the client said before is forgotten, what it
-    /// pipelined behind STARTTLS above all (RFC 3207 section 4.2).
+    /// The stream was secured, after [`super::Event::StartTls`] or before the greeting: everything the client said before
+    /// is forgotten, what it pipelined behind STARTTLS above all (RFC 3207 section 4.2). What counts against it goes on
+    /// counting.
     pub fn secured(&mut self, input: &mut BytesMut) {
         input.clear();
         self.phase = Phase::Commands;
@@ -362,5 +366,10 @@ impl Session {
         self.secure = true;
         self.authenticated = false;
         self.exchange = None;
+    }
+
+    /// No STARTTLS in this session, whatever the settings say: there is no certificate.
+    pub const fn withhold_starttls(&mut self) {
+        self.starttls = false;
     }
 }

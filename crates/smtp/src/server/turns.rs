@@ -172,7 +172,10 @@ impl Session {
     }
 
     fn starttls(&mut self) -> Result<Event, Fault> {
-        if !self.settings.extensions.starttls || self.secure {
+        if self.secure {
+            return Err(Fault::AlreadySecured);
+        }
+        if !self.starttls {
             return Err(Fault::NotImplemented);
         }
         if self.transaction.is_some() {
@@ -294,8 +297,8 @@ impl Session {
             (on.smtputf8, "SMTPUTF8"),
             (on.dsn, "DSN"),
             (on.chunking, "CHUNKING"),
-            (on.starttls && !self.secure, "STARTTLS"),
             (on.auth && self.secure, mechanisms.as_str()),
+            (self.starttls && !self.secure, "STARTTLS"),
         ];
         for text in [(true, name.as_str())].iter().chain(&keywords).filter(|(on, _)| *on) {
             self.out.extend_from_slice(b"250-");

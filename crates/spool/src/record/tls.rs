@@ -28,6 +28,8 @@ const TIMED_OUT: u64 = 6;
 const BROKEN: u64 = 7;
 const BAD_NAME: u64 = 8;
 const INJECTED: u64 = 9;
+const NO_CERTIFICATE: u64 = 10;
+const NO_IDENTITY: u64 = 11;
 
 const VERSION: u32 = 1;
 const CIPHER: u32 = 2;
@@ -88,6 +90,8 @@ pub(super) fn write(w: &mut Writer, fault: &TlsFault) {
         TlsFault::Broken => BROKEN,
         TlsFault::BadName => BAD_NAME,
         TlsFault::Injected => INJECTED,
+        TlsFault::NoCertificate => NO_CERTIFICATE,
+        TlsFault::NoIdentity => NO_IDENTITY,
     };
     w.number(WAY, way);
 }
@@ -115,6 +119,8 @@ pub(super) fn read(fields: Fields<'_>) -> Result<TlsFault, Damaged> {
         BROKEN => TlsFault::Broken,
         BAD_NAME => TlsFault::BadName,
         INJECTED => TlsFault::Injected,
+        NO_CERTIFICATE => TlsFault::NoCertificate,
+        NO_IDENTITY => TlsFault::NoIdentity,
         _ => return Err(Damaged("an unknown fault of TLS")),
     })
 }
