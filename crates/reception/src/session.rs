@@ -228,7 +228,7 @@ impl Conversation {
             extended: self.extended,
             utf8: transaction.params.smtputf8,
             tls: self.tls.as_ref().map(|tls| (tls.version.name(), tls.cipher.as_str())),
-            authenticated: false,
+            authenticated: self.smtp.is_authenticated(),
         };
         let protocol = if local { Protocol::Local } else { Protocol::Smtp(with) };
         let trace = Trace {
