@@ -24,6 +24,17 @@ pub(crate) struct Postfix {
     dir: TempDir,
 }
 
+/// What one Postfix has more than every one here.
+#[derive(Debug, Default)]
+pub(crate) struct More {
+    /// Lines of main.cf that win over those that all have.
+    pub(crate) settings: String,
+    /// Lines of master.cf.
+    pub(crate) services: String,
+    /// How Cyrus SASL finds users; Debian's Postfix looks for it below its own settings.
+    pub(crate) sasl: String,
+}
+
 /// One message in the maildir.
 #[derive(Debug, Clone)]
 pub(crate) struct Arrived(String);
@@ -31,19 +42,31 @@ pub(crate) struct Arrived(String);
 impl Postfix {
     /// Starts a mail host that calls itself `name`, listens on `address` and takes mail for every user of `domains`.
     pub(crate) fn start(name: &str, address: SocketAddr, domains: &[&str]) -> Self {
+        Self::start_with(name, address, domains, &More::default())
+    }
+
+    /// The same with what it has more.
+    pub(crate) fn start_with(
+        name: &str,
+        address: SocketAddr,
+        domains: &[&str],
+        more: &More,
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
         let root = dir.path();
         fs::set_permissions(root, fs::Permissions::from_mode(0o755)).expect("ours");
-        for folder in ["conf", "spool", "data", "mail"] {
-            fs::create_dir(root.join(folder)).expect("new");
+        for folder in ["conf/sasl", "spool", "data", "mail"] {
+            fs::create_dir_all(root.join(folder)).expect("new");
         }
         for folder in ["data", "mail"] {
             let mail = users_id("mail");
             std::os::unix::fs::chown(root.join(folder), Some(mail), Some(mail))
                 .expect("these tests run as root: Postfix starts as root");
         }
-        fs::write(root.join("conf/main.cf"), main_cf(root, name, domains)).expect("ours");
-        fs::write(root.join("conf/master.cf"), master_cf(address)).expect("ours");
+        let main = overridden(&main_cf(root, name, domains), &more.settings);
+        fs::write(root.join("conf/main.cf"), main).expect("ours");
+        fs::write(root.join("conf/master.cf"), master_cf(address) + &more.services).expect("ours");
+        fs::write(root.join("conf/sasl/smtpd.conf"), &more.sasl).expect("ours");
         let mut postfix = Self { address, process: None, dir };
         postfix.make_queue_folders();
         postfix.start_again();
@@ -189,6 +212,14 @@ fn main_cf(root: &Path, name: &str, domains: &[&str]) -> String {
          smtpd_peername_lookup = no\nsmtp_dns_support_level = disabled\n\
          smtpd_client_connection_count_limit = 0\nin_flow_delay = 0\n"
     )
+}
+
+/// `base` without the settings that are in `over`, and then these.
+fn overridden(base: &str, over: &str) -> String {
+    let name = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
+    let names: Vec<_> = over.lines().map(name).collect();
+    let kept = base.lines().filter(|line| !names.contains(&name(line)));
+    kept.chain(over.lines()).map(|line| format!("{line}\n")).collect()
 }
 
 /// The services of a mail host that only receives.

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -21,8 +21,13 @@ pub(crate) struct User(pub(crate) &'static str, pub(crate) u32);
 impl Room {
     /// Copies the room of a Debian package and puts these users into it.
     pub(crate) fn of(package: &str, users: &[User]) -> Self {
+        Self::copied(&tree::root().join("rooms").join(package), users)
+    }
+
+    /// The same for a room that is furnished elsewhere.
+    pub(crate) fn copied(furnished: &Path, users: &[User]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary folder");
-        let furnished = tree::root().join("rooms").join(package).join(".");
+        let furnished = furnished.join(".");
         let copied = Command::new("cp").arg("-a").arg(furnished).arg(dir.path()).output();
         let copied = copied.expect("cp is part of every Debian");
         assert!(copied.status.success(), "{copied:?}: run setup first");
