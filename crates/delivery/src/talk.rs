@@ -217,6 +217,7 @@ pub(crate) const fn stage_of(stage: Stage) -> evidence::Stage {
         Stage::Banner => evidence::Stage::Banner,
         Stage::Ehlo | Stage::Helo => evidence::Stage::Ehlo,
         Stage::Lhlo => evidence::Stage::Lhlo,
+        Stage::Auth => evidence::Stage::Auth,
         Stage::Mail | Stage::Rset | Stage::Idle => evidence::Stage::Mail,
         Stage::Rcpt(_) => evidence::Stage::Rcpt,
         Stage::Data => evidence::Stage::Data,

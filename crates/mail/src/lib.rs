@@ -20,6 +20,6 @@ pub use envelope::{Envelope, Recipient, Source, SourceKind, Summary};
 pub use id::{ConnectionId, QueueId};
 pub use mechanism::Mechanism;
 pub use reply::Reply;
-pub use secret::Secret;
+pub use secret::{MAX_SECRET, Secret};
 pub use status::EnhancedStatus;
 pub use time::Timestamp;

@@ -19,6 +19,7 @@
 //! }
 //! ```
 
+mod auth;
 mod capabilities;
 mod commands;
 mod report;
@@ -26,6 +27,7 @@ mod session;
 mod timeouts;
 mod transaction;
 
+pub use auth::without_secrets;
 pub use capabilities::Capabilities;
 pub use commands::{Obstacles, Transaction};
 pub use report::{End, Fate, Report};
@@ -85,6 +87,8 @@ pub enum Stage {
     Helo,
     /// LHLO (RFC 2033 section 4.1).
     Lhlo,
+    /// AUTH, and each answer to a challenge (RFC 4954).
+    Auth,
     /// MAIL.
     Mail,
     /// RCPT with this number among the transaction's recipients.

@@ -2,9 +2,11 @@
 //!
 //! Not here: one transaction (`transaction`), its commands (`commands`).
 
+use super::auth::{Login, Turn};
 use super::transaction::{Next, Running};
 use super::{Capabilities, End, Protocol, Report, Settings, Stage, Step, Transaction};
 use crate::reply::{Parser, ReplyError};
+use crate::sasl::client::{Exchange, ExchangeFault};
 use bytes::BytesMut;
 use posthaste_mail::Reply;
 use std::collections::VecDeque;
@@ -24,6 +26,10 @@ pub struct Session {
     state: State,
     /// The last transaction was left open at the server.
     open: bool,
+    /// The server has taken our AUTH.
+    logged_in: bool,
+    /// Why we broke off AUTH.
+    login_fault: Option<ExchangeFault>,
     /// Steps found out together with one that was just told. At most two.
     next: VecDeque<Step>,
 }
@@ -35,6 +41,7 @@ enum State {
     Helo,
     Lhlo,
     Idle,
+    Auth(Box<Login>),
     Running(Box<Running>),
     Rset,
     Quit,
@@ -53,6 +60,8 @@ impl Session {
             extended: false,
             state: State::Banner,
             open: false,
+            logged_in: false,
+            login_fault: None,
             next: VecDeque::new(),
         }
     }
@@ -116,6 +125,7 @@ impl Session {
             State::Lhlo => Stage::Lhlo,
             State::Idle | State::Closed => Stage::Idle,
             State::Running(running) => running.stage(),
+            State::Auth(_) => Stage::Auth,
             State::Rset => Stage::Rset,
             State::Quit => Stage::Quit,
         }
@@ -176,6 +186,28 @@ impl Session {
         self.state = State::Rset;
     }
 
+    /// Logs in (RFC 4954). [`Step::Ready`] follows, whether the server took it or not: see [`Self::logged_in`] and
+    /// [`Self::login_fault`]; a server that cannot prove itself gets QUIT and [`Step::Close`].
+    ///
+    /// # Panics
+    /// When the last step was not [`Step::Ready`].
+    pub fn log_in(&mut self, exchange: Exchange) {
+        assert!(matches!(self.state, State::Idle), "AUTH is sent when the session is ready");
+        self.state = State::Auth(Box::new(Login::begin(exchange, &mut self.out)));
+    }
+
+    /// The server has taken our AUTH.
+    #[must_use]
+    pub const fn logged_in(&self) -> bool {
+        self.logged_in
+    }
+
+    /// Why we broke off AUTH, when it was we.
+    #[must_use]
+    pub const fn login_fault(&self) -> Option<ExchangeFault> {
+        self.login_fault
+    }
+
     /// Sends QUIT.
     ///
     /// # Panics
@@ -230,6 +262,10 @@ impl Session {
         }
         let sense = match &mut self.state {
             State::Running(running) => running.reply(&reply, &mut self.out),
+            State::Auth(login) => {
+                let turn = login.reply(&reply, &mut self.out);
+                self.logged(turn)
+            }
             _ => self.connection_reply(stage, &reply),
         };
         if !sense {
@@ -240,6 +276,25 @@ impl Session {
             self.state = State::Closed;
         }
         Step::Reply(stage, reply)
+    }
+
+    /// What came of a reply to AUTH. `false`: no sense in it.
+    fn logged(&mut self, turn: Turn) -> bool {
+        match turn {
+            Turn::GoOn => {}
+            Turn::Over(result) => {
+                self.logged_in = result.is_ok();
+                self.login_fault = result.err().flatten();
+                self.state = State::Idle;
+            }
+            Turn::Unproven(fault) => {
+                self.login_fault = Some(fault);
+                self.say_quit();
+                self.state = State::Closed;
+            }
+            Turn::Nonsense => return false,
+        }
+        true
     }
 
     /// Replies outside of transactions. `false`: no sense in it.

@@ -10,6 +10,8 @@ pub struct Timeouts {
     pub greeting: Duration,
     /// EHLO, HELO and LHLO: 5 min.
     pub hello: Duration,
+    /// AUTH, each of its answers: 2 min.
+    pub auth: Duration,
     /// MAIL: 5 min.
     pub mail: Duration,
     /// Each RCPT: 5 min.
@@ -32,6 +34,7 @@ impl Default for Timeouts {
         Self {
             greeting: minutes(5),
             hello: minutes(5),
+            auth: minutes(2),
             mail: minutes(5),
             rcpt: minutes(5),
             data: minutes(2),
@@ -50,6 +53,7 @@ impl Timeouts {
         match stage {
             Stage::Banner => self.greeting,
             Stage::Ehlo | Stage::Helo | Stage::Lhlo => self.hello,
+            Stage::Auth => self.auth,
             Stage::Mail => self.mail,
             Stage::Rcpt(_) => self.rcpt,
             Stage::Data => self.data,

@@ -3,6 +3,7 @@
 //! Nonces and clocks are the caller's. Not here: the AUTH command and its place in a session (`server`, `client`), who the
 //! users are, how passwords are stored.
 
+pub mod client;
 pub mod scram;
 pub mod server;
 

@@ -1,0 +1,114 @@
+//! AUTH on the wire (RFC 4954): the command, its answers, what its replies mean.
+//!
+//! Not here: what the mechanisms say (`sasl::client`).
+
+use crate::sasl::client::{Exchange, ExchangeFault};
+use posthaste_mail::{Reply, Secret};
+
+/// The longest command, CRLF included; what does not fit waits for the server's 334 (RFC 4954 section 4).
+const MAX_COMMAND: usize = 512;
+/// The longest answer, CRLF included (RFC 4954 section 4).
+const MAX_ANSWER: usize = 12_288;
+
+/// AUTH under way.
+#[derive(Debug)]
+pub(super) struct Login {
+    exchange: Exchange,
+    /// What did not fit into the command.
+    initial: Option<Secret>,
+    /// `*` was sent, for this reason: the server refuses next.
+    cancelled: Option<ExchangeFault>,
+}
+
+/// What a reply comes to.
+pub(super) enum Turn {
+    /// The next line is out.
+    GoOn,
+    /// It is over: 235 that may be believed, or a refusal.
+    Over(Result<(), Option<ExchangeFault>>),
+    /// The server accepts, but cannot prove that it may.
+    Unproven(ExchangeFault),
+    /// The reply makes no sense.
+    Nonsense,
+}
+
+impl Login {
+    /// Writes AUTH.
+    pub(super) fn begin(mut exchange: Exchange, out: &mut Vec<u8>) -> Self {
+        let name = exchange.mechanism().name();
+        let initial = exchange.initial();
+        let room = MAX_COMMAND - "AUTH  \r\n".len() - name.len();
+        let along = initial.as_ref().filter(|secret| secret.expose().len() <= room);
+        match along {
+            Some(secret) => line(out, &[b"AUTH ", name.as_bytes(), b" ", secret.expose()]),
+            None => line(out, &[b"AUTH ", name.as_bytes()]),
+        }
+        let initial = if along.is_some() { None } else { initial };
+        Self { exchange, initial, cancelled: None }
+    }
+
+    pub(super) fn reply(&mut self, reply: &Reply, out: &mut Vec<u8>) -> Turn {
+        match (reply.code, reply.code / 100) {
+            (334, _) if self.cancelled.is_none() => {
+                match self.answer(reply.lines.first().map_or("", String::as_str)) {
+                    Ok(answer) if answer.expose().len() + 2 <= MAX_ANSWER => {
+                        line(out, &[answer.expose()]);
+                    }
+                    Ok(_) => self.cancel(ExchangeFault::Unsuitable, out),
+                    Err(fault) => self.cancel(fault, out),
+                }
+                Turn::GoOn
+            }
+            // The server takes the cancelled exchange for a good one: it is not to be trusted with anything.
+            (_, 2) if self.cancelled.is_some() => {
+                Turn::Unproven(self.cancelled.unwrap_or(ExchangeFault::TooMuch))
+            }
+            (235, _) => match self.exchange.accepted() {
+                Ok(()) => Turn::Over(Ok(())),
+                Err(fault) => Turn::Unproven(fault),
+            },
+            (_, 4 | 5) => Turn::Over(Err(self.cancelled)),
+            _ => Turn::Nonsense,
+        }
+    }
+
+    fn answer(&mut self, challenge: &str) -> Result<Secret, ExchangeFault> {
+        match self.initial.take() {
+            Some(initial) => Ok(initial),
+            None => self.exchange.answer(challenge),
+        }
+    }
+
+    fn cancel(&mut self, fault: ExchangeFault, out: &mut Vec<u8>) {
+        self.cancelled = Some(fault);
+        line(out, &[b"*"]);
+    }
+}
+
+/// In one piece, so that no copy of a secret stays behind when the output grows.
+fn line(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    out.reserve_exact(parts.iter().map(|part| part.len()).sum::<usize>() + 2);
+    parts.iter().for_each(|part| out.extend_from_slice(part));
+    out.extend_from_slice(b"\r\n");
+}
+
+/// What may be shown of our lines while we log in: the command and its mechanism, of all else only the length.
+#[must_use]
+pub fn without_secrets(output: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::with_capacity(output.len());
+    for line in output.split_inclusive(|octet| *octet == b'\n') {
+        let open = match line.starts_with(b"AUTH ") {
+            true => line
+                .iter()
+                .enumerate()
+                .filter(|(_, o)| **o == b' ')
+                .nth(1)
+                .map_or(line.len(), |(at, _)| at + 1),
+            false => 0,
+        };
+        shown.extend_from_slice(&line[..open]);
+        let hide = |octet: &u8| if matches!(octet, b'\r' | b'\n') { *octet } else { b'*' };
+        shown.extend(line[open..].iter().map(hide));
+    }
+    shown
+}
