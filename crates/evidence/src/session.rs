@@ -5,6 +5,7 @@
 
 use crate::observation::Stage;
 use crate::tape::Tape;
+use crate::tls::{Shown, TlsFault};
 use posthaste_mail::{ConnectionId, QueueId, Reply, Timestamp};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -45,6 +46,8 @@ pub struct Session {
     pub helo: Option<String>,
     /// How it was secured; `None` for plain text.
     pub tls: Option<Tls>,
+    /// Why it was not secured, though it was tried.
+    pub tls_fault: Option<Box<TlsFault>>,
     /// How it ended.
     pub ended: Ended,
     /// What was refused in it with 4yz or 5yz, at most [`MAX_REFUSALS`].
@@ -79,7 +82,7 @@ pub enum Side {
 }
 
 /// How a session was secured (RFC 3207).
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Tls {
     /// `TLSv1.3`, say.
     pub protocol: String,
@@ -87,6 +90,10 @@ pub struct Tls {
     pub cipher: String,
     /// The name that the other side's certificate was checked against.
     pub verified: Option<String>,
+    /// The host name that the client asked for (SNI).
+    pub asked: Option<String>,
+    /// What a client showed of itself.
+    pub client: Option<Shown>,
 }
 
 /// How a session ended.
@@ -152,6 +159,7 @@ impl Session {
             side,
             helo: None,
             tls: None,
+            tls_fault: None,
             ended: Ended::Lost,
             refusals: Vec::new(),
             refused: 0,

@@ -1,7 +1,8 @@
 //! One session as one line of JSON, for the session log. The format is described in the head of [`crate::journal`].
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use posthaste_evidence::session::Side;
-use posthaste_evidence::{Refusal, Session, Who};
+use posthaste_evidence::{Refusal, Session, Shown, Who};
 use posthaste_mail::text::armoured;
 use serde::Serialize;
 use std::time::Duration;
@@ -34,6 +35,8 @@ struct Line<'a> {
     took_ms: f64,
     helo: Option<&'a str>,
     tls: Option<TlsLine<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_failed: Option<&'static str>,
     ended: &'static str,
     refused: u32,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -50,6 +53,23 @@ struct TlsLine<'a> {
     protocol: &'a str,
     cipher: &'a str,
     verified: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asked: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<ClientLine<'a>>,
+}
+
+/// The certificate that a client showed.
+#[derive(Serialize)]
+struct ClientLine<'a> {
+    subject: &'a str,
+    names: &'a [String],
+    issuer: &'a str,
+    not_after: String,
+    /// SHA-256 of the public key (SPKI), base64.
+    key: String,
+    /// `ok`, or why it is not believed.
+    verified: &'static str,
 }
 
 #[derive(Serialize)]
@@ -89,7 +109,10 @@ fn of(session: &Session) -> Line<'_> {
             protocol: &tls.protocol,
             cipher: &tls.cipher,
             verified: tls.verified.as_deref(),
+            asked: tls.asked.as_deref(),
+            client: tls.client.as_ref().and_then(shown),
         }),
+        tls_failed: session.tls_fault.as_ref().map(|fault| fault.name()),
         ended: session.ended.name(),
         refused: session.refused,
         refusals: session.refusals.iter().map(|refusal| told(refusal, by)).collect(),
@@ -97,6 +120,18 @@ fn of(session: &Session) -> Line<'_> {
         ids: session.messages.iter().map(ToString::to_string).collect(),
         lines: lines.map(|l| (millis(l.after), sign(l.who), l.text.to_string())).collect(),
     }
+}
+
+fn shown(shown: &Shown) -> Option<ClientLine<'_>> {
+    let own = shown.chain.first()?;
+    Some(ClientLine {
+        subject: &own.subject,
+        names: &own.names,
+        issuer: &own.issuer,
+        not_after: own.not_after.rfc3339(),
+        key: BASE64_STANDARD.encode(own.key),
+        verified: shown.verified.map_or_else(|why| why.name(), |()| "ok"),
+    })
 }
 
 fn told<'a>(refusal: &'a Refusal, by: &'static str) -> RefusalLine<'a> {
@@ -165,7 +200,7 @@ mod tests {
         let (destination, route) = ("y.example".into(), "default".into());
         let mut s = session(Side::Out { destination, route, host: "mx.y.example".into() });
         s.carry(QueueId::from_u64(1));
-        s.tls = Some(Tls { protocol: "TLSv1.3".into(), cipher: "x".into(), verified: None });
+        s.tls = Some(Tls { protocol: "TLSv1.3".into(), cipher: "x".into(), ..Tls::default() });
         s.tape.push(Duration::ZERO, Who::We, b"AUTH PLAIN c2VjcmV0\r\n");
         s.tape.content(Duration::from_millis(1), Who::We, 10);
         let mut text = String::new();

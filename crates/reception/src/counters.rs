@@ -28,6 +28,12 @@ counters! {
     refused_sessions,
     /// Sessions refused: too many of one client or network.
     refused_client_sessions,
+    /// Sessions under TLS.
+    secured,
+    /// TLS handshakes that failed.
+    handshakes_failed,
+    /// Sessions with something in clear behind STARTTLS, which was dropped.
+    injected,
     /// Messages accepted, by SMTP and by hand.
     messages,
     /// Recipients of accepted messages.

@@ -48,7 +48,7 @@ use crate::recipients::verify::Verification;
 use crate::serve::Which;
 use parking_lot::RwLock;
 use posthaste_evidence::ConnectionId;
-use posthaste_io::{World, within};
+use posthaste_io::{Identity, World, within};
 use posthaste_spool::Spool;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -74,6 +74,8 @@ struct House {
     last_session: AtomicU64,
     pressure: Gauge,
     rates: Ledger,
+    /// Who we are under TLS; `None`: there is no TLS.
+    identities: RwLock<Option<Arc<[Identity]>>>,
 }
 
 impl Reception {
@@ -95,6 +97,7 @@ impl Reception {
                 last_session: AtomicU64::new(0),
                 pressure: Gauge::default(),
                 rates: Ledger::default(),
+                identities: RwLock::default(),
             }),
         }
     }
@@ -104,6 +107,12 @@ impl Reception {
     pub fn reload(&self, settings: Settings) {
         self.house.verification.set_settings(settings.verify);
         *self.house.policy.write() = Arc::new(Policy::new(settings));
+    }
+
+    /// Our certificates, for the handshakes from now on; sessions that stand are not touched. Without this call, or without
+    /// any, there is no TLS: STARTTLS is not offered, and a door that wants TLS first takes nobody.
+    pub fn set_identities(&self, identities: Arc<[Identity]>) {
+        *self.house.identities.write() = (!identities.is_empty()).then_some(identities);
     }
 
     /// Own domains, recipients and aliases from the next mail transaction on, also of sessions under way: a list
@@ -209,6 +218,10 @@ impl Reception {
 impl House {
     fn policy(&self) -> Arc<Policy> {
         Arc::clone(&self.policy.read())
+    }
+
+    fn identities(&self) -> Option<Arc<[Identity]>> {
+        self.identities.read().clone()
     }
 
     fn directory(&self) -> Arc<Directory> {

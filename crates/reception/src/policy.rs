@@ -6,7 +6,7 @@ use crate::places::Closing;
 use crate::pressure::Resource;
 use crate::rates::Rates;
 use crate::recipients::Troubled;
-use crate::settings::{Listener, ListenerKind, Settings};
+use crate::settings::{Listener, ListenerKind, ListenerTls, Settings};
 use posthaste_evidence::Fault;
 use posthaste_mail::{EnhancedStatus, Reply, SourceKind};
 use posthaste_smtp::sasl::Mechanism;
@@ -104,9 +104,10 @@ impl Door {
         let users_only = kind == ListenerKind::Submission;
         let session = |default, origin: Option<&str>, auth_required| {
             let auth = origin.is_none() && (listener.auth || users_only);
+            let starttls = origin.is_none() && listener.tls == ListenerTls::StartTls;
             Arc::new(server::Settings {
                 hostname: settings.hostname.clone(),
-                extensions: Extensions { auth, ..settings.extensions },
+                extensions: Extensions { auth, starttls, ..settings.extensions },
                 mechanisms: MECHANISMS.to_vec(),
                 auth_required,
                 bare_newline: listener.bare_newline.unwrap_or(default),

@@ -5,6 +5,7 @@
 
 mod rcpt;
 mod record;
+mod tls;
 mod transaction;
 mod wire;
 
@@ -82,6 +83,9 @@ impl Conversation {
         if recorder.is_on() {
             smtp.listen_in();
         }
+        if house.identities().is_none() {
+            smtp.withhold_starttls();
+        }
         Self {
             smtp,
             house,
@@ -108,6 +112,9 @@ impl Conversation {
 
     /// Greets, and goes on until either side closes.
     pub(crate) async fn run(mut self) {
+        if !self.secure_first().await {
+            return;
+        }
         self.smtp.greet();
         loop {
             let goes_on = match self.smtp.next(&mut self.wire.input) {
@@ -124,8 +131,9 @@ impl Conversation {
             }
         }
         self.recorder.end(if self.quit { Ended::Quit } else { Ended::Closed });
-        // After QUIT the client has read everything and closes; others get time to see why we do.
-        if self.flush().await && !self.quit {
+        // After QUIT the client has read everything and closes; others get time to see why we do, and under TLS the end is
+        // told, or it might be taken for a cut.
+        if self.flush().await && (!self.quit || self.tls.is_some()) {
             self.wire.close().await;
         }
     }
@@ -158,7 +166,7 @@ impl Conversation {
                 self.house.counters.refused_content.one();
                 self.drop_content();
             }
-            Event::StartTls => self.smtp.reject(&policy::no_tls()),
+            Event::StartTls => return self.start_tls().await,
             Event::Auth(_) => self.smtp.reject(&policy::login_later()),
             Event::Rset => self.transaction = None,
             Event::Quit => {

@@ -172,6 +172,7 @@ fn shown(mut logged: Map<String, Value>, with_lines: bool) -> Value {
         "host": take("host"),
         "helo": take("helo"),
         "tls": take("tls"),
+        "tls_failed": take("tls_failed"),
         "ended": take("ended"),
         "refused": take("refused"),
         "refusals": list(take("refusals")),

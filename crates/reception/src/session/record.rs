@@ -3,8 +3,8 @@
 //! The record is handed over when the session ends, however it does. Not here: which octets are secrets (`evidence`).
 
 use crate::House;
-use posthaste_evidence::session::{Ended, Refusal, Side};
-use posthaste_evidence::{ConnectionId, Keep, Session, Stage, Who};
+use posthaste_evidence::session::{Ended, Refusal, Side, Tls};
+use posthaste_evidence::{ConnectionId, Keep, Session, Stage, TlsFault, TlsReceived, Who};
 use posthaste_io::{Instant, Stream};
 use posthaste_mail::{QueueId, Reply};
 use posthaste_smtp::server::{self, Refused, What};
@@ -80,6 +80,26 @@ impl Recorder {
     pub(crate) fn hello(&mut self, name: &str) {
         if let Some(session) = &mut self.session {
             session.helo = Some(name.to_owned());
+        }
+    }
+
+    /// The stream is under TLS.
+    pub(crate) fn secured(&mut self, facts: &TlsReceived) {
+        if let Some(session) = &mut self.session {
+            session.tls = Some(Tls {
+                protocol: facts.version.name().to_owned(),
+                cipher: facts.cipher.clone(),
+                verified: None,
+                asked: facts.asked.clone(),
+                client: facts.client.clone(),
+            });
+        }
+    }
+
+    /// It is not, and why.
+    pub(crate) fn not_secured(&mut self, fault: &TlsFault) {
+        if let Some(session) = &mut self.session {
+            session.tls_fault = Some(Box::new(fault.clone()));
         }
     }
 

@@ -20,7 +20,8 @@ const LINGER: Duration = Duration::from_secs(2);
 const MAX_LINGER: usize = 1024 * 1024;
 
 pub(super) struct Wire {
-    stream: Box<dyn Stream>,
+    /// `None` when a handshake has failed on it.
+    pub(super) stream: Option<Box<dyn Stream>>,
     pub(super) input: BytesMut,
     clock: Arc<dyn Clock>,
     timer: Pin<Box<dyn Timer>>,
@@ -42,7 +43,7 @@ pub(super) enum Heard {
 impl Wire {
     pub(super) fn new(stream: Box<dyn Stream>, clock: Arc<dyn Clock>) -> Self {
         let timer = clock.timer();
-        Self { stream, input: BytesMut::with_capacity(COMMAND_READ), clock, timer }
+        Self { stream: Some(stream), input: BytesMut::with_capacity(COMMAND_READ), clock, timer }
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -60,7 +61,11 @@ impl Wire {
         let filled = self.input.len();
         let room = if in_content { CONTENT_READ } else { COMMAND_READ };
         self.input.resize(filled + room, 0);
-        let (stream, timer, input) = (&mut self.stream, &mut self.timer, &mut self.input);
+        let (timer, input) = (&mut self.timer, &mut self.input);
+        let Some(stream) = &mut self.stream else {
+            input.truncate(filled);
+            return Heard::Gone;
+        };
         let mut armed = false;
         let (heard, octets) = poll_fn(|cx| {
             if let Poll::Ready(read) = stream.poll_read(cx, &mut input[filled..]) {
@@ -87,7 +92,8 @@ impl Wire {
         // One limit for all: a client that takes an octet now and then is as slow as one that takes none.
         let mut deadline = None;
         while !rest.is_empty() {
-            let (stream, timer, clock) = (&mut self.stream, &mut self.timer, &self.clock);
+            let (timer, clock) = (&mut self.timer, &self.clock);
+            let Some(stream) = &mut self.stream else { return false };
             let mut armed = false;
             let written = poll_fn(|cx| {
                 if let Poll::Ready(written) = stream.poll_write(cx, &[IoSlice::new(rest)]) {
@@ -129,7 +135,7 @@ impl Wire {
     /// the last reply away from it (RFC 1122 section 4.2.2.13).
     pub(super) async fn close(mut self) {
         let deadline = self.clock.now() + LINGER;
-        let stream = &mut self.stream;
+        let Some(stream) = &mut self.stream else { return };
         if poll_fn(|cx| stream.poll_shutdown(cx)).await.is_err() {
             return;
         }

@@ -11,6 +11,7 @@ mod recorded;
 mod scarce;
 mod store;
 mod submit;
+mod tls;
 mod world;
 
 use posthaste_reception::recipients::{Recipients, Setup};

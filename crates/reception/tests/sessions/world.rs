@@ -60,7 +60,7 @@ impl TestWorld {
         World {
             clock: Arc::new(self.clone()),
             random: Arc::new(Counting::default()),
-            net: Arc::new(NoNet),
+            net: Arc::new(NoNet(self.clone())),
             spawn: Arc::new(self.clone()),
             journal: Arc::clone(&self.sessions) as Arc<dyn Journal>,
         }
@@ -252,8 +252,8 @@ impl Journal for Sessions {
     }
 }
 
-/// Reception opens no socket by itself.
-struct NoNet;
+/// Reception opens no socket by itself. Handshakes are those of the simulator.
+struct NoNet(TestWorld);
 
 impl Net for NoNet {
     fn dial(&self, _dial: Dial) -> Task<'_, Result<Box<dyn Stream>, DialError>> {
@@ -278,10 +278,10 @@ impl Net for NoNet {
 
     fn receive(
         &self,
-        _stream: Box<dyn Stream>,
-        _offer: Offer,
+        stream: Box<dyn Stream>,
+        offer: Offer,
     ) -> Task<'_, Result<Received, TlsFault>> {
-        Box::pin(async { Err(TlsFault::NotTls) })
+        Box::pin(posthaste_io_sim::receive(&self.0, stream, offer))
     }
 
     fn serve_datagrams(&self, _at: SocketAddr, _answer: AnswerDatagram) -> Task<'_, io::Error> {

@@ -363,6 +363,7 @@ impl Session {
         self.phase = Phase::Commands;
         self.hello = None;
         self.transaction = None;
+        self.lines = Lines::default();
         self.secure = true;
         self.authenticated = false;
         self.exchange = None;

@@ -123,7 +123,8 @@ fn head(session: &Value, out: &Out) {
     row("listener", text(&session["listener"]));
     row("destination", text(&session["destination"]));
     row("helo", text(&session["helo"]));
-    row("tls", session["tls"]["protocol"].as_str().unwrap_or("no").to_owned());
+    row("tls", tls(session));
+    row("client", certificate(&session["tls"]["client"]));
     row("ended", text(&session["ended"]));
     for refusal in session["refusals"].as_array().into_iter().flatten() {
         let by = if refusal["by"] == "us" { "by us" } else { "by the other side" };
@@ -138,6 +139,29 @@ fn head(session: &Value, out: &Out) {
     if !ids.is_empty() {
         row("messages", ids.join(" "));
     }
+}
+
+/// How the session was secured, or why it was not.
+fn tls(session: &Value) -> String {
+    let tls = &session["tls"];
+    let Some(protocol) = tls["protocol"].as_str() else {
+        let failed = session["tls_failed"].as_str();
+        return failed
+            .map_or_else(|| "no".to_owned(), |why| format!("no: the handshake failed, {why}"));
+    };
+    let asked =
+        tls["asked"].as_str().map_or_else(String::new, |name| format!(", asked for {name}"));
+    format!("{protocol} {}{asked}", text(&tls["cipher"]))
+}
+
+/// The certificate that a client showed.
+fn certificate(shown: &Value) -> String {
+    if shown.is_null() {
+        return "-".to_owned();
+    }
+    let parts = [&shown["subject"], &shown["verified"], &shown["key"]].map(text);
+    let [subject, verified, key] = parts;
+    format!("{subject}, verification: {verified}, key sha256:{key}")
 }
 
 /// Each line with the milliseconds since the beginning, and the side that said it: `C` the client, `S` the server.
