@@ -207,6 +207,42 @@ pub struct Numbers {
     pub holds_broken: u64,
     /// DNS servers.
     pub resolvers: Vec<ServerStanding>,
+    /// What the process may do, where that is known.
+    pub rights: Option<Rights>,
+}
+
+/// What the process may do on its machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rights {
+    /// The user it runs as.
+    pub user: String,
+    /// Whether the kernel keeps it to its own folders.
+    pub files: Kept,
+    /// Whether the kernel refuses the system calls it never makes.
+    pub calls: Kept,
+}
+
+/// How far the kernel keeps the process to what it needs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kept {
+    /// As far as we ask for.
+    Confined,
+    /// As far as this kernel can, which is less.
+    Partly,
+    /// Not at all: it is off, or the kernel cannot.
+    Open,
+}
+
+impl Kept {
+    /// The word of the interface.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Confined => "confined",
+            Self::Partly => "partly",
+            Self::Open => "open",
+        }
+    }
 }
 
 /// A destination and what last went wrong there.

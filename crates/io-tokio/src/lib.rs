@@ -50,6 +50,14 @@ pub fn adopt(socket: std::net::TcpListener) -> std::io::Result<Box<dyn posthaste
     Ok(Box::new(listener::RealListener::adopt(socket)?))
 }
 
+/// A TCP socket that listens, where no runtime is yet: [`adopt`] gives it to one.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn bind(at: std::net::SocketAddr, backlog: u32) -> std::io::Result<std::net::TcpListener> {
+    Ok(listener::listening(at, backlog)?.into())
+}
+
 /// 64 bits that nobody can guess, where no world is yet: the salt of a store.
 #[must_use]
 pub fn unpredictable() -> u64 {

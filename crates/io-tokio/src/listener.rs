@@ -21,17 +21,7 @@ pub(crate) struct RealListener {
 
 impl RealListener {
     pub(crate) fn bind(at: SocketAddr, backlog: u32) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        socket.set_reuse_address(true)?;
-        if at.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        // Linux hands this on to accepted sockets: one system call less per connection.
-        socket.set_tcp_nodelay(true)?;
-        socket.bind(&at.into())?;
-        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        Self::of(socket)
+        Self::of(listening(at, backlog)?)
     }
 
     /// A socket that listens already.
@@ -66,6 +56,21 @@ impl RealListener {
         let local = (!self.local.ip().is_unspecified()).then_some(self.local);
         Box::new(TcpSocket::new(stream, peer, local))
     }
+}
+
+/// A socket that listens at this address from now on.
+pub(crate) fn listening(at: SocketAddr, backlog: u32) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(at), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    socket.set_reuse_address(true)?;
+    if at.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Linux hands this on to accepted sockets: one system call less per connection.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&at.into())?;
+    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket)
 }
 
 impl Listener for RealListener {

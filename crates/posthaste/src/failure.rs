@@ -56,6 +56,14 @@ impl Failure {
         Self::new(Exit::Failed, "failed", message)
     }
 
+    /// Says one more thing about each error.
+    pub(crate) fn add(mut self, more: &str) -> Self {
+        for error in &mut self.errors {
+            error.message = format!("{} ({more})", error.message);
+        }
+        self
+    }
+
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(Exit::Usage, "usage", message)
     }

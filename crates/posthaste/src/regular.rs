@@ -11,7 +11,8 @@ use std::path::Path;
 /// Those of the system, and one of our own when it is neither.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     let no_wait = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(no_wait).open(path)?;
+    let opened = OpenOptions::new().read(true).custom_flags(no_wait).open(path);
+    let file = opened.map_err(|error| crate::daemon::privileges::explain(path, error))?;
     let kind = file.metadata()?.file_type();
     if kind.is_file() || kind.is_char_device() {
         Ok(file)

@@ -2,7 +2,7 @@
 
 use super::{DestinationObject, ServerObject};
 use super::{VERSION, When};
-use crate::desk::{Conditions, Maintenance, Numbers, Readiness, Spread, Traffic};
+use crate::desk::{Conditions, Maintenance, Numbers, Readiness, Rights, Spread, Traffic};
 use posthaste_mail::Timestamp;
 use posthaste_spool::Health;
 use serde::Serialize;
@@ -62,6 +62,19 @@ pub struct StatusObject {
     pub holds_broken: u64,
     /// DNS servers.
     pub resolvers: Vec<ServerObject>,
+    /// What the process may do.
+    pub process: Option<ProcessView>,
+}
+
+/// What the process may do on its machine.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ProcessView {
+    /// The user it runs as.
+    pub user: String,
+    /// `confined` to its own folders, `partly`, or `open`.
+    pub files: &'static str,
+    /// The same of system calls.
+    pub calls: &'static str,
 }
 
 /// Closed for maintenance.
@@ -167,6 +180,7 @@ impl StatusObject {
             decisions_stopped: numbers.decisions_stopped,
             holds_broken: numbers.holds_broken,
             resolvers: numbers.resolvers.iter().map(ServerObject::of).collect(),
+            process: numbers.rights.as_ref().map(ProcessView::of),
         }
     }
 }
@@ -178,6 +192,13 @@ fn resources(conditions: &Conditions) -> Vec<ResourceView> {
         text: r.text.clone(),
     };
     conditions.resources.iter().map(one).collect()
+}
+
+impl ProcessView {
+    fn of(rights: &Rights) -> Self {
+        let (files, calls) = (rights.files.word(), rights.calls.word());
+        Self { user: rights.user.clone(), files, calls }
+    }
 }
 
 impl MaintenanceView {

@@ -1,6 +1,6 @@
 //! The configuration file: every section, every setting, its default and its limits.
 //!
-//! Sections with many settings have rooms of their own: `domains`, `receive`, `resolver`, `routes`, `send`, `submission`. Defaults
+//! Sections with many settings have rooms of their own: `domains`, `process`, `receive`, `resolver`, `routes`, `send`, `submission`. Defaults
 //! are the agents' own.
 //! Not here: the walk through the TOML (`read`), lowering into the agents' settings (`lower`).
 
@@ -9,6 +9,7 @@ use super::complain::{Complaint, Complaints};
 use super::domains::{self, Own};
 use super::kinds::{AdminAddress, Domain};
 use super::pressure::{self, Pressure};
+use super::process::{self, Process, Sandbox};
 use super::read::{Book, Preset, Section, Shown};
 use super::receive;
 use super::resolver::{self, Resolver};
@@ -73,6 +74,8 @@ pub(crate) struct Config {
     pub(crate) submission: Submission,
     /// Logs.
     pub(crate) log: Log,
+    /// What the process may do.
+    pub(crate) process: Process,
     /// Retry, notice and expiry clocks run this much faster; 1 outside tests.
     pub(crate) clock_scale: f64,
     /// Nothing fails for good, for the first days of a server.
@@ -196,6 +199,7 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
         own: Own { origin: submission.origin.0.clone(), ..own },
         submission,
         log: log(top.section("log"), &data, around),
+        process: process::read(top.section("process")),
         hostname,
         data,
         relay_networks,
@@ -302,7 +306,7 @@ macro_rules! words_are_settings {
     )+};
 }
 
-words_are_settings!(Profile, Level, LogFormat);
+words_are_settings!(Profile, Level, LogFormat, Sandbox);
 words_are_settings!(posthaste_reception::ListenerKind, posthaste_smtp::server::BareNewline);
 words_are_settings!(posthaste_reception::ListenerTls);
 words_are_settings!(posthaste_evidence::Keep);

@@ -11,6 +11,7 @@ mod kinds;
 mod logs;
 mod lower;
 mod pressure;
+mod process;
 mod read;
 mod receive;
 mod resolver;
@@ -29,6 +30,7 @@ pub(crate) use file::{Config, Level, Log as LogSettings, LogFormat};
 pub(crate) use kinds::AdminAddress;
 pub(crate) use lower::{Lowered, Machine};
 pub(crate) use pressure::Pressure;
+pub(crate) use process::{Process, Sandbox};
 pub(crate) use resolver::{Server, Servers};
 pub(crate) use routes::OWN_DOORS;
 

@@ -225,6 +225,7 @@ impl Daemon {
             messages: self.dispatch.load().0 as u64,
             conditions: self.conditions(),
             minute: self.life.minute().traffic(&counted),
+            rights: Some(self.rights.clone()),
             ..Numbers::default()
         };
         let mut after: Option<(String, String)> = None;

@@ -11,12 +11,12 @@ use std::net::SocketAddr;
 use tokio::task::JoinHandle;
 
 /// Connections that may wait to be accepted.
-const BACKLOG: u32 = 1024;
+pub(super) const BACKLOG: u32 = 1024;
 
 /// A listener with its socket, not yet served.
 pub(super) type Bound = (Listener, Box<dyn Socket>);
 
-/// The listeners that are served, and the sockets that systemd gave us for them.
+/// The listeners that are served, and the sockets that were open before us.
 #[derive(Default)]
 pub(super) struct Doors(Vec<Door>, Inherited);
 
@@ -42,13 +42,15 @@ async fn bind(world: &World, inherited: &Inherited, listeners: &[Listener]) -> R
 }
 
 /// What, where, and what to do about it.
-fn cannot_listen(address: SocketAddr, why: &io::Error) -> anyhow::Error {
+pub(super) fn cannot_listen(address: SocketAddr, why: &io::Error) -> anyhow::Error {
     let advice = match why.kind() {
         io::ErrorKind::AddrInUse => {
             format!("; another program has it: `ss -ltnp sport = :{}` names it", address.port())
         }
         io::ErrorKind::PermissionDenied => {
-            "; ports below 1024 need root or CAP_NET_BIND_SERVICE".to_owned()
+            "; a port below 1024 is opened at the start, as root or from a systemd socket unit: restart the daemon that way, \
+             or give it CAP_NET_BIND_SERVICE (AmbientCapabilities= in its unit)"
+                .to_owned()
         }
         io::ErrorKind::AddrNotAvailable => {
             "; no interface of this machine has this address".to_owned()
@@ -59,7 +61,7 @@ fn cannot_listen(address: SocketAddr, why: &io::Error) -> anyhow::Error {
 }
 
 impl Doors {
-    /// Takes over what systemd opened for us.
+    /// Takes over what is open already.
     pub(super) fn inherit(&mut self, inherited: Inherited) {
         self.1 = inherited;
     }
@@ -109,6 +111,7 @@ impl Doors {
             let (name, address) = (&door.listener.name, door.listener.address);
             tracing::info!(listener = %name, %address, "listening no more");
         }
+        self.1.close_others(wanted);
     }
 }
 

@@ -18,6 +18,7 @@ mod maintenance;
 mod notify;
 mod pickup;
 mod pressure;
+pub(crate) mod privileges;
 mod recipients;
 mod reload;
 mod resources;
@@ -27,11 +28,14 @@ mod system;
 mod traffic;
 mod watch;
 
+pub(crate) use inherited::Inherited;
+
 use crate::config::{AdminAddress, Config, Loaded, Lowered};
 use crate::recipients::Opened;
 use anyhow::{Context as _, Result};
 use doors::Doors;
 use keeper::Stock;
+use posthaste_admin::desk::Rights;
 use posthaste_admin::{Admin, Desk, http};
 use posthaste_delivery::Courier;
 use posthaste_dispatch::{Dispatch, Recovered};
@@ -84,6 +88,16 @@ pub(crate) struct Daemon {
     memory: Option<u64>,
     /// Who started us, and wants to know how we are.
     manager: Arc<notify::Manager>,
+    /// What this process may do.
+    rights: Rights,
+}
+
+/// What was done while there was one thread.
+pub(crate) struct Begun {
+    /// Sockets that are open.
+    pub(crate) inherited: Inherited,
+    /// What is left of our privileges.
+    pub(crate) standing: privileges::Standing,
 }
 
 /// How far the daemon has come.
@@ -101,11 +115,12 @@ struct State {
 pub(crate) async fn run(
     loaded: Loaded,
     opened: Opened,
+    begun: Begun,
     allow_clock_scale: bool,
 ) -> Result<ExitCode> {
     // From here on a signal waits for its turn and does not end the start half-way.
     let mut signals = Signals::listen()?;
-    let inherited = inherited::Inherited::found()?;
+    let Begun { inherited, standing } = begun;
     let files = resources::raise_files();
     let machine = machine::look(&loaded.config);
     tracing::debug!(files, memory = machine.memory, "what this process may use");
@@ -126,7 +141,8 @@ pub(crate) async fn run(
     let journal = Arc::new(journal);
     let world = posthaste_io_tokio::world(Arc::clone(&journal) as Arc<dyn Journal>);
     let kept = (spool as Arc<dyn Spool>, Arc::clone(&journal), stock);
-    let daemon = wire(world, kept, lowered, &loaded, opened, allow_clock_scale);
+    let rights = (standing.rights(), allow_clock_scale);
+    let daemon = wire(world, kept, lowered, &loaded, opened, rights);
     daemon.system.hold(&loaded.config, &machine);
     daemon.go_on_with(maintenance::noted(&loaded.config.data)?);
     pressure::look(&daemon);
@@ -169,7 +185,7 @@ fn wire(
     lowered: Arc<Lowered>,
     loaded: &Loaded,
     opened: Opened,
-    allow_clock_scale: bool,
+    (rights, allow_clock_scale): (Rights, bool),
 ) -> Daemon {
     let resolver = Arc::new(Resolver::new(world.clone(), lowered.dns.clone()));
     let courier = Courier::new(world.clone(), resolver, Arc::clone(&lowered.delivery));
@@ -213,6 +229,7 @@ fn wire(
         life: Arc::default(),
         memory: resources::memory_limit(),
         manager: Arc::new(notify::Manager::found()),
+        rights,
     }
 }
 

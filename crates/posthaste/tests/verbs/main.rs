@@ -16,6 +16,7 @@ mod life;
 mod life_memory;
 mod offline;
 mod parity;
+mod privileges;
 mod recipients;
 #[path = "../../../admin/tests/admin/sample.rs"]
 mod sample;

@@ -193,6 +193,8 @@ fn the_example_is_good_and_tells_the_defaults() {
         "aliases",
         "recipient_delimiter",
         "memory_limit",
+        "[process]\" 0 \"user",
+        "[process]\" 0 \"group",
         "\"try_limit\"",
         "\"tries\"",
         "\"rotate\"",

@@ -372,7 +372,12 @@ fn untold(refused: &[Recipient], content: &[u8]) -> Untold {
 
 /// Makes the folder unless it is there: private within `data`, else open for all to leave mail in.
 pub(super) fn make(folder: &Path, data: &Path) -> Result<()> {
-    files::make(folder, if folder.starts_with(data) { 0o700 } else { 0o3733 })
+    files::make(folder, mode(folder, data))
+}
+
+/// In `data` it is ours alone; elsewhere all may leave mail in it, and nobody sees that of others.
+pub(super) fn mode(folder: &Path, data: &Path) -> u32 {
+    if folder.starts_with(data) { 0o700 } else { 0o3733 }
 }
 
 async fn blocking<T: Send + 'static>(
