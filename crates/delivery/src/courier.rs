@@ -1,5 +1,6 @@
 //! Who makes attempts: what is shared by all of them.
 
+use crate::broken_tls::BrokenTls;
 use crate::family::Families;
 use crate::resolvers::Resolvers;
 use crate::settings::Settings;
@@ -14,6 +15,7 @@ pub struct Courier {
     resolvers: Mutex<Arc<Resolvers>>,
     settings: Mutex<Arc<Settings>>,
     families: Mutex<Families>,
+    broken_tls: Mutex<BrokenTls>,
 }
 
 impl Courier {
@@ -21,11 +23,19 @@ impl Courier {
     #[must_use]
     pub fn new(world: World, resolver: Arc<Resolver>, settings: Arc<Settings>) -> Self {
         let resolvers = Mutex::new(Arc::new(Resolvers::common(resolver)));
-        Self { world, resolvers, settings: Mutex::new(settings), families: Mutex::default() }
+        Self {
+            world,
+            resolvers,
+            settings: Mutex::new(settings),
+            families: Mutex::default(),
+            broken_tls: Mutex::default(),
+        }
     }
 
-    /// Takes new settings; attempts under way keep theirs.
+    /// Takes new settings; attempts under way keep theirs. With which hosts TLS failed is forgotten: the operator may have
+    /// mended it, or want to see.
     pub fn set_settings(&self, settings: Arc<Settings>) {
+        *self.broken_tls() = BrokenTls::default();
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 
@@ -62,6 +72,10 @@ impl Courier {
         let settings = self.settings();
         let names = [settings.hostname.as_str()];
         Ourselves::new(names, settings.own_addresses.iter().copied())
+    }
+
+    pub(crate) fn broken_tls(&self) -> MutexGuard<'_, BrokenTls> {
+        self.broken_tls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn families(&self) -> MutexGuard<'_, Families> {

@@ -3,6 +3,7 @@
 //! Floor 4: sees the machine only through `posthaste_io::World`. A probe is the same code, stopped early.
 //! Not here: when to try (`queue`), and what an outcome means for a message (`dispatch`).
 
+mod broken_tls;
 pub mod courier;
 mod family;
 pub mod hosts;
@@ -14,6 +15,7 @@ mod race;
 pub mod reach;
 mod record;
 pub mod resolvers;
+mod secure;
 pub mod settings;
 mod talk;
 pub mod transfer;

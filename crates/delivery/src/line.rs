@@ -4,11 +4,14 @@
 
 use crate::race::Candidate;
 use crate::record::Recorder;
+use crate::secure::{Failed, Means, handshake};
 use crate::settings::Settings;
 use crate::talk::{Break, Heard, Talk, stage_of};
 use posthaste_evidence::observation::Choice;
-use posthaste_evidence::{Connection, Effect, Ended, Fault, Observation, Seen, Stage, Subject};
-use posthaste_io::{Instant, Stream, World};
+use posthaste_evidence::{
+    Connection, Effect, Ended, Fault, Observation, Seen, Stage, Subject, TlsFacts, TlsFault,
+};
+use posthaste_io::{Instant, Secure, Secured, Stream, World};
 use posthaste_route::{Protocol, Route};
 use posthaste_smtp::client::{self, Capabilities, Session, Step};
 use std::net::SocketAddr;
@@ -35,61 +38,207 @@ pub(crate) struct Greeted {
 /// What came of greeting.
 pub(crate) struct Greeting {
     /// The host, or why it is of no use.
-    pub(crate) result: Result<Greeted, Fault>,
+    pub(crate) result: Result<Greeted, Failed>,
     /// What was seen.
     pub(crate) observations: Vec<Observation>,
 }
 
+/// How a host is to be greeted.
+pub(crate) struct Opening<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) settings: &'a Settings,
+    pub(crate) route: &'a Route,
+    pub(crate) candidate: &'a Candidate,
+    /// How its octets go.
+    pub(crate) means: Means,
+    /// The end of the attempt's time.
+    pub(crate) deadline: Instant,
+}
+
 /// Waits for the greeting and says EHLO, or HELO after EHLO was refused (RFC 5321 section 3.2), or LHLO where the route
-/// says so; not beyond the deadline of the whole attempt.
+/// says so; secures the connection and says it again (RFC 3207 section 4.2); not beyond the deadline of the whole attempt.
 pub(crate) async fn greet(
-    world: &World,
-    settings: &Settings,
-    route: &Route,
-    candidate: &Candidate,
+    opening: &Opening<'_>,
     stream: Box<dyn Stream>,
-    deadline: Instant,
     recorder: Recorder,
 ) -> Greeting {
-    let session = Session::new(Arc::new(client::Settings {
-        protocol: match route.protocol() {
-            Protocol::Smtp => client::Protocol::Smtp,
-            Protocol::Lmtp => client::Protocol::Lmtp,
-        },
-        name: route.ehlo.as_ref().unwrap_or(&settings.hostname).clone(),
-        pipelining: true,
-        timeouts: settings.timeouts,
-    }));
-    let mut talk = Talk::new(world, stream, session, recorder);
+    let Opening { world, candidate, .. } = *opening;
     let mut log = Log { world, candidate, began: world.now(), observations: Vec::new() };
-    let mut refusal = None;
-    let result = loop {
-        match next_before(world, &mut talk, deadline).await {
-            Heard::Step(Step::Ready) => break Ok(()),
-            Heard::Step(Step::Reply(stage, reply)) => {
-                refusal = (!reply.is_positive()).then(|| (stage, reply.shortened()));
-                log.reply(stage, &reply);
-            }
-            Heard::Step(Step::Gibberish(stage, _)) => {
-                let stage = stage_of(stage);
-                log.see(stage, Seen::Gibberish, Effect::Degrading);
-                break Err(Fault::Gibberish { stage });
-            }
-            Heard::Broken(stage, broken) => {
-                let stage = stage_of(stage);
-                log.see(stage, broken.seen(), Effect::Degrading);
-                break Err(broken.fault(stage));
-            }
-            Heard::Step(_) => {
-                // A polite QUIT may be waiting to be written; nothing hangs on it.
-                let _ = talk.flush(world, settings.timeouts.quit).await;
-                talk.recorder.end(Ended::Quit);
-                break Err(refused(refusal));
+    let result = opening.open(stream, recorder, &mut log).await;
+    let result = result.map(|talk| Greeted { talk });
+    Greeting { result, observations: log.observations }
+}
+
+/// What the host made of STARTTLS.
+enum StartTls {
+    Taken,
+    Refused(posthaste_mail::Reply),
+}
+
+impl Opening<'_> {
+    async fn open(
+        &self,
+        stream: Box<dyn Stream>,
+        mut recorder: Recorder,
+        log: &mut Log<'_>,
+    ) -> Result<Talk, Failed> {
+        let implicit = self.means == Means::Implicit;
+        let stream = match implicit {
+            true => self.secure(stream, &mut recorder, log).await?,
+            false => stream,
+        };
+        let mut talk = Talk::new(self.world, stream, self.session(), recorder);
+        talk.secured = implicit;
+        self.hello(&mut talk, log).await?;
+        if self.means == Means::StartTls {
+            talk = self.start_tls(talk, log).await?;
+        }
+        Ok(talk)
+    }
+
+    fn session(&self) -> Session {
+        let (route, settings) = (self.route, self.settings);
+        Session::new(Arc::new(client::Settings {
+            protocol: match route.protocol() {
+                Protocol::Smtp => client::Protocol::Smtp,
+                Protocol::Lmtp => client::Protocol::Lmtp,
+            },
+            name: route.ehlo.as_ref().unwrap_or(&settings.hostname).clone(),
+            pipelining: true,
+            timeouts: settings.timeouts,
+        }))
+    }
+
+    /// From the greeting, or from the handshake, to the reply to EHLO.
+    async fn hello(&self, talk: &mut Talk, log: &mut Log<'_>) -> Result<(), Fault> {
+        let mut refusal = None;
+        loop {
+            match next_before(self.world, talk, self.deadline).await {
+                Heard::Step(Step::Ready) => return Ok(()),
+                Heard::Step(Step::Reply(stage, reply)) => {
+                    refusal = (!reply.is_positive()).then(|| (stage, reply.shortened()));
+                    log.reply(stage, &reply);
+                }
+                Heard::Step(Step::Gibberish(stage, _)) => {
+                    let stage = stage_of(stage);
+                    log.see(stage, Seen::Gibberish, Effect::Degrading);
+                    return Err(Fault::Gibberish { stage });
+                }
+                Heard::Broken(stage, broken) => {
+                    let stage = stage_of(stage);
+                    log.see(stage, broken.seen(), Effect::Degrading);
+                    return Err(broken.fault(stage));
+                }
+                Heard::Step(_) => {
+                    self.leave(talk).await;
+                    return Err(refused(refusal));
+                }
             }
         }
-    };
-    let result = result.map(|()| Greeted { talk });
-    Greeting { result, observations: log.observations }
+    }
+
+    /// A polite QUIT may be waiting to be written; nothing hangs on it.
+    async fn leave(&self, talk: &mut Talk) {
+        let _ = talk.flush(self.world, self.settings.timeouts.quit).await;
+        talk.recorder.end(Ended::Quit);
+    }
+
+    /// STARTTLS, where the host offers it (RFC 3207). What the requirement does not allow is a fault.
+    async fn start_tls(&self, mut talk: Talk, log: &mut Log<'_>) -> Result<Talk, Failed> {
+        let may_go_on = self.candidate.requirement.allows_clear();
+        let effect = if may_go_on { Effect::Cosmetic } else { Effect::Degrading };
+        if !talk.session.capabilities().starttls {
+            log.see(Stage::Starttls, Seen::Chose(Choice::StartTlsNotOffered), effect);
+            return self.in_clear(talk, Fault::TlsNotOffered).await;
+        }
+        talk.session.start_tls();
+        match self.ask(&mut talk, log).await? {
+            StartTls::Refused(reply) => {
+                if may_go_on {
+                    log.see(
+                        Stage::Starttls,
+                        Seen::Chose(Choice::StartTlsRefused),
+                        Effect::Degrading,
+                    );
+                }
+                self.in_clear(talk, Fault::TlsRefused { reply }).await
+            }
+            StartTls::Taken => {
+                let how = self.handshake();
+                let (mut talk, facts) = match talk.secure(self.world, how).await {
+                    Ok(secured) => secured,
+                    Err(fault) => return Err(log.tls_failed(fault)),
+                };
+                log.secured(facts);
+                let greeted = self.hello(&mut talk, log).await;
+                greeted.map_err(|fault| Failed::from(fault).after_handshake())?;
+                Ok(talk)
+            }
+        }
+    }
+
+    /// The host is greeted and the line is in clear: well, where that is allowed.
+    async fn in_clear(&self, mut talk: Talk, fault: Fault) -> Result<Talk, Failed> {
+        if self.candidate.requirement.allows_clear() {
+            return Ok(talk);
+        }
+        if matches!(talk.session.stage(), client::Stage::Idle) {
+            talk.session.quit();
+            self.leave(&mut talk).await;
+        }
+        Err(Failed { fault, tls: Some(TlsFault::NotTls) })
+    }
+
+    async fn ask(&self, talk: &mut Talk, log: &mut Log<'_>) -> Result<StartTls, Failed> {
+        let mut refusal = None;
+        loop {
+            match next_before(self.world, talk, self.deadline).await {
+                Heard::Step(Step::Reply(stage, reply)) => {
+                    refusal = (!reply.is_positive()).then(|| reply.shortened());
+                    log.reply(stage, &reply);
+                }
+                Heard::Step(Step::Secure) => return Ok(StartTls::Taken),
+                Heard::Step(Step::Injected) => return Err(log.tls_failed(TlsFault::Injected)),
+                Heard::Step(Step::Gibberish(..)) => return Err(log.tls_failed(TlsFault::Broken)),
+                Heard::Broken(_, broken) => return Err(log.tls_failed(broken.of_tls())),
+                Heard::Step(step) => {
+                    return match (refusal, step) {
+                        (Some(reply), Step::Ready) => Ok(StartTls::Refused(reply)),
+                        // It closes the connection with these words (421): another one may go well.
+                        (Some(reply), _) => Err(Failed {
+                            fault: Fault::TlsRefused { reply },
+                            tls: Some(TlsFault::Lost { reset: false }),
+                        }),
+                        (None, _) => Err(log.tls_failed(TlsFault::Lost { reset: false })),
+                    };
+                }
+            }
+        }
+    }
+
+    /// TLS with the first octet.
+    async fn secure(
+        &self,
+        stream: Box<dyn Stream>,
+        recorder: &mut Recorder,
+        log: &mut Log<'_>,
+    ) -> Result<Box<dyn Stream>, Failed> {
+        let how = self.handshake();
+        let name = how.name.clone();
+        match self.world.net.secure(stream, how).await {
+            Ok(Secured { stream, facts }) => {
+                recorder.secured(&facts, &name);
+                log.secured(facts);
+                Ok(stream)
+            }
+            Err(fault) => Err(log.tls_failed(fault)),
+        }
+    }
+
+    fn handshake(&self) -> Secure {
+        let limit = self.settings.timeouts.handshake.min(self.deadline - self.world.now());
+        handshake(&self.candidate.requirement, limit)
+    }
 }
 
 /// The next step, or the end of the attempt's time.
@@ -116,6 +265,16 @@ struct Log<'a> {
 }
 
 impl Log<'_> {
+    fn secured(&mut self, facts: TlsFacts) {
+        self.see(Stage::Tls, Seen::Tls(Box::new(facts.kept())), Effect::None);
+    }
+
+    /// The observation keeps the certificate, the fault does not.
+    fn tls_failed(&mut self, fault: TlsFault) -> Failed {
+        self.see(Stage::Tls, Seen::TlsFailed(Box::new(fault.clone().kept())), Effect::Degrading);
+        fault.into()
+    }
+
     fn reply(&mut self, stage: client::Stage, reply: &posthaste_mail::Reply) {
         let fell_back = stage == client::Stage::Helo && reply.is_positive();
         let effect = if reply.is_positive() { Effect::None } else { Effect::Degrading };
@@ -148,6 +307,11 @@ impl Log<'_> {
 }
 
 impl Greeted {
+    /// It goes under TLS.
+    pub(crate) const fn is_secured(&self) -> bool {
+        self.talk.secured
+    }
+
     pub(crate) const fn capabilities(&self) -> &Capabilities {
         self.talk.session.capabilities()
     }

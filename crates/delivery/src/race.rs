@@ -7,8 +7,10 @@ use futures_util::future::{Either, select};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use posthaste_evidence::ConnectFault;
 use posthaste_io::{Dial, Instant, Stream, Task, World};
+use posthaste_route::Requirement;
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One address to dial.
@@ -22,6 +24,8 @@ pub(crate) struct Candidate {
     pub(crate) from: Option<IpAddr>,
     /// How long to wait for those before it.
     pub(crate) stagger: Duration,
+    /// What it must meet.
+    pub(crate) requirement: Arc<Requirement>,
 }
 
 /// What came of one candidate.

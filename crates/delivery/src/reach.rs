@@ -10,16 +10,17 @@ use crate::lookup::{Found, find_hops};
 use crate::needs::Needs;
 use crate::race::{Candidate, Dialled, Race};
 use crate::record::Recorder;
+use crate::secure::{Failed, Means};
 use crate::settings::Settings;
 use posthaste_dns::{Resolver, ServerHealth, ServerState};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
     ConnectFault, Connection, ConnectionId, Effect, Fault, FaultClass, Observation, Seen, Session,
-    Side, Stage, Subject, Transport,
+    Side, Stage, Subject, TlsFault, TlsLevel, Transport,
 };
-use posthaste_io::{Instant, Stream};
+use posthaste_io::{Dial, Instant, Stream};
 use posthaste_mail::Host;
-use posthaste_route::{Hop, Missing, Route, endpoints};
+use posthaste_route::{Hop, Missing, Requirement, Route, endpoints, requirement};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -58,6 +59,8 @@ pub struct Unreached {
     pub failed: Vec<SocketAddr>,
     /// Hosts that answered well, but do not offer what this message needs.
     pub unfit: Vec<SocketAddr>,
+    /// Hosts that are well, and with which the connection is not as secure as this route demands. To others they are of use.
+    pub insecure: Vec<SocketAddr>,
     /// Hosts that were not dialled, because they rest or are busy. When nothing was dialled at all, the
     /// fault says nothing new.
     pub blocked: Vec<SocketAddr>,
@@ -67,7 +70,10 @@ impl Unreached {
     /// Not one host was dialled, because all rest or are busy.
     #[must_use]
     pub const fn only_blocked(&self) -> bool {
-        self.failed.is_empty() && self.unfit.is_empty() && !self.blocked.is_empty()
+        self.failed.is_empty()
+            && self.unfit.is_empty()
+            && self.insecure.is_empty()
+            && !self.blocked.is_empty()
     }
 
     /// Every message to this destination would have met the same; else it concerns this message alone.
@@ -90,6 +96,7 @@ pub(crate) struct Way<'a> {
     faults: Vec<Fault>,
     failed: Vec<SocketAddr>,
     unfit: Vec<SocketAddr>,
+    insecure: Vec<SocketAddr>,
     blocked: Vec<SocketAddr>,
 }
 
@@ -144,12 +151,13 @@ impl<'a> Way<'a> {
             faults: Vec::new(),
             failed: Vec::new(),
             unfit: Vec::new(),
+            insecure: Vec::new(),
             blocked: Vec::new(),
         }
     }
 
     async fn try_hosts(mut self, hops: &[Hop], target: &Target<'_>) -> Reached {
-        let candidates = self.candidates(hops, target.route);
+        let candidates = self.candidates(hops, target);
         let courier = self.courier;
         let mut race =
             Race::new(&courier.world, self.hosts, candidates, self.settings.connect_limit);
@@ -178,7 +186,10 @@ impl<'a> Way<'a> {
     }
 
     /// The addresses in order: those of a resting family last.
-    fn candidates(&mut self, hops: &[Hop], route: &Route) -> Vec<Candidate> {
+    fn candidates(&mut self, hops: &[Hop], target: &Target<'_>) -> Vec<Candidate> {
+        let route = target.route;
+        let asked = |hop| Arc::new(requirement(route, hop, target.host, Vec::new()));
+        let requirements: Vec<Arc<Requirement>> = hops.iter().map(asked).collect();
         let now = self.courier.world.now();
         let mut awake = Vec::new();
         let mut resting = Vec::new();
@@ -192,6 +203,7 @@ impl<'a> Way<'a> {
                 address: endpoint.address,
                 from: self.source_for(route, endpoint.address.ip()),
                 stagger: if worse { self.settings.stagger_worse } else { self.settings.stagger },
+                requirement: Arc::clone(&requirements[endpoint.hop]),
             };
             if self.courier.families().rests(now, endpoint.address) {
                 self.chose(&candidate, Choice::FamilyRestsNow, Effect::Degrading);
@@ -253,19 +265,14 @@ impl<'a> Way<'a> {
         deadline: Instant,
     ) -> Option<line::Greeted> {
         let world = &self.courier.world;
-        let recorder = self.record(candidate, &*stream, target);
-        let route = target.route;
-        let greeted =
-            line::greet(world, &self.settings, route, candidate, stream, deadline, recorder).await;
-        self.connection.observations.extend(greeted.observations);
-        let line = match greeted.result {
+        self.demanded(candidate);
+        let means = self.means(candidate);
+        let line = match self.open(candidate, stream, target, means, deadline).await {
             Ok(line) => line,
-            Err(fault) => {
-                self.hosts.failed(candidate.address);
-                self.failed.push(candidate.address);
-                self.faults.push(fault);
-                return None;
+            Err(Failed { tls: Some(fault), .. }) if candidate.requirement.allows_clear() => {
+                self.again_in_clear(candidate, target, &fault, deadline).await?
             }
+            Err(failed) => return self.not_greeted(candidate, failed),
         };
         let Some((fault, choice)) = target.needs.unmet(line.capabilities()) else {
             return Some(line);
@@ -276,6 +283,95 @@ impl<'a> Way<'a> {
         self.faults.push(fault);
         line.quit(world, &self.settings).await;
         None
+    }
+
+    /// What is demanded of the host, where it is not the usual.
+    fn demanded(&mut self, candidate: &Candidate) {
+        let demand = candidate.requirement.demand;
+        if demand.level != TlsLevel::Opportunistic {
+            let began = self.courier.world.now();
+            self.see(candidate, Stage::Starttls, began, Seen::TlsDemanded(demand), Effect::None);
+        }
+    }
+
+    /// How the octets go: where TLS failed a while ago and clear is allowed, in clear.
+    fn means(&mut self, candidate: &Candidate) -> Means {
+        let means = Means::of(&candidate.requirement);
+        let now = self.courier.world.now();
+        let may_rest = means == Means::StartTls && candidate.requirement.allows_clear();
+        if may_rest && self.courier.broken_tls().rests(now, candidate.address) {
+            self.chose(candidate, Choice::TlsRestsNow, Effect::Degrading);
+            return Means::Clear;
+        }
+        means
+    }
+
+    async fn open(
+        &mut self,
+        candidate: &Candidate,
+        stream: Box<dyn Stream>,
+        target: &Target<'_>,
+        means: Means,
+        deadline: Instant,
+    ) -> Result<line::Greeted, Failed> {
+        let recorder = self.record(candidate, &*stream, target);
+        let opening = line::Opening {
+            world: &self.courier.world,
+            settings: &self.settings,
+            route: target.route,
+            candidate,
+            means,
+            deadline,
+        };
+        let greeted = line::greet(&opening, stream, recorder).await;
+        self.connection.observations.extend(greeted.observations);
+        if greeted.result.as_ref().is_ok_and(line::Greeted::is_secured) {
+            self.courier.broken_tls().forget(candidate.address);
+        }
+        greeted.result
+    }
+
+    fn not_greeted(&mut self, candidate: &Candidate, failed: Failed) -> Option<line::Greeted> {
+        if failed.tls.is_some() {
+            // It may do for a route that demands less.
+            self.hosts.give(candidate.address);
+            self.insecure.push(candidate.address);
+        } else {
+            self.hosts.failed(candidate.address);
+            self.failed.push(candidate.address);
+        }
+        self.faults.push(failed.fault);
+        None
+    }
+
+    /// TLS failed, and clear is allowed: once more to the same host.
+    async fn again_in_clear(
+        &mut self,
+        candidate: &Candidate,
+        target: &Target<'_>,
+        fault: &TlsFault,
+        deadline: Instant,
+    ) -> Option<line::Greeted> {
+        let world = &self.courier.world;
+        if *fault != TlsFault::BadName {
+            self.courier.broken_tls().failed(world.now(), candidate.address);
+        }
+        self.chose(candidate, Choice::ClearAfterBrokenTls, Effect::Degrading);
+        let began = world.now();
+        let limit = self.settings.connect_limit.min(deadline - began);
+        let dial = Dial { to: candidate.address, from: candidate.from, limit };
+        let stream = match world.net.dial(dial).await {
+            Ok(stream) => stream,
+            Err(error) => {
+                self.not_dialled(candidate, began, error.0);
+                return None;
+            }
+        };
+        self.dialled(candidate, began, &*stream);
+        match self.open(candidate, stream, target, Means::Clear, deadline).await {
+            Ok(line) => Some(line),
+            Err(failed) => self.not_greeted(candidate, failed),
+        }
     }
 
     /// Every host that is connected to has its session, those that are of no use included.
@@ -318,16 +414,25 @@ impl<'a> Way<'a> {
         }
         self.connection.observations.truncate(MAX_OBSERVATIONS);
         let fault = fault.unwrap_or_else(|| decisive(self.faults, &self.blocked));
-        let Self { connection, missing, failed, unfit, blocked, .. } = self;
-        Reached::Nobody(Box::new(Unreached { connection, fault, missing, failed, unfit, blocked }))
+        let Self { connection, missing, failed, unfit, insecure, blocked, .. } = self;
+        Reached::Nobody(Box::new(Unreached {
+            connection,
+            fault,
+            missing,
+            failed,
+            unfit,
+            insecure,
+            blocked,
+        }))
     }
 
     fn chose(&mut self, candidate: &Candidate, choice: Choice, effect: Effect) {
         let began = self.courier.world.now();
-        let stage = if matches!(choice, Choice::HostRestsNow | Choice::FamilyRestsNow) {
-            Stage::Connect
-        } else {
-            Stage::Ehlo
+        let stage = match choice {
+            Choice::HostRestsNow | Choice::FamilyRestsNow => Stage::Connect,
+            Choice::TlsRestsNow => Stage::Starttls,
+            Choice::ClearAfterBrokenTls => Stage::Tls,
+            _ => Stage::Ehlo,
         };
         self.see(candidate, stage, began, Seen::Chose(choice), effect);
     }

@@ -3,7 +3,7 @@
 //! The record is handed over when the connection ends, however it does. Not here: which octets are secrets (`evidence`).
 
 use crate::talk::stage_of;
-use posthaste_evidence::{Ended, Keep, Refusal, Session, Who};
+use posthaste_evidence::{Ended, Keep, Refusal, Session, Tls, TlsFacts, Who};
 use posthaste_io::{Instant, World};
 use posthaste_mail::{QueueId, Reply};
 use posthaste_smtp::client::Stage;
@@ -53,6 +53,17 @@ impl Recorder {
         }
         if reply.code == CLOSING {
             self.end(Ended::Closed);
+        }
+    }
+
+    /// From here on it is encrypted; the host is known by this name, if it is believed.
+    pub(crate) fn secured(&mut self, facts: &TlsFacts, name: &str) {
+        if let Some(session) = &mut self.session {
+            session.tls = Some(Tls {
+                protocol: facts.version.name().to_owned(),
+                cipher: facts.cipher.clone(),
+                verified: facts.verified.is_ok().then(|| name.to_owned()),
+            });
         }
     }
 

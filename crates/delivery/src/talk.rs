@@ -5,8 +5,8 @@
 use crate::record::Recorder;
 use bytes::BytesMut;
 use posthaste_evidence as evidence;
-use posthaste_evidence::{Ended, Who};
-use posthaste_io::{Stream, Timer, World};
+use posthaste_evidence::{Ended, TlsFacts, TlsFault, Who};
+use posthaste_io::{Secure, Secured, Stream, Timer, World};
 use posthaste_smtp::client::{Session, Stage, Step};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -25,6 +25,8 @@ pub(crate) struct Talk {
     input: BytesMut,
     timer: Pin<Box<dyn Timer>>,
     pub(crate) recorder: Recorder,
+    /// It goes under TLS.
+    pub(crate) secured: bool,
 }
 
 /// What a wait came to.
@@ -63,7 +65,21 @@ impl Talk {
         recorder: Recorder,
     ) -> Self {
         let input = BytesMut::with_capacity(READ_SIZE);
-        Self { stream, session, input, timer: world.clock.timer(), recorder }
+        Self { stream, session, input, timer: world.clock.timer(), recorder, secured: false }
+    }
+
+    /// Goes on under TLS; the session is told, and greets anew.
+    pub(crate) async fn secure(
+        self,
+        world: &World,
+        how: Secure,
+    ) -> Result<(Self, TlsFacts), TlsFault> {
+        let name = how.name.clone();
+        let Self { stream, mut session, input, timer, mut recorder, .. } = self;
+        let Secured { stream, facts } = world.net.secure(stream, how).await?;
+        recorder.secured(&facts, &name);
+        session.secured();
+        Ok((Self { stream, session, input, timer, recorder, secured: true }, facts))
     }
 
     /// Our end of the connection.
@@ -218,6 +234,7 @@ pub(crate) const fn stage_of(stage: Stage) -> evidence::Stage {
         Stage::Ehlo | Stage::Helo => evidence::Stage::Ehlo,
         Stage::Lhlo => evidence::Stage::Lhlo,
         Stage::Auth => evidence::Stage::Auth,
+        Stage::StartTls => evidence::Stage::Starttls,
         Stage::Mail | Stage::Rset | Stage::Idle => evidence::Stage::Mail,
         Stage::Rcpt(_) => evidence::Stage::Rcpt,
         Stage::Data => evidence::Stage::Data,
@@ -233,6 +250,14 @@ impl Break {
         match self {
             Self::TimedOut(after) => evidence::Fault::TimedOut { stage, after },
             Self::Lost { .. } => evidence::Fault::Lost { stage },
+        }
+    }
+
+    /// The same where TLS was about to begin.
+    pub(crate) const fn of_tls(self) -> evidence::TlsFault {
+        match self {
+            Self::TimedOut(_) => evidence::TlsFault::TimedOut,
+            Self::Lost { reset } => evidence::TlsFault::Lost { reset },
         }
     }
 

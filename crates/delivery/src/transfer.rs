@@ -111,7 +111,8 @@ impl Line {
         before_content: impl Future<Output = ()> + Send,
         log: &mut Log,
     ) -> Ending {
-        let mut ending = Ending { said_nothing: true, ..Ending::default() };
+        let clear = Clear::of(self);
+        let mut ending = Ending { said_nothing: true, clear, ..Ending::default() };
         let mut before_content = Some(before_content);
         // Whatever the host said while the line was idle (usually 421) is heard before anything is begun.
         if !matches!(self.talk.next(&self.world).await, Heard::Step(Step::Ready)) {
@@ -145,7 +146,7 @@ impl Line {
                     ending.broken = Some(Fault::Gibberish { stage });
                 }
                 Heard::Step(Step::Ready) => return ending,
-                Heard::Step(Step::Close | Step::Read { .. }) => {
+                Heard::Step(Step::Close | Step::Read { .. } | Step::Secure | Step::Injected) => {
                     ending.usable = false;
                     return ending;
                 }
@@ -254,7 +255,50 @@ struct Ending {
     usable: bool,
     /// Not one reply came since the transaction began.
     said_nothing: bool,
+    /// Whether the line is in clear.
+    clear: Clear,
 }
+
+/// What a line in clear says of a reply that wants TLS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Clear {
+    /// Under TLS: no reply wants it.
+    #[default]
+    No,
+    /// In clear.
+    Yes,
+    /// In clear, though the host offers STARTTLS.
+    Offered,
+}
+
+impl Clear {
+    const fn of(line: &Line) -> Self {
+        match (line.talk.secured, line.capabilities().starttls) {
+            (true, _) => Self::No,
+            (false, false) => Self::Yes,
+            (false, true) => Self::Offered,
+        }
+    }
+
+    /// `530 Must issue a STARTTLS command first` (RFC 3207 section 4), which AUTH has another meaning for (RFC 4954 section
+    /// 6): the code for encryption tells, or the host's own offer, or its words.
+    fn wants_tls(self, reply: &Reply) -> bool {
+        let says = |reply: &Reply| {
+            let names_tls = |line: &String| line.to_ascii_uppercase().contains("TLS");
+            let status = reply.enhanced.map(|e| (e.subject, e.detail));
+            status == Some((7, 10)) || reply.lines.iter().any(names_tls)
+        };
+        reply.code == MUST_ENCRYPT
+            && match self {
+                Self::No => false,
+                Self::Yes => says(reply),
+                Self::Offered => true,
+            }
+    }
+}
+
+/// RFC 3207 section 4, RFC 4954 section 6.
+const MUST_ENCRYPT: u16 = 530;
 
 impl Ending {
     /// The line was dead, or was being closed by the host, before the transaction had any effect.
@@ -307,7 +351,7 @@ fn results(parcel: &Parcel<'_>, ending: &Ending) -> Vec<RecipientResult> {
         {
             return None;
         }
-        Some(result(recipient, fate, ending.broken.as_ref()))
+        Some(result(recipient, fate, ending))
     };
     parcel.recipients.iter().enumerate().filter_map(of).collect()
 }
@@ -322,7 +366,8 @@ fn no_room(reply: &Reply) -> bool {
     matches!(reply.code, 452 | 552) && too_many
 }
 
-fn result(recipient: u32, fate: Option<Fate<'_>>, broken: Option<&Fault>) -> RecipientResult {
+fn result(recipient: u32, fate: Option<Fate<'_>>, ending: &Ending) -> RecipientResult {
+    let broken = ending.broken.as_ref();
     let made = |outcome, reply: Option<&Reply>, fault| RecipientResult {
         recipient,
         outcome,
@@ -331,6 +376,11 @@ fn result(recipient: u32, fate: Option<Fate<'_>>, broken: Option<&Fault>) -> Rec
     };
     match fate {
         Some(Fate::Delivered(reply)) => made(Outcome::Delivered, Some(reply), None),
+        // Whoever is to blame, it is not the message.
+        Some(Fate::Refused(stage, reply)) if ending.clear.wants_tls(reply) => {
+            let fault = Fault::TlsWanted { stage: stage_of(stage), reply: reply.shortened() };
+            made(Outcome::Deferred, Some(reply), Some(fault))
+        }
         Some(Fate::Refused(stage, reply)) => {
             let outcome = if reply.is_permanent() { Outcome::Failed } else { Outcome::Deferred };
             let fault = Fault::Reply { stage: stage_of(stage), reply: reply.shortened() };
@@ -407,6 +457,30 @@ impl Log {
             } else if left_over && matches!(observation.subject, Subject::Recipient(_)) {
                 observation.effect = Effect::Degrading;
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use posthaste_mail::EnhancedStatus;
+
+    #[test]
+    fn who_wants_tls_is_told_from_who_wants_auth() {
+        let said = |code, status: Option<(u16, u16)>, words| {
+            Reply::new(code, status.map(|(s, d)| EnhancedStatus::new(5, s, d)), words)
+        };
+        for (clear, reply, wants) in [
+            (Clear::Yes, said(530, Some((7, 0)), "Must issue a STARTTLS command first"), true),
+            (Clear::Yes, said(530, None, "tls required"), true),
+            (Clear::Yes, said(530, Some((7, 10)), "Encryption needed"), true),
+            (Clear::Yes, said(530, Some((7, 0)), "Authentication required"), false),
+            (Clear::Offered, said(530, Some((7, 0)), "Authentication required"), true),
+            (Clear::No, said(530, Some((7, 0)), "Must issue a STARTTLS command first"), false),
+            (Clear::Offered, said(550, Some((7, 1)), "no TLS, no mail"), false),
+        ] {
+            assert_eq!(clear.wants_tls(&reply), wants, "{clear:?} {reply:?}");
         }
     }
 }

@@ -13,7 +13,7 @@ use posthaste_evidence::{Connection, ConnectionId, Fault, FaultClass, Outcome};
 use posthaste_io::Instant;
 use posthaste_mail::Timestamp;
 use posthaste_queue::{ConnectTicket, DestinationState, Pulled, Work};
-use posthaste_route::{Action, Route};
+use posthaste_route::{Action, Route, Table};
 use posthaste_spool::{LedgerEntry, LedgerKey, ReadFault, Started};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,6 +26,7 @@ pub(crate) async fn run(inner: Arc<Inner>, ticket: ConnectTicket) {
     let wake = inner.lines().get(&ticket.id).cloned().unwrap_or_default();
     let mut connection = Serving {
         route: None,
+        table: None,
         line: None,
         unsettled: None,
         verdict: None,
@@ -52,6 +53,8 @@ struct Serving {
     ticket: ConnectTicket,
     wake: Arc<Notify>,
     route: Option<(Destination, Route)>,
+    /// The routes that it was last compared with.
+    table: Option<Arc<Table>>,
     line: Option<Line>,
     /// The settlement before this transaction: durable before the next content is sent, so that after a
     /// crash at most one transaction per connection is in doubt.
@@ -122,6 +125,22 @@ impl Serving {
         Some((Destination { name, route }, found.unwrap_or_else(fallback)))
     }
 
+    /// The settings were read again, and say otherwise how this route reaches its hosts: what the line was opened with, its
+    /// TLS above all, may not be what is demanded now.
+    fn has_moved(&mut self) -> bool {
+        let now = self.inner.routes();
+        if self.table.as_ref().is_some_and(|table| Arc::ptr_eq(table, &now)) {
+            return false;
+        }
+        let Some((destination, route)) = &self.route else { return false };
+        let moved = match now.by_name(&destination.route) {
+            Some((_, fresh)) => route.name == NO_ROUTE || !route.same_path(fresh),
+            None => route.name != NO_ROUTE,
+        };
+        self.table = Some(now);
+        moved
+    }
+
     /// Waits for work on an open line; false when it has waited long enough.
     async fn idle(&mut self) -> bool {
         self.settled().await;
@@ -141,6 +160,9 @@ impl Serving {
                 return self.unreadable(work, damaged).await;
             }
         };
+        if self.has_moved() {
+            return self.not_on_this_line();
+        }
         let (destination, route) = self.route.clone().expect("set before work is pulled");
         if destination.route == NO_ROUTE || route.name == NO_ROUTE {
             return self.no_host(work, &in_hand, Fault::NoRoute, None).await;
@@ -321,7 +343,9 @@ impl Serving {
             Some((_, route)) => self.inner.rule(route, &mut unreached).await,
             None => None,
         };
-        let led_somewhere = !(unreached.failed.is_empty() && unreached.blocked.is_empty());
+        let led_somewhere = !(unreached.failed.is_empty()
+            && unreached.insecure.is_empty()
+            && unreached.blocked.is_empty());
         let claim = if led_somewhere && ruling.is_none() { self.exists() } else { None };
         self.inner.note_ledger(Vec::new(), claim.into_iter().collect());
         let not_before = ruling.and_then(|r| r.not_before);

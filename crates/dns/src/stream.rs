@@ -162,6 +162,7 @@ impl Streams {
         let line = Line { asks };
         lines.insert(place.clone(), line.clone());
         let how = Secure {
+            names: Vec::new(),
             name: place.1.clone(),
             trust: self.trust.clone(),
             demand: Demand::Verified,

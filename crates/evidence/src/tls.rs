@@ -223,6 +223,15 @@ impl TlsFault {
         }
     }
 
+    /// What of it the spool keeps: as [`TlsFacts::kept`].
+    #[must_use]
+    pub fn kept(mut self) -> Self {
+        if let Self::Untrusted { certificate: Some(certificate), .. } = &mut self {
+            certificate.cut_names(MAX_KEPT_NAMES);
+        }
+        self
+    }
+
     /// The same without the certificate, which an observation has.
     #[must_use]
     pub fn brief(&self) -> Self {

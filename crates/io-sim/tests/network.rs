@@ -364,7 +364,14 @@ fn datagrams_get_lost_as_often_as_the_weather_says() {
 #[test]
 fn a_handshake_takes_the_course_that_was_set_for_the_server() {
     let limit = seconds(5);
-    let how = |trust, demand| Secure { name: "a.test".into(), trust, demand, alpn: vec![], limit };
+    let how = |trust, demand| Secure {
+        name: "a.test".into(),
+        names: Vec::new(),
+        trust,
+        demand,
+        alpn: vec![],
+        limit,
+    };
     let verified = || how(Trust::System, Demand::Verified);
     let pinned = |key| how(Trust::Pinned(Arc::from([[key; 32]])), Demand::Verified);
     let untrusted = || match Handshake::good(&["a.test"]) {

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use posthaste_evidence::{TlsFault, TlsVersion, Untrusted};
-use posthaste_io::{Demand, Dial, Secure, Secured, StreamExt, Trust, World};
+use posthaste_io::{Demand, Dial, Reference, Secure, Secured, StreamExt, Trust, World};
 use posthaste_io_tokio::{BadRoots, NullJournal, check_roots};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -86,7 +86,8 @@ async fn echo(own: Own, versions: &[&'static rustls::SupportedProtocolVersion]) 
 
 fn how(trust: Trust) -> Secure {
     let name = NAME.to_owned();
-    Secure { name, trust, demand: Demand::Verified, alpn: vec!["dot"], limit: LIMIT }
+    let (names, alpn) = (Vec::new(), vec!["dot"]);
+    Secure { name, names, trust, demand: Demand::Verified, alpn, limit: LIMIT }
 }
 
 fn given(authority: &Authority) -> Trust {
@@ -166,6 +167,45 @@ fn whom_nobody_should_believe_is_not_believed_but_may_be_talked_to() {
             assert_eq!(secured.facts.verified, expected, "{names:?} {years:?}");
             secured.stream.write_all(b"x").await.unwrap();
             assert_eq!(secured.stream.read(&mut [0; 9]).await.unwrap(), 1);
+        }
+    });
+}
+
+#[test]
+fn other_names_than_the_hosts_may_be_wanted() {
+    let exactly = |name: &str| Reference::Exactly(name.into());
+    let below = |name: &str| Reference::Below(name.into());
+    on_runtime(move |world| async move {
+        let authority = authority("Ours");
+        let wild = ["*.in.b.example"].as_slice();
+        for (names, wanted, years, expected) in [
+            (&["b.example"][..], vec![exactly("b.example")], (2020, 2100), Ok(())),
+            (
+                &["b.example"],
+                vec![exactly("x.example"), exactly("b.example")],
+                (2020, 2100),
+                Ok(()),
+            ),
+            (&["b.example"], vec![below("b.example")], (2020, 2100), Err(Untrusted::WrongName)),
+            (&["x.example", "mx.b.example"], vec![below("b.example")], (2020, 2100), Ok(())),
+            (wild, vec![below("b.example")], (2020, 2100), Ok(())),
+            (wild, vec![below("in.b.example")], (2020, 2100), Ok(())),
+            (wild, vec![exactly("b.example")], (2020, 2100), Err(Untrusted::WrongName)),
+            (&["evilb.example"], vec![below("b.example")], (2020, 2100), Err(Untrusted::WrongName)),
+            // The host's own name is not enough when others are wanted.
+            (&[NAME], vec![exactly("b.example")], (2020, 2100), Err(Untrusted::WrongName)),
+            (&[NAME], vec![exactly("no name")], (2020, 2100), Err(Untrusted::WrongName)),
+            (&["b.example"], vec![exactly("b.example")], (2020, 2021), Err(Untrusted::Expired)),
+            (&["x.example"], vec![exactly("b.example")], (2020, 2021), Err(Untrusted::Expired)),
+        ] {
+            let at = echo(own(&authority, names, years), rustls::ALL_VERSIONS).await;
+            let how = Secure { names: wanted.clone(), ..how(given(&authority)) };
+            let said = match secure(&world, at, how).await {
+                Ok(secured) => secured.facts.verified,
+                Err(TlsFault::Untrusted { why, .. }) => Err(why),
+                Err(fault) => panic!("{fault:?}"),
+            };
+            assert_eq!(said, expected, "{names:?} {wanted:?}");
         }
     });
 }

@@ -21,7 +21,9 @@ pub use disk::{Disk, DiskFile, OpenMode};
 pub use journal::Journal;
 pub use net::{Datagram, Dial, DialError, Listener, Net, Unanswered};
 pub use random::Random;
-pub use secure::{Clients, Demand, Identity, Offer, Received, Secure, Secured, Trust};
+pub use secure::{
+    Clients, Demand, Identity, MAX_REFERENCES, Offer, Received, Reference, Secure, Secured, Trust,
+};
 pub use spawn::{Spawn, TaskHandle};
 pub use stream::{Stream, StreamExt, Vitals};
 

@@ -14,6 +14,9 @@ use std::time::Duration;
 pub struct Secure {
     /// The host name or IP address the certificate must be for. A name is also sent (SNI, RFC 6066 section 3).
     pub name: String,
+    /// What the certificate must be for instead of `name`, where that is something else: one of these is enough. Names over
+    /// [`MAX_REFERENCES`] are not looked at.
+    pub names: Vec<Reference>,
     /// Who vouches for it.
     pub trust: Trust,
     /// What follows when nobody does.
@@ -22,6 +25,18 @@ pub struct Secure {
     pub alpn: Vec<&'static str>,
     /// The longest the handshake may take.
     pub limit: Duration,
+}
+
+/// The most names that one certificate is compared with.
+pub const MAX_REFERENCES: usize = 64;
+
+/// A name that a certificate may be for (RFC 6125 section 1.8: a reference identifier).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reference {
+    /// A host name or IP address.
+    Exactly(String),
+    /// Any name below this one, at any depth.
+    Below(String),
 }
 
 /// Whose word for a certificate is believed.

@@ -7,7 +7,7 @@ use super::receive::greet;
 use crate::core::State;
 use crate::host::Door;
 use posthaste_evidence::{Certificate, TlsFacts, TlsFault, TlsVersion, Untrusted};
-use posthaste_io::{Clock, Demand, Secure, Secured, Stream, Trust, sleep, within};
+use posthaste_io::{Clock, Demand, Reference, Secure, Secured, Stream, Trust, sleep, within};
 use posthaste_mail::Timestamp;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -104,6 +104,21 @@ fn is_up(state: &State, host: usize, server: SocketAddr) -> bool {
     state.link(host, server.ip()) == Link::Up && owner.is_some_and(|owner| state.hosts[owner].up)
 }
 
+/// Names are compared as text: here nobody has wildcards.
+fn is_named(certificate: &Certificate, how: &Secure) -> bool {
+    let has = |wanted: &Reference| match wanted {
+        Reference::Exactly(name) => certificate.names.contains(name),
+        Reference::Below(name) => {
+            let end = format!(".{name}");
+            certificate.names.iter().any(|own| own.ends_with(&end))
+        }
+    };
+    match how.names.as_slice() {
+        [] => certificate.names.contains(&how.name),
+        names => names.iter().any(has),
+    }
+}
+
 fn judge(met: Handshake, how: &Secure, now: Timestamp) -> Result<TlsFacts, TlsFault> {
     let (certificate, trusted) = match met {
         Handshake::Shows { certificate, trusted } => (certificate, trusted),
@@ -116,7 +131,7 @@ fn judge(met: Handshake, how: &Secure, now: Timestamp) -> Result<TlsFacts, TlsFa
         _ if !trusted => Err(Untrusted::UnknownIssuer),
         _ if now < certificate.not_before => Err(Untrusted::NotYetValid),
         _ if now > certificate.not_after => Err(Untrusted::Expired),
-        _ if !certificate.names.contains(&how.name) => Err(Untrusted::WrongName),
+        _ if !is_named(&certificate, how) => Err(Untrusted::WrongName),
         _ => Ok(()),
     };
     if let (Err(why), Demand::Verified) = (verified, how.demand) {

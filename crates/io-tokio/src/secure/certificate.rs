@@ -3,7 +3,9 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use posthaste_evidence::Certificate;
 use posthaste_evidence::tls::{MAX_NAME, MAX_NAMES};
+use posthaste_io::Reference;
 use posthaste_mail::Timestamp;
+use rustls::pki_types::ServerName;
 use std::net::IpAddr;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate, X509Name};
 
@@ -39,6 +41,36 @@ pub(super) fn names_of(der: &[u8]) -> Vec<String> {
 /// SHA-256 of the public key of a certificate; `None` when it cannot be read.
 pub(super) fn key_of(der: &[u8]) -> Option<[u8; 32]> {
     X509Certificate::from_der(der).ok().map(|(_, certificate)| key(&certificate))
+}
+
+/// The names to verify the certificate with: those that are wanted as they are, and of those that it has the ones below a
+/// wanted one.
+pub(super) fn names_to_try(der: &[u8], wanted: &[Reference]) -> Vec<ServerName<'static>> {
+    let mut names: Vec<ServerName<'static>> = Vec::new();
+    for reference in wanted {
+        match reference {
+            Reference::Exactly(name) => names.extend(ServerName::try_from(name.clone())),
+            Reference::Below(domain) => names.extend(own_below(der, domain)),
+        }
+    }
+    names
+}
+
+/// The first of the certificate's names that is below the domain.
+fn own_below(der: &[u8], domain: &str) -> Option<ServerName<'static>> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let names = certificate.subject_alternative_name().ok().flatten()?;
+    names.value.general_names.iter().find_map(|name| {
+        let GeneralName::DNSName(name) = name else { return None };
+        let name = name.to_ascii_lowercase();
+        // A wildcard stands for one label, whichever.
+        let concrete = match name.strip_prefix("*.") {
+            Some(parent) => format!("any.{parent}"),
+            None => name,
+        };
+        let is_below = concrete.strip_suffix(domain)?.ends_with('.');
+        is_below.then(|| ServerName::try_from(concrete).ok()).flatten()
+    })
 }
 
 fn key(certificate: &X509Certificate<'_>) -> [u8; 32] {

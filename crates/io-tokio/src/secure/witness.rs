@@ -4,7 +4,7 @@ use super::{Judge, certificate, is_strict, untrusted};
 use parking_lot::Mutex;
 use posthaste_evidence::tls::MAX_CHAIN;
 use posthaste_evidence::{Certificate, Untrusted};
-use posthaste_io::{Secure, Trust};
+use posthaste_io::{MAX_REFERENCES, Reference, Secure, Trust};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -19,6 +19,8 @@ type Statement = (Vec<Certificate>, Result<(), Untrusted>);
 pub(super) struct Witness {
     judge: Judge,
     pins: Option<Arc<[[u8; 32]]>>,
+    /// Empty: the name of the handshake.
+    names: Vec<Reference>,
     strict: bool,
     provider: Arc<CryptoProvider>,
     statement: Mutex<Option<Statement>>,
@@ -30,7 +32,8 @@ impl Witness {
             Trust::Pinned(pins) => Some(Arc::clone(pins)),
             Trust::System | Trust::Given(_) => None,
         };
-        Self { judge, pins, strict: is_strict(how), provider, statement: Mutex::default() }
+        let names = how.names.iter().take(MAX_REFERENCES).cloned().collect();
+        Self { judge, pins, names, strict: is_strict(how), provider, statement: Mutex::default() }
     }
 
     /// It has seen certificates.
@@ -58,11 +61,26 @@ impl Witness {
             return if pinned { Ok(()) } else { Err((Untrusted::NotPinned, other)) };
         }
         let judge = self.judge.as_ref().map_err(|why| (*why, CertificateError::UnknownIssuer))?;
-        match judge.verify_server_cert(own, others, name, ocsp, now) {
-            Ok(_) => Ok(()),
-            Err(Error::InvalidCertificate(why)) => Err((untrusted(&why), why)),
-            Err(_) => Err((Untrusted::Unreadable, CertificateError::BadEncoding)),
+        let verify =
+            |name: &ServerName<'_>| match judge.verify_server_cert(own, others, name, ocsp, now) {
+                Ok(_) => Ok(()),
+                Err(Error::InvalidCertificate(why)) => Err((untrusted(&why), why)),
+                Err(_) => Err((Untrusted::Unreadable, CertificateError::BadEncoding)),
+            };
+        if self.names.is_empty() {
+            return verify(name);
         }
+        let wrong = || Err((Untrusted::WrongName, CertificateError::NotValidForName));
+        // None of its names will do; what else is wrong with it is said all the same, and first.
+        let mut said = verify(name).and_then(|()| wrong());
+        for name in certificate::names_to_try(own, &self.names) {
+            // Anything but a wrong name would be said of every name.
+            if !matches!(said, Err((Untrusted::WrongName, _))) {
+                break;
+            }
+            said = verify(&name);
+        }
+        said
     }
 }
 

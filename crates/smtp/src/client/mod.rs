@@ -1,5 +1,6 @@
 //! What delivery speaks: greeting, EHLO or HELO, transactions in pipelined groups (RFC 2920), QUIT; or LMTP (RFC 2033),
-//! where LHLO greets and every recipient has a reply of its own after the final dot.
+//! where LHLO greets and every recipient has a reply of its own after the final dot. STARTTLS (RFC 3207) when the driver asks
+//! for it.
 //!
 //! Not here: which host, how often, sockets, clocks; whether a refusal is final. The agent that drives a [`Session`]
 //! owns those.
@@ -10,7 +11,10 @@
 //!         Step::Read { stage, timeout } => write(session.take_output()), then read into input, at most so long;
 //!                                          when that fails: session.lost()
 //!         Step::Reply(stage, reply)     => note what was seen
-//!         Step::Ready                   => session.begin(&transaction), session.quit() or session.reset()
+//!         Step::Ready                   => session.begin(&transaction), session.quit(), session.reset(), or once, where it
+//!                                          is offered, session.start_tls()
+//!         Step::Secure                  => the TLS handshake, then session.secured(); when it fails: session.lost()
+//!         Step::Injected                => note it; Step::Close follows
 //!         Step::Content                 => write data::pieces(..) (END included), then session.content_sent()
 //!         Step::Finished(report)        => what the transaction came to; Step::Ready or Step::Close follows
 //!         Step::Gibberish(stage, error) => note it; Step::Close follows
@@ -89,6 +93,8 @@ pub enum Stage {
     Lhlo,
     /// AUTH, and each answer to a challenge (RFC 4954).
     Auth,
+    /// STARTTLS.
+    StartTls,
     /// MAIL.
     Mail,
     /// RCPT with this number among the transaction's recipients.
@@ -127,6 +133,11 @@ pub enum Step {
     /// `354`: write the content and its end, then call `content_sent`. While writing, the session may be asked again:
     /// a reply that comes early ends the transaction.
     Content,
+    /// The server took STARTTLS: the next octet in either direction is TLS. Call `secured` after the handshake.
+    Secure,
+    /// The server took STARTTLS, and more came in clear behind its reply: somebody in between may have put it there. It is
+    /// thrown away, and the connection is of no more use (RFC 3207 section 6; CVE-2011-0411). [`Step::Close`] follows.
+    Injected,
     /// The transaction is over.
     Finished(Report),
     /// The server sent what is no SMTP, or a reply that makes no sense at this stage.

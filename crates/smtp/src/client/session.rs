@@ -40,6 +40,9 @@ enum State {
     Ehlo,
     Helo,
     Lhlo,
+    StartTls,
+    /// The handshake is the driver's.
+    Securing,
     Idle,
     Auth(Box<Login>),
     Running(Box<Running>),
@@ -70,6 +73,9 @@ impl Session {
     pub fn next(&mut self, input: &mut BytesMut) -> Step {
         if let Some(step) = self.next.pop_front() {
             return step;
+        }
+        if matches!(self.state, State::Securing) {
+            return self.hand_over(input);
         }
         match self.parser.next(input) {
             _ if matches!(self.state, State::Closed) => Step::Close,
@@ -123,6 +129,7 @@ impl Session {
             State::Ehlo => Stage::Ehlo,
             State::Helo => Stage::Helo,
             State::Lhlo => Stage::Lhlo,
+            State::StartTls | State::Securing => Stage::StartTls,
             State::Idle | State::Closed => Stage::Idle,
             State::Running(running) => running.stage(),
             State::Auth(_) => Stage::Auth,
@@ -206,6 +213,38 @@ impl Session {
     #[must_use]
     pub const fn login_fault(&self) -> Option<ExchangeFault> {
         self.login_fault
+    }
+
+    /// Sends STARTTLS (RFC 3207). Refused, the session goes on in clear.
+    ///
+    /// # Panics
+    /// When the last step was not [`Step::Ready`].
+    pub fn start_tls(&mut self) {
+        assert!(matches!(self.state, State::Idle), "STARTTLS is sent when the session is ready");
+        self.out.extend_from_slice(b"STARTTLS\r\n");
+        self.state = State::StartTls;
+    }
+
+    /// The handshake is done: all that the server said before is forgotten, and it is greeted anew (RFC 3207 section 4.2).
+    ///
+    /// # Panics
+    /// When the last step was not [`Step::Secure`].
+    pub fn secured(&mut self) {
+        assert!(matches!(self.state, State::Securing), "the server took STARTTLS before");
+        self.offers = Capabilities::default();
+        self.extended = false;
+        self.parser = Parser::new();
+        self.greet();
+    }
+
+    /// From here on the octets are those of TLS: what is there already came in clear.
+    fn hand_over(&mut self, input: &mut BytesMut) -> Step {
+        if input.is_empty() {
+            return Step::Secure;
+        }
+        input.clear();
+        self.state = State::Closed;
+        Step::Injected
     }
 
     /// Sends QUIT.
@@ -301,10 +340,9 @@ impl Session {
     fn connection_reply(&mut self, stage: Stage, reply: &Reply) -> bool {
         let class = reply.code / 100;
         match (stage, class) {
-            (Stage::Banner, 2) => match self.settings.protocol {
-                Protocol::Smtp => self.say_hello("EHLO", State::Ehlo),
-                Protocol::Lmtp => self.say_hello("LHLO", State::Lhlo),
-            },
+            (Stage::Banner, 2) => self.greet(),
+            (Stage::StartTls, 2) => self.state = State::Securing,
+            (Stage::StartTls, 4 | 5) => self.state = State::Idle,
             (Stage::Ehlo | Stage::Lhlo, 2) => {
                 self.offers = Capabilities::read(reply);
                 self.extended = true;
@@ -320,6 +358,13 @@ impl Session {
             _ => return false,
         }
         true
+    }
+
+    fn greet(&mut self) {
+        match self.settings.protocol {
+            Protocol::Smtp => self.say_hello("EHLO", State::Ehlo),
+            Protocol::Lmtp => self.say_hello("LHLO", State::Lhlo),
+        }
     }
 
     fn say_hello(&mut self, verb: &str, state: State) {

@@ -12,6 +12,10 @@ pub struct Timeouts {
     pub hello: Duration,
     /// AUTH, each of its answers: 2 min.
     pub auth: Duration,
+    /// STARTTLS, for which no RFC has a limit: 2 min.
+    pub starttls: Duration,
+    /// The TLS handshake, from its first octet to its last: 1 min.
+    pub handshake: Duration,
     /// MAIL: 5 min.
     pub mail: Duration,
     /// Each RCPT: 5 min.
@@ -35,6 +39,8 @@ impl Default for Timeouts {
             greeting: minutes(5),
             hello: minutes(5),
             auth: minutes(2),
+            starttls: minutes(2),
+            handshake: minutes(1),
             mail: minutes(5),
             rcpt: minutes(5),
             data: minutes(2),
@@ -54,6 +60,7 @@ impl Timeouts {
             Stage::Banner => self.greeting,
             Stage::Ehlo | Stage::Helo | Stage::Lhlo => self.hello,
             Stage::Auth => self.auth,
+            Stage::StartTls => self.starttls,
             Stage::Mail => self.mail,
             Stage::Rcpt(_) => self.rcpt,
             Stage::Data => self.data,
