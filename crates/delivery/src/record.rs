@@ -63,6 +63,8 @@ impl Recorder {
                 protocol: facts.version.name().to_owned(),
                 cipher: facts.cipher.clone(),
                 verified: facts.verified.is_ok().then(|| name.to_owned()),
+                asked: None,
+                client: None,
             });
         }
     }
