@@ -7,6 +7,7 @@ use posthaste_evidence::Fault;
 use posthaste_mail::{
     Body, BodyType, Envelope, QueueId, Recipient, Source, SourceKind, Summary, Timestamp,
 };
+use posthaste_message::dkim::Signing;
 use posthaste_message::dsn::{self, Kind, LastAttempt, Report};
 use posthaste_queue::RecipientState;
 use posthaste_smtp::content::ContentScan;
@@ -53,7 +54,7 @@ impl Inner {
         let to = envelope.reverse_path.mailbox()?;
         let id = self.spool.mint(now);
         let hostname = self.settings().hostname.clone();
-        let composed = dsn::compose(&dsn::Notice {
+        let mut composed = dsn::compose(&dsn::Notice {
             kind: Kind::Failed,
             envelope,
             original,
@@ -64,8 +65,13 @@ impl Inner {
             token: self.world.random.next(),
         });
         self.counters.notice();
+        let mut signing = Signing::new(Arc::clone(&self.settings().dkim), Some(hostname), false);
+        signing.feed(&composed.octets);
+        let signed = signing.finish(now);
+        composed.octets.splice(0..0, signed.fields.into_bytes());
         let recipient = Recipient { mailbox: to.clone(), orcpt: None, notify: None };
-        let mail = new_mail(id, now, recipient, composed);
+        let mut mail = new_mail(id, now, recipient, composed);
+        mail.envelope.summary.signed_by = signed.by;
         Some(Notice { about: envelope.id, mail })
     }
 }

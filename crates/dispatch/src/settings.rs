@@ -1,5 +1,7 @@
 //! What the dispatcher may be told. Plain data.
 
+use posthaste_message::dkim::Keyring;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How often a stopping agent looks whether connections have ended.
@@ -27,6 +29,8 @@ pub struct Settings {
     pub soft_fail: bool,
     /// How long is waited before a domain that DNS says is missing is given up.
     pub patience: posthaste_queue::belief::Patience,
+    /// Who signs our notices (DKIM).
+    pub dkim: Arc<Keyring>,
 }
 
 impl Default for Settings {
@@ -38,6 +42,7 @@ impl Default for Settings {
             fresh_budget: 16 * 1024 * 1024,
             soft_fail: false,
             patience: posthaste_queue::belief::Patience::default(),
+            dkim: Arc::default(),
         }
     }
 }

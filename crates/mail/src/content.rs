@@ -36,7 +36,8 @@ pub struct ContentFacts {
     pub crc: u32,
 }
 
-/// The content of a message: chunks in order, shared, never copied. The first chunk is our trace header.
+/// The content of a message: chunks in order, shared, never copied. Our trace header is a chunk of its own, with nothing but our
+/// signature before it.
 #[derive(Clone, Debug, Default)]
 pub struct Body(Vec<Bytes>);
 

@@ -96,6 +96,17 @@ pub struct Summary {
     pub message_id: Option<String>,
     /// The `Date:` field as written, at most 64 octets.
     pub date: Option<String>,
+    /// Who signed it here with DKIM.
+    pub signed_by: Vec<SignedBy>,
+}
+
+/// A DKIM signature that was made here (RFC 6376).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SignedBy {
+    /// `d=`
+    pub domain: String,
+    /// `s=`
+    pub selector: String,
 }
 
 /// Where a message came from.

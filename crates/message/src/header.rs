@@ -231,6 +231,7 @@ mod tests {
                 subject: Some("Grüße  aus Wien".into()),
                 message_id: Some("<1@example.org>".into()),
                 date: Some("Sat, 21 Nov 2026 06:53:04 +0000".into()),
+                signed_by: Vec::new(),
             }
         );
         assert_eq!(summary(b"To: x\r\n\r\n"), Summary::default());

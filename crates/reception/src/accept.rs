@@ -4,9 +4,13 @@ use crate::House;
 use crate::incoming::Arrived;
 use crate::settings::Settings;
 use posthaste_mail::envelope::Ret;
-use posthaste_mail::{BodyType, ContentFacts, Envelope, QueueId, Recipient, ReversePath, Source};
+use posthaste_mail::{
+    BodyType, ContentFacts, Envelope, QueueId, Recipient, ReversePath, Source, Summary,
+};
+use posthaste_message::dkim::{Signing, Unsigned};
 use posthaste_message::{summary, trace};
 use posthaste_queue::{Life, RecipientState};
+use posthaste_smtp::content::with_signature;
 use posthaste_spool::{NewMail, Refused};
 
 /// A message that has arrived whole.
@@ -25,6 +29,8 @@ pub(crate) struct Message {
     pub(crate) arrived: Arrived,
     /// Length of our trace field.
     pub(crate) trace: usize,
+    /// Has seen the content go by, and signs it.
+    pub(crate) signing: Option<Signing>,
 }
 
 /// The message was not accepted, and nothing of it is kept.
@@ -38,15 +44,16 @@ pub(crate) enum NotAccepted {
 pub(crate) async fn accept(
     house: &House,
     settings: &Settings,
-    message: Message,
+    mut message: Message,
 ) -> Result<QueueId, NotAccepted> {
     let header = message.arrived.header(&message.facts, message.trace);
     if loops(settings, &message.facts, &header) {
         house.counters.refused_loops.one();
         return Err(NotAccepted::Looping);
     }
-    let summary = summary(&header);
+    let mut summary = summary(&header);
     drop(header);
+    sign(house, &mut message, &mut summary);
     let spilled = message.arrived.is_spilled();
     let (content, share) = message.arrived.finish().await.map_err(|why| refused(house, why))?;
     let (recipients, octets) = (message.recipients.len(), message.facts.size);
@@ -77,6 +84,20 @@ pub(crate) async fn accept(
     house.counters.octets.add(octets);
     house.counters.spilled.add(u64::from(spilled));
     Ok(message.id)
+}
+
+/// Puts signatures in front, when the message is ours to sign.
+fn sign(house: &House, message: &mut Message, summary: &mut Summary) {
+    let Some(signing) = message.signing.take() else { return };
+    let signed = signing.finish(house.world.wall());
+    house.counters.unsigned.add(u64::from(signed.unsigned.is_some_and(Unsigned::is_a_pity)));
+    if signed.by.is_empty() {
+        return;
+    }
+    house.counters.signed.one();
+    message.facts = with_signature(&message.facts, &signed.fields);
+    message.arrived.prepend(signed.fields);
+    summary.signed_by = signed.by;
 }
 
 fn refused(house: &House, why: Refused) -> NotAccepted {

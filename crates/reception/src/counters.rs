@@ -40,6 +40,10 @@ counters! {
     recipients,
     /// Octets of accepted messages.
     octets,
+    /// Messages signed with DKIM.
+    signed,
+    /// Messages that a key is there for and that could not be signed: no header section that would hold.
+    unsigned,
     /// Messages whose body went to a file of its own.
     spilled,
     /// Recipients refused: the client may not relay.

@@ -43,6 +43,8 @@ struct Spilled {
 pub(crate) struct Arrived {
     body: Body,
     spilled: Option<Spilled>,
+    /// What was put in front once all had arrived.
+    head: String,
     share: Share,
 }
 
@@ -110,7 +112,8 @@ impl Incoming {
         if self.spilled.is_none() {
             chunks.insert(0, self.trace);
         }
-        Arrived { body: Body::new(chunks), spilled: self.spilled, share: self.share }
+        let (body, head) = (Body::new(chunks), String::new());
+        Arrived { body, spilled: self.spilled, head, share: self.share }
     }
 
     async fn open_file(&mut self, spool: &dyn Spool) -> Result<(), Refused> {
@@ -159,12 +162,24 @@ impl Arrived {
         }
     }
 
+    /// Puts whole header fields in front of all.
+    pub(crate) fn prepend(&mut self, fields: String) {
+        self.head.insert_str(0, &fields);
+    }
+
     /// What the store takes, and the share of the budget to be held until it has taken it.
     pub(crate) async fn finish(self) -> Result<(Content, Share), Refused> {
         match self.spilled {
-            None => Ok((Content::Inline(self.body), self.share)),
+            None => {
+                let mut body = self.body;
+                if !self.head.is_empty() {
+                    body.prepend(Bytes::from(self.head));
+                }
+                Ok((Content::Inline(body), self.share))
+            }
             Some(spilled) => {
-                let spilled = spilled.file.finish().await?;
+                let mut spilled = spilled.file.finish().await?;
+                spilled.prepend(self.head.as_bytes());
                 Ok((Content::Spilled(spilled), self.share))
             }
         }

@@ -226,12 +226,14 @@ impl Conversation {
 
     /// The message gets its name and its trace field before its first octet.
     fn content(&mut self) {
+        let trust = self.trust();
         let Some(transaction) = &mut self.transaction else {
             return self.smtp.reject(&policy::refused(Refused::Unhealthy));
         };
         let now = self.house.world.wall();
         let id = self.house.spool.mint(now);
         let local = self.trust == Trust::Local;
+        let stranger = trust == Trust::Stranger;
         let with = With {
             extended: self.extended,
             utf8: transaction.params.smtputf8,
@@ -254,11 +256,13 @@ impl Conversation {
         let settings = &self.policy.settings;
         let author = transaction.reverse_path.mailbox();
         let originating = local.then(|| Originating::new(settings, author, id, now, &trace));
+        let signing = settings.signing(author, stranger);
         let limits = &settings.limits;
         transaction.content = Some(UnderWay {
             by: self.wire.now() + limits.message_timeout,
             trace: trace.len(),
             originating,
+            signing,
             pace: Pace::new(self.wire.now()),
             incoming: Some(Incoming::new(
                 id,
@@ -298,6 +302,9 @@ impl Conversation {
         let under_way = self.transaction.as_mut().and_then(|t| t.content.as_mut());
         let under_way = under_way?;
         let incoming = under_way.incoming.as_mut()?;
+        if let Some(signing) = &mut under_way.signing {
+            signing.feed(&chunk);
+        }
         let chunk = incoming.keep(chunk).err()?;
         let began = self.wire.now();
         let limit = self.policy.settings.limits.store_timeout;

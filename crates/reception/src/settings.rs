@@ -5,8 +5,11 @@ use crate::rates::Rates;
 use crate::recipients::VerifySettings;
 use posthaste_evidence::Keep;
 use posthaste_io::Clients;
+use posthaste_mail::Mailbox;
+use posthaste_message::dkim::{Keyring, Signing};
 use posthaste_smtp::server::{BareNewline, Extensions};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Settings of the reception. Sessions keep those they began with; a reload never changes one under way.
@@ -31,6 +34,8 @@ pub struct Settings {
     /// Our own permanent refusals of recipients become temporary ones, for the first days of a server (Postfix:
     /// `soft_bounce`). Nothing is accepted that would not be accepted otherwise.
     pub soft_fail: bool,
+    /// Whose mail is signed (DKIM).
+    pub dkim: Arc<Keyring>,
 }
 
 /// A door: where mail is accepted, and from whom (Exchange: receive connector).
@@ -154,7 +159,17 @@ impl Settings {
             limits: Limits::default(),
             sessions: Keep::default(),
             soft_fail: false,
+            dkim: Arc::default(),
         }
+    }
+}
+
+impl Settings {
+    /// Who sees a message go by and signs it; `None` when nobody could. `stranger`: it comes from none of ours.
+    pub(crate) fn signing(&self, author: Option<&Mailbox>, stranger: bool) -> Option<Signing> {
+        let nobody = self.dkim.is_empty() || (stranger && !self.dkim.signs_strangers());
+        let sender = || author.map(Mailbox::domain_key);
+        (!nobody).then(|| Signing::new(Arc::clone(&self.dkim), sender(), stranger))
     }
 }
 

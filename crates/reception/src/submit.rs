@@ -235,6 +235,10 @@ async fn store(
     let trace_length = trace.len();
     let budget = settings.limits.receive_budget;
     let mut incoming = Incoming::new(id, trace, Some(facts.size), house.budget.share(), budget);
+    let mut signing = settings.signing(submission.reverse_path.mailbox(), false);
+    if let Some(signing) = &mut signing {
+        signing.feed(&content);
+    }
     let content = Bytes::from(content);
     for start in (0..content.len()).step_by(PIECE) {
         let piece = content.slice(start..content.len().min(start + PIECE));
@@ -243,7 +247,8 @@ async fn store(
         }
     }
     let refused = submission.recipients.len() - good;
-    let message = Message { refused, ..message(submission, facts, incoming, trace_length) };
+    let message =
+        Message { refused, signing, ..message(submission, facts, incoming, trace_length) };
     accept(house, settings, message).await.map_err(|why| match why {
         NotAccepted::Looping => SubmitError::Looping,
         NotAccepted::Store(why) => SubmitError::Store(why),
@@ -296,5 +301,6 @@ fn message(
         },
         arrived: incoming.arrived(),
         trace,
+        signing: None,
     }
 }

@@ -157,6 +157,23 @@ impl ContentScan {
     }
 }
 
+/// The facts of content that gets whole, signed header fields put in front of it: it was scanned without them.
+#[must_use]
+pub fn with_signature(facts: &ContentFacts, fields: &str) -> ContentFacts {
+    let length = fields.len() as u64;
+    let longest = fields.lines().map(|line| line.len() as u64).max().unwrap_or(0);
+    let crc = crc32c::crc32c(fields.as_bytes());
+    let rest = usize::try_from(facts.size).expect("a message is smaller than the memory there is");
+    ContentFacts {
+        size: facts.size + length,
+        header_end: facts.header_end + length,
+        longest_line: facts.longest_line.max(longest),
+        signed: true,
+        crc: crc32c::crc32c_combine(crc, facts.crc, rest),
+        ..facts.clone()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,6 +261,19 @@ mod tests {
         let facts = scan.facts();
         assert_eq!((facts.received, facts.header_end, facts.size), (2, 45, 48));
         assert!(facts.dotted);
+    }
+
+    #[test]
+    fn a_signature_in_front_is_as_if_it_had_been_scanned() {
+        let fields = format!("DKIM-Signature: v=1;\r\n\tb={}\r\n", "x".repeat(90));
+        for rest in ["", "\r\n", "A: b\r\n\r\n.\r\n", "Received: x\r\n\r\n\u{e9}\r\n"] {
+            let whole = format!("{fields}{rest}");
+            assert_eq!(
+                with_signature(&facts(rest.as_bytes()), &fields),
+                facts(whole.as_bytes()),
+                "{rest:?}"
+            );
+        }
     }
 
     /// Octets that matter to the scan come up often.

@@ -44,7 +44,7 @@ impl<D: Disk> BodyFile<D> {
         }
         named?;
         disk.sync_dir()?;
-        Ok(SpilledBody { id, size })
+        Ok(SpilledBody::new(id, size))
     }
 }
 
@@ -72,7 +72,7 @@ impl<D: Disk> Log<D> {
 
     pub(crate) fn body_is_there(&self, body: &SpilledBody) -> bool {
         let file = self.shared.disk.lock().open(&body_name(body.id), OpenMode::Read);
-        file.and_then(|file| file.len()).is_ok_and(|length| length == body.size)
+        file.and_then(|file| file.len()).is_ok_and(|length| length == body.in_file())
     }
 
     /// See [`Shared::remove_body`].

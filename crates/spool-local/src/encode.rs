@@ -43,7 +43,7 @@ impl<D: Disk> Log<D> {
         let octets = match &mail.content {
             Content::Inline(body) => body.len() as u64,
             Content::Spilled(body) if !self.body_is_there(body) => return Some(Refused::Unhealthy),
-            Content::Spilled(_) => 0,
+            Content::Spilled(body) => body.head.len() as u64,
         };
         if u32::try_from(octets).is_err() || mail.envelope.recipients.len() > MAX_ENVELOPE / 64 {
             return Some(Refused::TooBig);
@@ -101,7 +101,10 @@ fn encode_mail(batch: &mut Batch, mail: &NewMail, inline_limit: usize) {
     let id = mail.envelope.id;
     let envelope = batch.piece(|w| mail.envelope.write(w));
     let (body, spilled) = match &mail.content {
-        Content::Spilled(body) => (0, Some(body.size)),
+        Content::Spilled(body) if body.head.is_empty() => (0, Some(body.in_file())),
+        Content::Spilled(body) => {
+            (batch.piece_of(std::slice::from_ref(&body.head)), Some(body.in_file()))
+        }
         Content::Inline(body) if body.len() > inline_limit => (0, Some(body.len() as u64)),
         Content::Inline(body) => (batch.piece_of(body.chunks()), None),
     };

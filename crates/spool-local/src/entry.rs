@@ -9,7 +9,7 @@ use posthaste_spool::{Damaged, LedgerKey, Record, Settled, Started};
 /// What an entry says to memory.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Head {
-    /// A message. Pieces: envelope; content, unless spilled.
+    /// A message. Pieces: envelope; content, of a spilled one what stands before the octets of its file.
     Mail(Mail),
     /// A live message's states after a settlement. Piece: [`Remembered`].
     Update(Update),

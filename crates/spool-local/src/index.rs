@@ -47,7 +47,7 @@ pub(crate) struct Index<F> {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Slot {
     pub(crate) envelope: Place,
-    /// Octets of the content that follows the envelope; 0 when it is spilled.
+    /// Octets of the content that follows the envelope; of a spilled one those that stand before its file.
     pub(crate) body: u32,
     /// The newest piece that remembers attempts; its length is 0 when there is none.
     pub(crate) update: Place,

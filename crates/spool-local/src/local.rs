@@ -67,7 +67,7 @@ impl<D: Disk + 'static> LocalSpool<D> {
 fn inline_octets(mail: &NewMail) -> usize {
     match &mail.content {
         Content::Inline(body) => body.len(),
-        Content::Spilled(_) => 0,
+        Content::Spilled(body) => body.head.len(),
     }
 }
 

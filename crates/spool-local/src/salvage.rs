@@ -44,8 +44,13 @@ pub enum Left {
     Whole(Bytes),
     /// So many octets, some of them not what was written.
     Damaged(Bytes),
-    /// It has a file of its own, of this size.
-    InFile(u64),
+    /// It has a file of its own.
+    InFile {
+        /// Octets of the file.
+        size: u64,
+        /// What stands before them, as far as it can be read.
+        head: Bytes,
+    },
     /// Nothing.
     Nothing,
 }
@@ -82,7 +87,10 @@ impl Stretch {
             let [first, second] = raw.pieces;
             let envelope = self.piece(raw.offset, first).and_then(|p| Envelope::decode(&p).ok());
             let content = match mail.spilled {
-                Some(size) => Left::InFile(size),
+                Some(size) => {
+                    let head = self.piece(raw.offset.saturating_add(first), second);
+                    Left::InFile { size, head: head.unwrap_or_default() }
+                }
                 None => self.content(raw.offset.saturating_add(first), second),
             };
             let states = mail.states.states().unwrap_or_default();
@@ -122,7 +130,7 @@ impl Stretch {
             let content = match content {
                 // Not beside it, then it is in a file: whether that is there is for others to see.
                 Left::Damaged(octets) if !resembles(&envelope, &octets) => {
-                    Left::InFile(envelope.facts.size)
+                    Left::InFile { size: envelope.facts.size, head: Bytes::new() }
                 }
                 content => content,
             };

@@ -217,7 +217,10 @@ impl<D: Disk> Shared<D> {
                 Envelope::decode(&envelope).map_err(|_| self.unreadable(slot.envelope, 0))?;
             let size = self.index.lock().spilled.get(&id).copied();
             let content = match size {
-                Some(size) => Content::Spilled(SpilledBody { id, size }),
+                Some(in_file) => {
+                    let size = in_file + body.len() as u64;
+                    Content::Spilled(SpilledBody { id, size, head: body })
+                }
                 None => {
                     let mut content = Body::default();
                     content.push(body);
@@ -237,11 +240,15 @@ impl<D: Disk> Shared<D> {
     ) -> Result<Bytes, ReadFault> {
         let length = u64::try_from(length.min(LONGEST_RANGE)).unwrap_or(u64::MAX);
         let length = length.min(body.size.saturating_sub(offset));
-        let mut octets = vec![0; usize::try_from(length).unwrap_or(0)];
+        let length = usize::try_from(length).unwrap_or(0);
+        let (head, offset) = body.split(offset, length);
+        let mut octets = vec![0; length];
+        octets[..head.len()].copy_from_slice(&head);
+        let wanted = length - head.len();
         let file = self.disk.lock().open(&body_name(body.id), OpenMode::Read);
-        let read = file.and_then(|file| file.read_at(offset, &mut octets));
+        let read = file.and_then(|file| file.read_at(offset, &mut octets[head.len()..]));
         match read {
-            Ok(read) if read == octets.len() => Ok(Bytes::from(octets)),
+            Ok(read) if read == wanted => Ok(Bytes::from(octets)),
             Ok(_) => Err(self.broken_body(body.id)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(self.broken_body(body.id)),
             Err(error) => Err(ReadFault::Disk(error.to_string())),

@@ -243,8 +243,8 @@ fn messages_are_salvaged_out_of_a_damaged_group() {
                 let content = match &one.content {
                     Left::Whole(_) => "whole",
                     Left::Damaged(_) => "damaged",
-                    Left::InFile(30_000) => "file",
-                    Left::InFile(_) | Left::Nothing => "nothing",
+                    Left::InFile { size: 30_000, .. } => "file",
+                    Left::InFile { .. } | Left::Nothing => "nothing",
                 };
                 format!("{}{content}", if one.envelope.is_some() { "" } else { "-" })
             })

@@ -338,9 +338,10 @@ impl Spool for MemorySpool {
     ) -> Task<'_, Result<Bytes, ReadFault>> {
         let state = self.state();
         let part = state.spilled.get(&body.id).map(|octets| {
+            let (head, offset) = body.split(offset, length);
             let from = usize::try_from(offset).unwrap_or(usize::MAX).min(octets.len());
-            let to = from.saturating_add(length).min(octets.len());
-            Bytes::copy_from_slice(&octets[from..to])
+            let to = from.saturating_add(length - head.len()).min(octets.len());
+            Bytes::from([&head[..], &octets[from..to]].concat())
         });
         Box::pin(ready(part.ok_or(ReadFault::Damaged(body.id))))
     }
@@ -405,7 +406,7 @@ impl Spill for MemorySpill {
         let Self { shared, id, octets } = *self;
         let size = octets.len() as u64;
         lock(&shared.state).spilled.insert(id, octets);
-        Box::pin(ready(Ok(SpilledBody { id, size })))
+        Box::pin(ready(Ok(SpilledBody::new(id, size))))
     }
 }
 

@@ -38,8 +38,40 @@ pub const INLINE_LIMIT: usize = 256 * 1024;
 pub struct SpilledBody {
     /// The message it belongs to.
     pub id: QueueId,
-    /// Octets.
+    /// Octets in all, those of [`Self::head`] included.
     pub size: u64,
+    /// What stands before the octets of the file: what is known only when the last of them has come, such as a
+    /// signature. Small; it goes into the commit.
+    pub head: Bytes,
+}
+
+impl SpilledBody {
+    /// A body that is all in its file.
+    #[must_use]
+    pub const fn new(id: QueueId, size: u64) -> Self {
+        Self { id, size, head: Bytes::new() }
+    }
+
+    /// Octets in the file.
+    #[must_use]
+    pub const fn in_file(&self) -> u64 {
+        self.size - self.head.len() as u64
+    }
+
+    /// Puts octets in front of all others; only before the body is given to a store.
+    pub fn prepend(&mut self, octets: &[u8]) {
+        self.size += octets.len() as u64;
+        self.head = [octets, &self.head].concat().into();
+    }
+
+    /// Of a range that begins at `offset`, the octets that are in the head, and where the rest begins in the file.
+    #[must_use]
+    pub fn split(&self, offset: u64, length: usize) -> (Bytes, u64) {
+        let head = self.head.len();
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(head);
+        let to = from.saturating_add(length).min(head);
+        (self.head.slice(from..to), offset.saturating_sub(head as u64))
+    }
 }
 
 /// A message to accept.

@@ -70,6 +70,7 @@ pub fn envelope(id: QueueId, recipients: usize, content: &[u8]) -> Envelope {
             subject: Some("The quick brown fox".into()),
             message_id: Some("<1234.5678@example.com>".into()),
             date: Some("Sat, 21 Nov 2026 12:00:00 +0000".into()),
+            signed_by: Vec::new(),
         },
         source: Source {
             kind: SourceKind::Relay,

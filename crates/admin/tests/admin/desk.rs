@@ -180,7 +180,7 @@ impl Desk for FakeDesk {
 
     fn content(&self, id: QueueId) -> Task<'_, Result<Option<Stored>, DeskFault>> {
         let (envelope, large) = (message(id.as_u64()).envelope, id.as_u64() == 2);
-        let spilled = SpilledBody { id, size: 3 << 19 };
+        let spilled = SpilledBody::new(id, 3 << 19);
         let small = Body::from(b"Subject: x\r\n\r\nhello\r\n".to_vec());
         let content = if large { Content::Spilled(spilled) } else { Content::Inline(small) };
         Box::pin(async move { Ok(Some(Stored { envelope, content })) })

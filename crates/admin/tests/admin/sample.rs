@@ -54,6 +54,7 @@ pub(crate) fn message(number: u64) -> Message {
             subject: Some(format!("Invoice {number}")),
             message_id: Some("<1@sender.example>".into()),
             date: None,
+            signed_by: Vec::new(),
         },
         source: Source {
             kind: SourceKind::Relay,

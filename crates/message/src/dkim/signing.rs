@@ -9,6 +9,7 @@ use super::keyring::{Keyring, Signer};
 use super::record::tags;
 use crate::addresses::{Entry, addresses};
 use posthaste_mail::Timestamp;
+use posthaste_mail::envelope::SignedBy;
 use std::sync::Arc;
 
 /// The most octets of a header section that is signed. A longer one is no message of a person or a program in its mind, and
@@ -43,8 +44,8 @@ enum State {
 pub struct Signed {
     /// Signature fields with their line ends, to be put in front of all others; empty when nobody signed.
     pub fields: String,
-    /// Who signed: domain and selector.
-    pub by: Vec<(String, String)>,
+    /// Who signed.
+    pub by: Vec<SignedBy>,
     /// Why nobody did, when it is not simply nobody's to sign.
     pub unsigned: Option<Unsigned>,
 }
@@ -60,6 +61,14 @@ pub enum Unsigned {
     NoField,
     /// Its header section is longer than [`MAX_HEADER`].
     HeaderTooLong,
+}
+
+impl Unsigned {
+    /// There was a key, and nobody has signed it: the operator may want to know.
+    #[must_use]
+    pub const fn is_a_pity(self) -> bool {
+        matches!(self, Self::NoField | Self::HeaderTooLong)
+    }
 }
 
 impl Signing {
@@ -169,7 +178,8 @@ impl Signing {
             let hash = hashes.iter().find(|(canon, _)| *canon == signer.canons.body);
             let (_, hash) = hash.expect("each canonical form that is wanted was hashed");
             all.fields.push_str(&sign(&signer, &fields, hash, now));
-            all.by.push((signer.domain.clone(), signer.selector.clone()));
+            let (domain, selector) = (signer.domain.clone(), signer.selector.clone());
+            all.by.push(SignedBy { domain, selector });
         }
         all
     }

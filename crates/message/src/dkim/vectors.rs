@@ -233,7 +233,7 @@ fn who_signs_and_who_does_not() {
         let mut signing = Signing::new(Arc::clone(&ring), Some("example.org".into()), stranger);
         signing.feed(format!("{from}\r\n\r\nx\r\n").as_bytes());
         let signed = signing.finish(Timestamp::from_secs(0));
-        signed.by.first().map_or("-".to_owned(), |(domain, _)| domain.clone())
+        signed.by.first().map_or("-".to_owned(), |by| by.domain.clone())
     };
     for (from, expected) in [
         ("From: a@example.org", "example.org"),

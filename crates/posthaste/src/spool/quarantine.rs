@@ -193,7 +193,10 @@ impl Quarantine {
         let (content, whole) = match one.content {
             Left::Whole(octets) => (octets.to_vec(), true),
             Left::Damaged(octets) => (octets.to_vec(), false),
-            Left::InFile(_) => (self.body(one.id).unwrap_or_default(), true),
+            Left::InFile { head, .. } => {
+                let file = self.body(one.id);
+                (file.map(|file| [&head[..], &file].concat()).unwrap_or_default(), true)
+            }
             Left::Nothing => (Vec::new(), false),
         };
         let facts = one.envelope.as_ref().map(|envelope| &envelope.facts);

@@ -7,6 +7,7 @@ use crate::recipients::Directory;
 use crate::recipients::envelope::Gathered;
 use posthaste_io::Instant;
 use posthaste_mail::{ContentFacts, Mailbox, ReversePath, Source};
+use posthaste_message::dkim::Signing;
 use posthaste_smtp::server::MailParams;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,8 @@ pub(super) struct UnderWay {
     pub(super) trace: usize,
     /// Makes it whole, when it comes from this machine.
     pub(super) originating: Option<Originating>,
+    /// Sees the content go by, when it may be ours to sign.
+    pub(super) signing: Option<Signing>,
     /// By when all must be here.
     pub(super) by: Instant,
     /// Whether it comes fast enough.
@@ -114,6 +117,7 @@ impl Transaction {
             source,
             arrived: incoming.arrived(),
             trace: under_way.trace,
+            signing: under_way.signing,
         })
     }
 }

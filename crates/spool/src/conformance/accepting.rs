@@ -60,7 +60,7 @@ pub(super) async fn large_bodies_come_in_ranges(f: &mut dyn Fixture) {
     let id = spool.mint(NOON);
     let content = testing::content(id, INLINE_LIMIT + 12_345);
     let body = spill(&*spool, id, &content).await;
-    assert_eq!(body, SpilledBody { id, size: content.len() as u64 });
+    assert_eq!(body, SpilledBody::new(id, content.len() as u64));
     let envelope = testing::envelope(id, 1, &content);
     let states = vec![Default::default()];
     let mail = NewMail { envelope, content: Content::Spilled(body.clone()), states };
@@ -71,6 +71,36 @@ pub(super) async fn large_bodies_come_in_ranges(f: &mut dyn Fixture) {
     let end = spool.range(&body, body.size - 3, 10).await.expect("readable");
     assert_eq!(end, &content[content.len() - 3..]);
     assert!(spool.range(&body, body.size + 5, 10).await.expect("readable").is_empty());
+}
+
+/// What is known only when the last octet is in the file stands before it all the same, also after a restart.
+pub(super) async fn a_large_body_may_have_a_head(f: &mut dyn Fixture) {
+    let id = f.spool().mint(NOON);
+    let content = testing::content(id, INLINE_LIMIT + 777);
+    let (head, file) = content.split_at(700);
+    let mut body = spill(&*f.spool(), id, file).await;
+    body.prepend(&head[300..]);
+    body.prepend(&head[..300]);
+    assert_eq!((body.size, body.in_file()), (content.len() as u64, file.len() as u64));
+    let envelope = testing::envelope(id, 1, &content);
+    let states = vec![Default::default()];
+    let mail = NewMail { envelope, content: Content::Spilled(body.clone()), states };
+    f.spool().accept(mail).await.expect("accepted");
+    for again in [false, true] {
+        if again {
+            f.crash();
+        }
+        let spool = f.spool();
+        let stored = spool.fetch(id).await.expect("readable").expect("there");
+        assert!(matches!(&stored.content, Content::Spilled(b) if *b == body));
+        assert!(read_whole(&*spool, &stored).await == content, "head and file are one");
+        for (offset, length) in [(0, 10), (690, 30), (700, 5), (699, 1), (3, 5000)] {
+            let range = spool.range(&body, offset, length).await.expect("readable");
+            let from = usize::try_from(offset).expect("small");
+            assert_eq!(range, content[from..from + length], "{offset}+{length}");
+        }
+        assert_eq!(spool.quarantined(), [], "the file is as long as it should be");
+    }
 }
 
 pub(super) async fn an_abandoned_spill_leaves_nothing(f: &mut dyn Fixture) {

@@ -50,7 +50,7 @@ macro_rules! cases {
 
 cases! {
     accepting:
-        ids_grow_whatever_the_clock_does, accepted_mail_is_there_whole, large_bodies_come_in_ranges,
+        ids_grow_whatever_the_clock_does, accepted_mail_is_there_whole, large_bodies_come_in_ranges, a_large_body_may_have_a_head,
         an_abandoned_spill_leaves_nothing, listings_are_pages_in_order_of_id, a_thousand_recipients,
         unknown_messages_are_nobody, a_full_inbox_still_answers_everyone, health_counts;
     settling:

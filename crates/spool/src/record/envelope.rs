@@ -3,7 +3,7 @@
 use super::codes::Code;
 use super::wire::{Damaged, Fields, Writer, push};
 use super::{Record, get_ip, get_time, put_ip, put_time};
-use posthaste_mail::envelope::{Notify, RedirectedFrom, Ret};
+use posthaste_mail::envelope::{Notify, RedirectedFrom, Ret, SignedBy};
 use posthaste_mail::{
     BodyType, ConnectionId, ContentFacts, Envelope, Mailbox, QueueId, Recipient, ReversePath,
     Source, SourceKind, Summary, Timestamp,
@@ -31,6 +31,7 @@ const ROUTE: u32 = 19;
 const SESSION: u32 = 20;
 const REDIRECTED_FROM: u32 = 21;
 const FIRST_RECEIVED: u32 = 22;
+const SIGNED_BY: u32 = 23;
 
 const MAILBOX: u32 = 1;
 const ORCPT: u32 = 2;
@@ -45,6 +46,9 @@ const DOTTED: u32 = 6;
 const CRC: u32 = 7;
 const EIGHT_BIT_HEADER: u32 = 8;
 const SIGNED: u32 = 9;
+
+const SIGNED_DOMAIN: u32 = 1;
+const SIGNED_SELECTOR: u32 = 2;
 
 impl Record for Envelope {
     fn write(&self, w: &mut Writer) {
@@ -65,6 +69,12 @@ impl Record for Envelope {
         w.maybe_text(SUBJECT, self.summary.subject.as_deref());
         w.maybe_text(MESSAGE_ID, self.summary.message_id.as_deref());
         w.maybe_text(DATE, self.summary.date.as_deref());
+        for by in &self.summary.signed_by {
+            w.nested(SIGNED_BY, |w| {
+                w.text(SIGNED_DOMAIN, &by.domain);
+                w.text(SIGNED_SELECTOR, &by.selector);
+            });
+        }
         w.number(SOURCE_KIND, self.source.kind.code());
         w.text(LISTENER, &self.source.listener);
         if let Some(ip) = self.source.ip {
@@ -100,6 +110,7 @@ impl Record for Envelope {
                 SUBJECT => e.summary.subject = Some(value.text()?),
                 MESSAGE_ID => e.summary.message_id = Some(value.text()?),
                 DATE => e.summary.date = Some(value.text()?),
+                SIGNED_BY => push(&mut e.summary.signed_by, read_signed_by(value.fields()?)?)?,
                 SOURCE_KIND => e.source.kind = SourceKind::from_code(value.number()?)?,
                 LISTENER => e.source.listener = value.text()?,
                 CLIENT => e.source.ip = Some(get_ip(value)?),
@@ -160,6 +171,19 @@ fn write_recipient(w: &mut Writer, recipient: &Recipient) {
         let bits = bits.iter().filter(|(set, _)| *set).map(|(_, bit)| bit).sum();
         w.number_even_zero(NOTIFY, bits);
     }
+}
+
+fn read_signed_by(fields: Fields<'_>) -> Result<SignedBy, Damaged> {
+    let mut by = SignedBy { domain: String::new(), selector: String::new() };
+    fields.each(|tag, value| {
+        match tag {
+            SIGNED_DOMAIN => by.domain = value.text()?,
+            SIGNED_SELECTOR => by.selector = value.text()?,
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(by)
 }
 
 fn read_recipient(fields: Fields<'_>) -> Result<Recipient, Damaged> {

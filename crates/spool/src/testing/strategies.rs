@@ -9,7 +9,7 @@ use crate::{
 use posthaste_evidence::{
     Act, Attempt, Connection, ConnectionId, Observation, Order, Outcome, RecipientResult,
 };
-use posthaste_mail::envelope::{Notify, Ret};
+use posthaste_mail::envelope::{Notify, Ret, SignedBy};
 use posthaste_mail::{
     BodyType, ContentFacts, EnhancedStatus, Envelope, Mailbox, QueueId, Recipient, Reply,
     ReversePath, SourceKind, Timestamp,
@@ -292,6 +292,10 @@ pub(crate) fn envelope() -> impl Strategy<Value = Envelope> {
             (e.summary.message_id, e.summary.date, e.source.user) = (words.3, words.4, words.5);
             (e.source.kind, e.source.listener, e.source.ip, e.source.helo) = source;
             e.route = flags.2;
+            let by = |domain: &str| SignedBy { domain: domain.into(), selector: "s".into() };
+            let signers = usize::from(e.smtputf8) * 2;
+            e.summary.signed_by =
+                ["a.example", "b.example"][..signers].iter().map(|d| by(d)).collect();
             e
         },
     )
