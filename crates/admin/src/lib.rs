@@ -17,3 +17,4 @@ pub mod view;
 
 pub use desk::Desk;
 pub use http::{Admin, Settings};
+pub use text::answer_word;

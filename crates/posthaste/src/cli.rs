@@ -1,8 +1,10 @@
 //! The command line: every verb and its options.
 
 mod check;
+mod dkim;
 
 pub(crate) use check::CheckVerb;
+pub(crate) use dkim::{DkimNew, DkimVerb};
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::error::ErrorKind;
@@ -95,6 +97,9 @@ pub(crate) enum Verb {
     /// DNS as the daemon asks it: its servers, a question, forgetting what is kept
     #[command(subcommand)]
     Dns(DnsVerb),
+    /// Keys that sign mail (DKIM): made, shown, and looked up in DNS
+    #[command(subcommand)]
+    Dkim(DkimVerb),
     /// Look at something actively, step by step
     #[command(subcommand)]
     Check(CheckVerb),

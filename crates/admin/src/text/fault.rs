@@ -91,7 +91,8 @@ pub(crate) fn connect_fault(fault: ConnectFault) -> String {
 }
 
 /// What an answer amounts to, in the words of DNS.
-pub(crate) fn answer_word(kind: AnswerKind) -> String {
+#[must_use]
+pub fn answer_word(kind: AnswerKind) -> String {
     match kind {
         AnswerKind::Answer => "answer",
         AnswerKind::NoData => "no such records",

@@ -5,6 +5,7 @@ use crate::desk::{LastError, Message, Standing};
 use crate::filter::{Field, Record, Scalar};
 use crate::text;
 use posthaste_evidence::Fault;
+use posthaste_mail::envelope::SignedBy;
 use posthaste_mail::{Recipient, Source, SourceKind, Timestamp};
 use posthaste_queue::Life;
 use posthaste_queue::scheduler::Waiting;
@@ -30,10 +31,21 @@ pub struct MessageObject {
     pub held: bool,
     /// The message that was redirected into this one; its lifetime goes on.
     pub redirected_from: Option<RedirectedFromView>,
+    /// The DKIM signatures that were made here.
+    pub signed_by: Vec<SignedByView>,
     pub recipients: Vec<RecipientObject>,
     /// Only with one message alone: what is remembered of its attempts, oldest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempts: Option<Vec<AttemptView>>,
+}
+
+/// A DKIM signature that was made here.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct SignedByView {
+    /// `d=`
+    pub domain: String,
+    /// `s=`
+    pub selector: String,
 }
 
 /// A message that was redirected into another one.
@@ -121,6 +133,7 @@ impl MessageObject {
                 id: from.id.to_string(),
                 received: When(from.received),
             }),
+            signed_by: envelope.summary.signed_by.iter().map(SignedByView::of).collect(),
             recipients: recipients.map(|(r, s)| RecipientObject::of(r, s)).collect(),
             attempts: None,
         }
@@ -131,6 +144,12 @@ impl MessageObject {
     pub fn with_attempts(message: &Message, history: &History) -> Self {
         let attempts = AttemptView::all(&message.envelope, history);
         Self { attempts: Some(attempts), ..Self::of(message) }
+    }
+}
+
+impl SignedByView {
+    fn of(by: &SignedBy) -> Self {
+        Self { domain: by.domain.clone(), selector: by.selector.clone() }
     }
 }
 

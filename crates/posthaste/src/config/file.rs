@@ -6,6 +6,7 @@
 
 use super::care;
 use super::complain::{Complaint, Complaints};
+use super::dkim::DkimKey;
 use super::domains::{self, Own};
 use super::kinds::{AdminAddress, Domain};
 use super::pressure::{self, Pressure};
@@ -64,6 +65,8 @@ pub(crate) struct Config {
     pub(crate) routes: Vec<RouteRule>,
     /// DNS.
     pub(crate) resolver: Resolver,
+    /// Keys that sign mail.
+    pub(crate) dkim: Vec<DkimKey>,
     /// When deferred mail is tried again, and for how long.
     pub(crate) retry: Schedule,
     /// Limits of sending.
@@ -196,6 +199,7 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
         resolver,
         delivery: send::delivery(top.section("delivery")),
         admin: admin(top.section("admin"), &data, around),
+        dkim: super::dkim::read(top, around),
         own: Own { origin: submission.origin.0.clone(), ..own },
         submission,
         log: log(top.section("log"), &data, around),

@@ -79,8 +79,12 @@ impl Machine {
 impl Config {
     /// The settings of all agents.
     pub(crate) fn lower(&self, machine: &Machine) -> Lowered {
+        let dkim = super::dkim::keyring(&self.dkim);
         Lowered {
-            reception: self.reception(machine),
+            reception: posthaste_reception::Settings {
+                dkim: Arc::clone(&dkim),
+                ..self.reception(machine)
+            },
             dns: self.dns(machine),
             routes: Arc::new(Table::new(self.routes.iter().map(|rule| self.route(rule)).collect())),
             delivery: Arc::new(self.attempts(machine)),
@@ -89,6 +93,7 @@ impl Config {
                 hostname: self.hostname.0.clone(),
                 patience: self.patience(),
                 soft_fail: self.soft_fail,
+                dkim,
                 ..posthaste_dispatch::Settings::default()
             }),
             admin: posthaste_admin::Settings { events: self.log.events.clone() },

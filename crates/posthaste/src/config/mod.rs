@@ -5,6 +5,7 @@
 
 mod care;
 mod complain;
+mod dkim;
 mod domains;
 mod file;
 mod kinds;
@@ -25,6 +26,7 @@ mod tests;
 mod tls_roots;
 
 pub(crate) use complain::{Complaint, Complaints};
+pub(crate) use dkim::{DkimKey, Selector};
 pub(crate) use domains::{Own, OwnDomain, Source};
 pub(crate) use file::{Config, Level, Log as LogSettings, LogFormat};
 pub(crate) use kinds::AdminAddress;

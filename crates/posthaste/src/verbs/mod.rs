@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod dkim;
 mod dns;
 mod maintenance;
 mod monitor;
@@ -15,6 +16,9 @@ mod spool;
 mod status;
 mod stop;
 mod track;
+
+#[cfg(test)]
+pub(crate) use dkim::pem as dkim_pem;
 
 use crate::cli::{Cli, Global, Verb};
 use crate::client::Client;
@@ -49,6 +53,7 @@ pub(crate) fn run(cli: Cli, out: &Out) -> Result<ExitCode, Failure> {
         Verb::Queue(args) => return queue::run(global, args, out),
         Verb::Route(asked) => route::run(&daemon(global)?, &asked, out),
         Verb::Check(verb) => return check::run(global, verb, out),
+        Verb::Dkim(verb) => return dkim::run(global, verb, out),
         Verb::Dns(verb) => return dns::run(&daemon(global)?, verb, out),
         Verb::Track(args) => track::run(&daemon(global)?, &args, out),
     }

@@ -45,6 +45,12 @@ fn head(message: &Value, out: &Out) {
     out.line(&format!("From       {}", text(&message["header_from"])));
     out.line(&format!("Subject    {}", text(&message["subject"])));
     out.line(&format!("Message-ID {}", text(&message["message_id"])));
+    let signed = message["signed_by"].as_array().into_iter().flatten();
+    let signed = signed.map(|by| format!("d={} s={}", text(&by["domain"]), text(&by["selector"])));
+    let signed: Vec<String> = signed.collect();
+    if !signed.is_empty() {
+        out.line(&format!("signed     DKIM {}", signed.join(", ")));
+    }
     let client = ["ip", "helo", "user"].into_iter().filter_map(|name| source[name].as_str());
     let client: Vec<&str> = client.filter(|word| !word.is_empty()).collect();
     out.line(&format!(

@@ -1,0 +1,178 @@
+//! `dkim new DOMAIN`: makes keys, writes their files, prints what to publish and what to set.
+
+use crate::cli::DkimNew;
+use crate::config::setting::{Text as _, quote};
+use crate::config::{Loaded, Selector};
+use crate::failure::Failure;
+use crate::out::Out;
+use anyhow::Context as _;
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::Ed25519KeyPair;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use posthaste_mail::Secret;
+use posthaste_message::dkim::{Algorithm, Key, Record, record};
+use serde_json::json;
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Base64 on a line of PEM (RFC 7468 section 2).
+const LINE: usize = 64;
+
+/// A key that was made.
+struct Made {
+    selector: String,
+    path: PathBuf,
+    key: Key,
+}
+
+pub(super) fn run(loaded: &Loaded, asked: &DkimNew, out: &Out) -> Result<(), Failure> {
+    let domain = super::name(&asked.domain)?;
+    let folder = match &asked.folder {
+        Some(folder) => folder.clone(),
+        None => loaded.config.data.join("dkim").join(&domain),
+    };
+    make_folder(&folder)?;
+    let folder = fs::canonicalize(&folder)
+        .with_context(|| format!("cannot find the folder {}", folder.display()))?;
+    let mut made = Vec::new();
+    for (selector, algorithm) in wanted(asked)? {
+        let path = folder.join(format!("{selector}.pem"));
+        let text = generate(algorithm)?;
+        let key = Key::from_pem(&text).context("the key that was made cannot be read")?;
+        write(&path, &text)?;
+        made.push(Made { selector, path, key });
+    }
+    if out.is_json() {
+        let one = |made: &Made| {
+            let text = Record::of(&made.key).text();
+            json!({ "selector": made.selector, "algorithm": made.key.algorithm().as_str(), "bits": made.key.bits(),
+                "file": made.path, "name": record::name(&made.selector, &domain), "record": text,
+                "zone": record::zone_strings(&text) })
+        };
+        let keys: Vec<_> = made.iter().map(one).collect();
+        out.object(&json!({ "v": 1, "domain": domain, "keys": keys, "settings": settings(&domain, &made) }));
+    } else {
+        tell(&domain, &made, out);
+    }
+    Ok(())
+}
+
+/// The selectors and their algorithms.
+fn wanted(asked: &DkimNew) -> Result<Vec<(String, Algorithm)>, Failure> {
+    let today = super::super::now().strftime("s%Y%m%d").to_string();
+    let selector = asked.selector.clone().unwrap_or(today);
+    let selector = Selector::from_text(&selector)
+        .map_err(|why| Failure::usage(format!("{why}; expected {}", Selector::EXPECTED)))?
+        .0;
+    let (rsa, ed25519) = (Algorithm::RsaSha256, Algorithm::Ed25519Sha256);
+    Ok(match (asked.both, asked.ed25519) {
+        (true, _) => vec![(selector.clone(), rsa), (format!("{selector}-ed"), ed25519)],
+        (false, true) => vec![(selector, ed25519)],
+        (false, false) => vec![(selector, rsa)],
+    })
+}
+
+fn generate(algorithm: Algorithm) -> Result<Secret, Failure> {
+    let no_chance = |_| Failure::failed("the system gave no random octets; no key was made");
+    match algorithm {
+        Algorithm::RsaSha256 => {
+            let pair = KeyPair::generate(KeySize::Rsa2048).map_err(no_chance)?;
+            let der: Pkcs8V1Der<'_> = pair.as_der().map_err(no_chance)?;
+            Ok(pem(der.as_ref()))
+        }
+        Algorithm::Ed25519Sha256 => {
+            let der = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).map_err(no_chance)?;
+            Ok(pem(der.as_ref()))
+        }
+    }
+}
+
+/// PKCS#8 as PEM.
+pub(crate) fn pem(der: &[u8]) -> Secret {
+    let octets = Secret::new(STANDARD.encode(der));
+    let mut text = Vec::with_capacity(4096);
+    text.extend_from_slice(b"-----BEGIN PRIVATE KEY-----\n");
+    for line in octets.expose().chunks(LINE) {
+        text.extend_from_slice(line);
+        text.push(b'\n');
+    }
+    text.extend_from_slice(b"-----END PRIVATE KEY-----\n");
+    Secret::new(text)
+}
+
+fn make_folder(folder: &Path) -> Result<(), Failure> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    Ok(())
+}
+
+/// A file that is there already is never replaced: mail may have been signed with it.
+fn write(path: &Path, text: &Secret) -> Result<(), Failure> {
+    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let mut file = match file {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let message = format!(
+                "{} is there already, and a key is never replaced; give another --selector",
+                path.display()
+            );
+            return Err(Failure::failed(message));
+        }
+        file => file.with_context(|| format!("cannot write {}", path.display()))?,
+    };
+    let written = file.write_all(text.expose()).and_then(|()| file.sync_all());
+    written.with_context(|| format!("cannot write {}", path.display()))?;
+    give_to_owner_of_folder(path);
+    Ok(())
+}
+
+/// Made by root in the daemon's folder, it must be the daemon's to read. Without the right to give it away it stays as it is.
+fn give_to_owner_of_folder(path: &Path) {
+    let data = path.ancestors().nth(3).and_then(|folder| fs::metadata(folder).ok());
+    let Some(data) = data.filter(|data| data.uid() != rustix::process::geteuid().as_raw()) else {
+        return;
+    };
+    for made in path.ancestors().take(3) {
+        let _ = std::os::unix::fs::chown(made, Some(data.uid()), Some(data.gid()));
+    }
+}
+
+/// The sections to add to the settings.
+fn settings(domain: &str, made: &[Made]) -> String {
+    let one = |made: &Made| {
+        format!(
+            "[[dkim]]\ndomain = {}\nselector = {}\nkey = {}\n",
+            quote(domain),
+            quote(&made.selector),
+            quote(&made.path.display().to_string())
+        )
+    };
+    made.iter().map(one).collect::<Vec<_>>().join("\n")
+}
+
+fn tell(domain: &str, made: &[Made], out: &Out) {
+    for made in made {
+        let (algorithm, bits) = (made.key.algorithm().as_str(), made.key.bits());
+        out.line(&format!("made {} ({algorithm}, {bits} bits)", made.path.display()));
+    }
+    out.line("");
+    out.line("1. Publish in DNS (who runs the DNS of the domain does it):");
+    out.line("");
+    for made in made {
+        let text = Record::of(&made.key).text();
+        let name = record::name(&made.selector, domain);
+        out.line(&format!("{name}. 3600 IN TXT {}", record::zone_strings(&text)));
+        out.line(&format!("   in a form: name {name}, type TXT, value {text}"));
+        out.line("");
+    }
+    out.line("2. Add to the settings; `sign = false` in it keeps the key quiet until DNS has it:");
+    out.line("");
+    out.text(&settings(domain, made));
+    out.line("");
+    out.line(&format!("3. posthaste dkim check {domain}"));
+    out.line("4. posthaste reload");
+}
