@@ -9,6 +9,7 @@ mod mutated;
 mod recipients;
 mod recorded;
 mod scarce;
+mod signed;
 mod store;
 mod submit;
 mod tls;
