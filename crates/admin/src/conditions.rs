@@ -65,6 +65,12 @@ pub struct Conditions {
     pub connections_limit: u64,
     /// Sessions, connections, messages and recipients refused by limits since the start.
     pub refused_by_limits: u64,
+    /// Logins since the start, those that failed, and those that were not tried.
+    pub logins: u64,
+    /// See above.
+    pub failed_logins: u64,
+    /// See above.
+    pub refused_logins: u64,
 }
 
 /// What happened within a time.

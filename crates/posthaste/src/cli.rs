@@ -2,9 +2,11 @@
 
 mod check;
 mod dkim;
+mod user;
 
 pub(crate) use check::CheckVerb;
 pub(crate) use dkim::{DkimNew, DkimVerb};
+pub(crate) use user::{PasswordArgs, UserVerb};
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::error::ErrorKind;
@@ -100,6 +102,9 @@ pub(crate) enum Verb {
     /// Keys that sign mail (DKIM): made, shown, and looked up in DNS
     #[command(subcommand)]
     Dkim(DkimVerb),
+    /// Who may log in to send: add, change and remove users
+    #[command(subcommand)]
+    User(UserVerb),
     /// Look at something actively, step by step
     #[command(subcommand)]
     Check(CheckVerb),

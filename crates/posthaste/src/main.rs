@@ -17,6 +17,7 @@ mod regular;
 mod sendmail;
 mod spool;
 mod table;
+mod users;
 mod verbs;
 
 use std::process::ExitCode;

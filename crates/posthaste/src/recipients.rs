@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// By what a file is known to be the same.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Stamp {
+pub(crate) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -97,6 +97,11 @@ impl Stamps {
 }
 
 impl Stamp {
+    /// `None` when there is no such file, or it cannot be looked at.
+    pub(crate) fn look(path: &Path) -> Option<Self> {
+        std::fs::metadata(path).ok().map(|metadata| Self::of(&metadata))
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),

@@ -70,6 +70,14 @@ counters! {
     accept_errors,
     /// Connections, messages and recipients refused: too many in a minute.
     refused_rates,
+    /// Logins.
+    logins,
+    /// Logins that failed: a wrong password, or nobody of the name.
+    failed_logins,
+    /// Logins that were not tried: too many failures, too many at once, or too many sessions of the user.
+    refused_logins,
+    /// Messages refused: the user may not send with this reverse-path, or author.
+    refused_senders,
     /// Messages refused because a resource is scarce.
     refused_pressure,
     /// Messages slowed because a resource is getting scarce.

@@ -3,7 +3,7 @@
 //! Floor 4. A message is answered `250` when the store has it, and not before (ARCHITECTURE, promise 1). Nothing here
 //! asks DNS about a recipient, but for domains of ours that verify (`recipients`). Rooms: [`settings`] what the operator
 //! sets, [`network`] CIDR, `policy` who may relay and how refusals are worded, [`pressure`] what is scarce,
-//! [`rates`] how much a client may do, [`recipients`] whom our own domains have,
+//! [`rates`] how much a client may do, [`users`] who may log in, `logins` who tries to, [`recipients`] whom our own domains have,
 //! `serve` a door, `places` the sessions under way, `session` one session, `incoming` the content on its way in,
 //! `budget` the memory for it, `accept` the last step, `originate` makes what came from this machine whole on its way
 //! in, [`submit`] submissions by hand, [`counters`] what happened.
@@ -15,6 +15,7 @@ mod budget;
 pub mod counters;
 mod examine;
 mod incoming;
+mod logins;
 pub mod network;
 mod originate;
 mod places;
@@ -26,6 +27,7 @@ mod serve;
 mod session;
 pub mod settings;
 pub mod submit;
+pub mod users;
 
 pub use counters::Counts;
 pub use examine::Examined;
@@ -36,9 +38,11 @@ pub use recipients::{Directory, Verifier};
 pub use serve::Ended;
 pub use settings::{Certified, Limits, Listener, ListenerKind, ListenerTls, Settings};
 pub use submit::{Submission, SubmitError, Submitted, Unknown};
+pub use users::{Account, Checked, FailedLogin, OwnRates, UserRates, Users};
 
 use crate::budget::Budget;
 use crate::counters::Counters;
+use crate::logins::{Doings, Failures};
 use crate::places::Places;
 use crate::policy::Policy;
 use crate::pressure::Gauge;
@@ -76,6 +80,9 @@ struct House {
     rates: Ledger,
     /// Who we are under TLS; `None`: there is no TLS.
     identities: RwLock<Option<Arc<[Identity]>>>,
+    users: RwLock<Option<Arc<dyn Users>>>,
+    failures: Failures,
+    doings: Arc<Doings>,
 }
 
 impl Reception {
@@ -98,6 +105,9 @@ impl Reception {
                 pressure: Gauge::default(),
                 rates: Ledger::default(),
                 identities: RwLock::default(),
+                users: RwLock::default(),
+                failures: Failures::default(),
+                doings: Arc::default(),
             }),
         }
     }
@@ -124,6 +134,11 @@ impl Reception {
     /// Who asks next hops, for domains that verify. Without one their recipients cannot be verified.
     pub fn set_verifier(&self, verifier: Arc<dyn Verifier>) {
         self.house.verification.set_verifier(verifier);
+    }
+
+    /// Who may log in. Without them nobody can, wherever AUTH is offered.
+    pub fn set_users(&self, users: Arc<dyn Users>) {
+        *self.house.users.write() = Some(users);
     }
 
     /// Forgets what next hops said: after a change of routes or domains.
@@ -226,6 +241,10 @@ impl House {
 
     fn directory(&self) -> Arc<Directory> {
         Arc::clone(&self.directory.read())
+    }
+
+    fn users(&self) -> Option<Arc<dyn Users>> {
+        self.users.read().clone()
     }
 
     /// A name that no other session has: in order of time, and after those of an earlier start.

@@ -19,7 +19,8 @@ use std::sync::Arc;
 const LOCAL: &str = "local";
 /// Programs on this machine have no limits a minute.
 const UNLIMITED: Rates = Rates { connections: 0, messages: 0, recipients: 0 };
-/// What is offered to users, the best first.
+/// What is offered to users, the best first: a client that can do SCRAM insists on it, so it is left out as long as nobody
+/// has keys for it.
 const MECHANISMS: [Mechanism; 3] = [Mechanism::ScramSha256, Mechanism::Plain, Mechanism::Login];
 /// The code of a refusal that `soft_fail` made temporary.
 const SOFT_REFUSAL: u16 = 450;
@@ -35,6 +36,12 @@ pub(crate) struct Policy {
 /// A listener made ready.
 pub(crate) struct Door {
     pub(crate) listener: Listener,
+    with_scram: Sessions,
+    without_scram: Sessions,
+}
+
+/// Settings of sessions.
+struct Sessions {
     relay: Arc<server::Settings>,
     stranger: Arc<server::Settings>,
     /// For programs on this machine, which may leave the domain away.
@@ -83,8 +90,9 @@ impl Policy {
     pub(crate) const fn rates(&self, trust: Trust) -> &Rates {
         match trust {
             Trust::Relay => &self.settings.limits.relay_rates,
-            Trust::Stranger | Trust::User => &self.settings.limits.rates,
-            Trust::Local => &UNLIMITED,
+            Trust::Stranger => &self.settings.limits.rates,
+            // A user has limits of its own.
+            Trust::Local | Trust::User => &UNLIMITED,
         }
     }
 
@@ -100,6 +108,26 @@ impl Policy {
 
 impl Door {
     fn new(listener: &Listener, settings: &Settings) -> Self {
+        Self {
+            listener: listener.clone(),
+            with_scram: Sessions::new(listener, settings, &MECHANISMS),
+            without_scram: Sessions::new(listener, settings, &MECHANISMS[1..]),
+        }
+    }
+
+    /// `scram`: somebody has keys for it.
+    pub(crate) fn session(&self, trust: Trust, scram: bool) -> Arc<server::Settings> {
+        let sessions = if scram { &self.with_scram } else { &self.without_scram };
+        Arc::clone(match trust {
+            Trust::Relay => &sessions.relay,
+            Trust::Stranger | Trust::User => &sessions.stranger,
+            Trust::Local => &sessions.local,
+        })
+    }
+}
+
+impl Sessions {
+    fn new(listener: &Listener, settings: &Settings, mechanisms: &[Mechanism]) -> Self {
         let kind = listener.kind;
         let users_only = kind == ListenerKind::Submission;
         let session = |default, origin: Option<&str>, auth_required| {
@@ -108,7 +136,7 @@ impl Door {
             Arc::new(server::Settings {
                 hostname: settings.hostname.clone(),
                 extensions: Extensions { auth, starttls, ..settings.extensions },
-                mechanisms: MECHANISMS.to_vec(),
+                mechanisms: mechanisms.to_vec(),
                 auth_required,
                 bare_newline: listener.bare_newline.unwrap_or(default),
                 limits: server::Limits {
@@ -122,19 +150,10 @@ impl Door {
         };
         let strangers = if users_only { BareNewline::Normalize } else { BareNewline::Reject };
         Self {
-            listener: listener.clone(),
             relay: session(BareNewline::Normalize, None, false),
             stranger: session(strangers, None, users_only),
             local: session(BareNewline::Normalize, Some(&settings.origin), false),
         }
-    }
-
-    pub(crate) fn session(&self, trust: Trust) -> Arc<server::Settings> {
-        Arc::clone(match trust {
-            Trust::Relay => &self.relay,
-            Trust::Stranger | Trust::User => &self.stranger,
-            Trust::Local => &self.local,
-        })
     }
 }
 
@@ -252,6 +271,27 @@ pub(crate) fn login_later() -> Reply {
     reply(454, (4, 7, 0), "Passwords cannot be checked now, try again later")
 }
 
+pub(crate) fn login_failed() -> Reply {
+    reply(535, (5, 7, 8), "Authentication failed: user name or password are not right")
+}
+
+pub(crate) fn too_many_failed_logins() -> Reply {
+    reply(421, (4, 7, 0), "Too many failed logins, try again later")
+}
+
+/// As Postfix says it (`reject_sender_login_mismatch`).
+pub(crate) fn not_your_sender() -> Reply {
+    reply(553, (5, 7, 1), "Sender address not allowed for this user")
+}
+
+pub(crate) fn user_too_many_messages() -> Reply {
+    reply(451, (4, 7, 0), "Too many messages a minute of this user, try again later")
+}
+
+pub(crate) fn user_too_many_recipients() -> Reply {
+    reply(451, (4, 7, 0), "Too many recipients of this user, try again later")
+}
+
 pub(crate) fn header_too_long() -> Reply {
     reply(552, (5, 3, 4), "The header section is too long to be completed")
 }
@@ -312,7 +352,7 @@ mod tests {
     #[test]
     fn at_a_door_for_submission_nobody_sends_before_auth() {
         let policy = policy();
-        let settings = |door, trust| policy.door(door).expect("it was set").session(trust);
+        let settings = |door, trust| policy.door(door).expect("it was set").session(trust, true);
         let submission = settings("submission", Trust::Stranger);
         assert!(submission.auth_required && submission.extensions.auth);
         assert!(!settings("submission", Trust::Relay).auth_required);
@@ -337,11 +377,11 @@ mod tests {
     fn strangers_may_not_send_bare_newlines_unless_the_door_says_so() {
         let policy = policy();
         let door = policy.door("relay").expect("it was set");
-        assert_eq!(door.session(Trust::Relay).bare_newline, BareNewline::Normalize);
-        assert_eq!(door.session(Trust::Stranger).bare_newline, BareNewline::Reject);
+        assert_eq!(door.session(Trust::Relay, true).bare_newline, BareNewline::Normalize);
+        assert_eq!(door.session(Trust::Stranger, true).bare_newline, BareNewline::Reject);
         let strict = Listener { bare_newline: Some(BareNewline::Reject), ..door.listener.clone() };
         let strict = Door::new(&strict, &policy.settings);
-        assert_eq!(strict.session(Trust::Relay).bare_newline, BareNewline::Reject);
+        assert_eq!(strict.session(Trust::Relay, true).bare_newline, BareNewline::Reject);
         assert!(policy.door("elsewhere").is_none());
     }
 }

@@ -3,6 +3,7 @@
 //! Not here: grammar and order of commands, replies to them (`smtp`), recipients (`rcpt`), waiting (`wire`), the content
 //! (`incoming`).
 
+mod auth;
 mod rcpt;
 mod record;
 mod tls;
@@ -17,6 +18,7 @@ use crate::places::{Closing, Place};
 use crate::policy::{self, Door, Policy, Trust};
 use crate::pressure::Pressure;
 use crate::rates::Deed;
+use auth::{Login, Own};
 use bytes::Bytes;
 use posthaste_evidence::{ConnectionId, Ended, TlsReceived};
 use posthaste_io::{Instant, Stream};
@@ -43,6 +45,9 @@ pub(crate) struct Conversation {
     wire: Wire,
     /// What the handshake showed; `None` in clear.
     tls: Option<TlsReceived>,
+    /// Who has logged in; see [`Conversation::login`].
+    login: Option<Login>,
+    failed_logins: u32,
     helo: String,
     extended: bool,
     transaction: Option<Transaction>,
@@ -79,7 +84,8 @@ impl Conversation {
             Recorder::new(Arc::clone(&house), keep, id, &door.listener.name, stream.as_ref());
         let wire = Wire::new(stream, Arc::clone(&house.world.clock));
         let over_at = wire.now() + policy.settings.limits.session_time;
-        let mut smtp = Session::new(door.session(trust));
+        let mut smtp =
+            Session::new(door.session(trust, house.users().is_some_and(|users| users.has_keys())));
         if recorder.is_on() {
             smtp.listen_in();
         }
@@ -96,6 +102,8 @@ impl Conversation {
             user,
             wire,
             tls: None,
+            login: None,
+            failed_logins: 0,
             helo: String::new(),
             extended: false,
             transaction: None,
@@ -167,7 +175,7 @@ impl Conversation {
                 self.drop_content();
             }
             Event::StartTls => return self.start_tls().await,
-            Event::Auth(_) => self.smtp.reject(&policy::login_later()),
+            Event::Auth(ask) => return self.auth(ask).await,
             Event::Rset => self.transaction = None,
             Event::Quit => {
                 self.transaction = None;
@@ -183,6 +191,10 @@ impl Conversation {
         if let Some(refusal) = self.no_mail_now().await {
             return self.smtp.reject(&refusal);
         }
+        if self.login().is_some_and(|login| !login.account.may_send_as(&reverse_path)) {
+            self.house.counters.refused_senders.one();
+            return self.smtp.reject(&policy::not_your_sender());
+        }
         let directory = self.house.directory();
         self.transaction = Some(Transaction::new(reverse_path, params, directory));
         self.smtp.accept();
@@ -197,6 +209,9 @@ impl Conversation {
         }
         if self.wire.now() >= self.over_at {
             return Some(policy::session_over());
+        }
+        if let Some(refusal) = self.over_own_limit(Own::Message) {
+            return Some(refusal);
         }
         if !self.may(Deed::Message) {
             return Some(policy::too_many_messages());
@@ -218,7 +233,7 @@ impl Conversation {
 
     /// Whether the client has done it less often than it may in a minute; then it is counted.
     fn may(&self, deed: Deed) -> bool {
-        let rates = self.policy.rates(self.trust);
+        let rates = self.policy.rates(self.trust());
         let may = self.house.rates.allows(rates, deed, self.client, self.wire.now());
         self.house.counters.refused_rates.add(u64::from(!may));
         may
@@ -386,7 +401,10 @@ impl Conversation {
             listener: self.door.listener.name.clone(),
             ip: (self.trust != Trust::Local).then_some(self.client),
             helo: self.helo.clone(),
-            user: self.user.clone(),
+            user: match self.login() {
+                Some(login) => Some(login.account.name.clone()),
+                None => self.user.clone(),
+            },
             session: Some(self.id),
         }
     }

@@ -3,6 +3,7 @@
 use crate::network::Network;
 use crate::rates::Rates;
 use crate::recipients::VerifySettings;
+use crate::users::UserRates;
 use posthaste_evidence::Keep;
 use posthaste_io::Clients;
 use posthaste_mail::Mailbox;
@@ -110,6 +111,14 @@ pub struct Limits {
     pub rates: Rates,
     /// What a client in a relay network may do in a minute.
     pub relay_rates: Rates,
+    /// How much a user may do, unless the user has limits of its own.
+    pub user_rates: UserRates,
+    /// Sessions of one user at the same time; over it `421 4.7.0`.
+    pub sessions_per_user: usize,
+    /// Failed logins of a session; the last is answered `421 4.7.0`.
+    pub failed_logins: u32,
+    /// Failed logins of one address (IPv6: of its /64) in a minute; beyond it nothing is checked, `421 4.7.0`. 0: any number.
+    pub failed_logins_per_minute: u32,
     /// Octets of a message; over it `552 5.3.4`.
     pub message_size: u64,
     /// Recipients of a transaction; over it `452 4.5.3`.
@@ -200,6 +209,10 @@ impl Default for Limits {
             sessions_per_network: 100,
             rates: Rates { connections: 300, messages: 1000, recipients: 10_000 },
             relay_rates: Rates::default(),
+            user_rates: UserRates::default(),
+            sessions_per_user: 20,
+            failed_logins: 5,
+            failed_logins_per_minute: 10,
             message_size: 36 * 1024 * 1024,
             recipients: 1000,
             commands: 100_000,

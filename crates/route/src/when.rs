@@ -4,6 +4,7 @@
 
 use crate::facts::Facts;
 use crate::pattern::{Pattern, PatternError, Target};
+use posthaste_mail::ReversePath;
 use std::fmt;
 use std::str::FromStr;
 
@@ -73,6 +74,18 @@ fn list_covers<T>(wide: &[T], narrow: &[T], covers: impl Fn(&T, &T) -> bool) -> 
 }
 
 impl Sender {
+    /// It fits this reverse-path.
+    #[must_use]
+    pub fn is(&self, path: &ReversePath) -> bool {
+        match (self, path) {
+            (Self::Null, ReversePath::Null) => true,
+            (Self::Fits(pattern), ReversePath::Mailbox(mailbox)) => {
+                Target::of(mailbox).fits(pattern)
+            }
+            _ => false,
+        }
+    }
+
     fn fits(&self, facts: &Facts<'_>) -> bool {
         match (self, facts.sender) {
             (Self::Null, None) => true,

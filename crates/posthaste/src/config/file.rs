@@ -59,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) relay_networks: Vec<Network>,
     /// Our own domains, their recipients, aliases.
     pub(crate) own: Own,
+    /// The file of those who may log in.
+    pub(crate) users: PathBuf,
     /// Limits of receiving.
     pub(crate) limits: Limits,
     /// Where mail goes, in order; what none matches is held.
@@ -193,6 +195,7 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
     care::own_domains(top, &routes);
     let resolver = resolver::read(top.section("resolver"), &routes);
     Config {
+        users: path(top, "users", data.join("users"), around),
         limits: receive::limits(top.section("limits")),
         routes,
         listeners,

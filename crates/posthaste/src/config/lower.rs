@@ -13,6 +13,7 @@ use posthaste_queue::schedule::Step;
 use posthaste_route::{Action, Route, Table};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +43,8 @@ pub(crate) struct Lowered {
     pub(crate) dispatch: Arc<posthaste_dispatch::Settings>,
     pub(crate) admin: posthaste_admin::Settings,
     pub(crate) pressure: super::Pressure,
+    /// The file of those who may log in.
+    pub(crate) users: PathBuf,
 }
 
 /// Of the memory, bodies on their way in get this part.
@@ -98,6 +101,7 @@ impl Config {
             }),
             admin: posthaste_admin::Settings { events: self.log.events.clone() },
             pressure: self.pressure,
+            users: self.users.clone(),
         }
     }
 

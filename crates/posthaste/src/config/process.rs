@@ -39,7 +39,7 @@ impl Config {
             TlsRoots::File { path, .. } => Some(path),
             TlsRoots::System => None,
         };
-        own.chain(&self.resolver.hosts_file.0).chain(roots).cloned().collect()
+        own.chain(&self.resolver.hosts_file.0).chain(roots).chain([&self.users]).cloned().collect()
     }
 }
 

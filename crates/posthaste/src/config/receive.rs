@@ -3,7 +3,7 @@
 use super::read::{Preset, Section};
 use super::setting::{Size, Word};
 
-use posthaste_reception::{Limits, Listener, ListenerKind, ListenerTls, Network, Rates};
+use posthaste_reception::{Limits, Listener, ListenerKind, ListenerTls, Network, Rates, UserRates};
 use posthaste_smtp::server::BareNewline;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -105,6 +105,14 @@ pub(super) fn limits(section: Section<'_, '_>) -> Limits {
         sessions_per_network: count("sessions_per_network", base.sessions_per_network),
         rates: rates(&section, STRANGERS, base.rates),
         relay_rates: rates(&section, RELAY_CLIENTS, base.relay_rates),
+        user_rates: user_rates(&section, base.user_rates),
+        sessions_per_user: count("sessions_per_user", base.sessions_per_user),
+        failed_logins: section.take_in("failed_logins", base.failed_logins, 1..=1000),
+        failed_logins_per_minute: section.take_in(
+            "failed_logins_per_minute",
+            base.failed_logins_per_minute,
+            0..=100_000,
+        ),
         commands: section.take_in("commands", base.commands, 100..=100_000_000),
         errors: section.take_in("errors", base.errors, 1..=10_000),
         command_timeout: time("command_timeout", base.command_timeout),
@@ -134,6 +142,15 @@ fn rates(section: &Section<'_, '_>, keys: [&'static str; 3], base: Rates) -> Rat
         connections: rate(connections, base.connections),
         messages: rate(messages, base.messages),
         recipients: rate(recipients, base.recipients),
+    }
+}
+
+fn user_rates(section: &Section<'_, '_>, base: UserRates) -> UserRates {
+    let rate = |key, preset: u32| section.take_in(key, preset, 0..=100_000_000);
+    UserRates {
+        messages_per_minute: rate("user_messages_per_minute", base.messages_per_minute),
+        recipients_per_minute: rate("user_recipients_per_minute", base.recipients_per_minute),
+        recipients_per_day: rate("user_recipients_per_day", base.recipients_per_day),
     }
 }
 

@@ -68,6 +68,9 @@ impl Daemon {
             soft_fail: settings.dispatch.soft_fail,
             sessions_limit: settings.reception.limits.sessions as u64,
             connections_limit: u64::from(settings.queue.limits.connections),
+            logins: refused.logins,
+            failed_logins: refused.failed_logins,
+            refused_logins: refused.refused_logins,
             refused_by_limits: refused.refused_sessions
                 + refused.refused_client_sessions
                 + refused.refused_rates,

@@ -26,12 +26,14 @@ mod sieve;
 mod store;
 mod system;
 mod traffic;
+mod users;
 mod watch;
 
 pub(crate) use inherited::Inherited;
 
 use crate::config::{AdminAddress, Config, Loaded, Lowered};
 use crate::recipients::Opened;
+use crate::users::keeper::Keeper;
 use anyhow::{Context as _, Result};
 use doors::Doors;
 use keeper::Stock;
@@ -44,7 +46,7 @@ use posthaste_io::{Journal, World};
 use posthaste_io_tokio::FileJournal;
 use posthaste_mail::Timestamp;
 use posthaste_queue::Scheduler;
-use posthaste_reception::Reception;
+use posthaste_reception::{Reception, Users};
 use posthaste_spool::Spool;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -77,6 +79,8 @@ pub(crate) struct Daemon {
     doors: Arc<tokio::sync::Mutex<Doors>>,
     /// Our own domains and the files that were read for them.
     held: Arc<Mutex<recipients::Held>>,
+    /// Who may log in.
+    users: Arc<Keeper>,
     /// The file the settings came from, and whether it may scale the clock.
     file: Option<PathBuf>,
     allow_clock_scale: bool,
@@ -141,8 +145,10 @@ pub(crate) async fn run(
     let journal = Arc::new(journal);
     let world = posthaste_io_tokio::world(Arc::clone(&journal) as Arc<dyn Journal>);
     let kept = (spool as Arc<dyn Spool>, Arc::clone(&journal), stock);
+    let users = Arc::new(Keeper::new(data)?);
+    users::first(&users, &loaded.config.users);
     let rights = (standing.rights(), allow_clock_scale);
-    let daemon = wire(world, kept, lowered, &loaded, opened, rights);
+    let daemon = wire(world, kept, users, lowered, &loaded, opened, rights);
     daemon.system.hold(&loaded.config, &machine);
     daemon.go_on_with(maintenance::noted(&loaded.config.data)?);
     pressure::look(&daemon);
@@ -165,6 +171,7 @@ pub(crate) async fn run(
     tokio::spawn(watch::watch(daemon.clone()));
     tokio::spawn(alarm::watch(daemon.dispatch.clone()));
     tokio::spawn(recipients::watch(daemon.clone()));
+    tokio::spawn(users::watch(daemon.clone()));
     tokio::spawn(pressure::watch(daemon.clone()));
     tokio::spawn(system::watch(daemon.clone()));
     doors.open(&daemon.reception, sockets);
@@ -182,6 +189,7 @@ pub(crate) async fn run(
 fn wire(
     world: World,
     (spool, journal, stock): (Arc<dyn Spool>, Arc<FileJournal>, Stock),
+    users: Arc<Keeper>,
     lowered: Arc<Lowered>,
     loaded: &Loaded,
     opened: Opened,
@@ -202,6 +210,7 @@ fn wire(
     recipients::tell(&opened);
     reception.set_directory(opened.directory);
     reception.set_verifier(Arc::new(recipients::NextHops(dispatch.clone())));
+    reception.set_users(Arc::clone(&users) as Arc<dyn Users>);
     let held = recipients::Held::new(&loaded.config, opened.books);
     let state = State {
         started: world.wall(),
@@ -222,6 +231,7 @@ fn wire(
         started_with: Arc::new(loaded.config.clone()),
         doors: Arc::default(),
         held: Arc::new(Mutex::new(held)),
+        users,
         file: loaded.file.clone(),
         allow_clock_scale,
         system: Arc::default(),

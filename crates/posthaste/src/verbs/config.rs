@@ -114,7 +114,9 @@ fn written(server: &NameServer) -> String {
 fn warnings(loaded: &Loaded) -> Result<Vec<(String, String)>, Failure> {
     let config = &loaded.config;
     let opened = recipients::open(&config.own, &Books::default())?;
+    let users = super::user::check(&config.users)?;
+    let users = users.map(|what| (config.users.display().to_string(), what));
     let name = loaded.name();
     let of_settings = loaded.warnings.iter().map(|w| (w.place_in(&name), w.what.clone()));
-    Ok(of_settings.chain(opened.doubts).collect())
+    Ok(of_settings.chain(opened.doubts).chain(users).collect())
 }

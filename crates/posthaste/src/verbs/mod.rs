@@ -16,6 +16,7 @@ mod spool;
 mod status;
 mod stop;
 mod track;
+mod user;
 
 #[cfg(test)]
 pub(crate) use dkim::pem as dkim_pem;
@@ -52,6 +53,7 @@ pub(crate) fn run(cli: Cli, out: &Out) -> Result<ExitCode, Failure> {
         }
         Verb::Queue(args) => return queue::run(global, args, out),
         Verb::Route(asked) => route::run(&daemon(global)?, &asked, out),
+        Verb::User(verb) => user::run(global, verb, out),
         Verb::Check(verb) => return check::run(global, verb, out),
         Verb::Dkim(verb) => return dkim::run(global, verb, out),
         Verb::Dns(verb) => return dns::run(&daemon(global)?, verb, out),

@@ -70,16 +70,26 @@ fn lines(status: &Value) -> Vec<String> {
             of("failed")
         ),
         format!(
-            "open       {} of {} sessions in, {} of {} connections out; {} refused by limits",
+            "open       {} of {} sessions in, {} of {} connections out; {} refused by limits{}",
             of("sessions"),
             of("sessions_limit"),
             of("connections"),
             of("connections_limit"),
-            of("refused_by_limits")
+            of("refused_by_limits"),
+            failed_logins(status)
         ),
         store_line(status),
         format!("to do      {}", to_do(status).join("; ")),
     ]
+}
+
+fn failed_logins(status: &Value) -> String {
+    match status["failed_logins"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(_) => {
+            format!("; {} since the start", counted(&status["failed_logins"], "failed login"))
+        }
+    }
 }
 
 fn accepting_line(status: &Value) -> String {

@@ -1,6 +1,7 @@
 //! RCPT: whether this client may send to this recipient, and whether there is one (RFC 5321 sections 3.3, 3.6).
 
 use super::Conversation;
+use super::auth::Own;
 use crate::policy::{self, Trust};
 use crate::rates::Deed;
 use crate::recipients::envelope::TooMany;
@@ -12,6 +13,9 @@ use posthaste_spool::Refused;
 impl Conversation {
     /// False when the client is gone.
     pub(super) async fn rcpt(&mut self, path: ForwardPath, params: RcptParams) -> bool {
+        if let Some(refusal) = self.over_own_limit(Own::Recipient) {
+            return self.refuse(&refusal);
+        }
         if !self.may(Deed::Recipient) {
             return self.refuse(&policy::too_many_recipients_a_minute());
         }

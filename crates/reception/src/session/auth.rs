@@ -1,0 +1,134 @@
+//! AUTH: who the client is (RFC 4954). Failures are slowed, told in the log, and end the session when they are many.
+//!
+//! Not here: the mechanisms (`smtp`), the users and their passwords (whoever keeps them), what a user may do then.
+
+use super::Conversation;
+use crate::logins::Seat;
+use crate::policy;
+use crate::users::{Account, Checked, FailedLogin};
+use posthaste_mail::Reply;
+use posthaste_smtp::sasl::Mechanism;
+use posthaste_smtp::sasl::scram::{NONCE, nonce};
+use posthaste_smtp::server::Ask;
+use std::sync::Arc;
+
+/// Somebody who has shown who he is. It holds while the session says so.
+pub(super) struct Login {
+    pub(super) account: Arc<Account>,
+    /// One of the user's sessions.
+    _seat: Seat,
+}
+
+impl Conversation {
+    /// Who is logged in.
+    pub(super) fn login(&self) -> Option<&Login> {
+        self.login.as_ref().filter(|_| self.smtp.is_authenticated())
+    }
+
+    /// False when the client is gone.
+    pub(super) async fn auth(&mut self, ask: Ask) -> bool {
+        let Some(users) = self.house.users() else {
+            return self.refuse(&policy::login_later());
+        };
+        let limit = self.policy.settings.limits.failed_logins_per_minute;
+        if self.house.failures.blocks(self.client, limit, self.wire.now()) {
+            self.house.counters.refused_logins.one();
+            return self.refuse(&policy::too_many_failed_logins());
+        }
+        match ask {
+            Ask::Keys { user } => {
+                let mine = self.nonce();
+                self.smtp.give_keys(users.keys(&user), &mine);
+                true
+            }
+            Ask::Password { user, password } => {
+                // Replies that wait here do not wait for the check.
+                if !self.flush().await {
+                    return false;
+                }
+                match users.check(&user, password).await {
+                    Checked::Right(account) => self.let_in(account),
+                    Checked::Wrong => self.login_failed(&user).await,
+                    Checked::Busy => {
+                        self.house.counters.refused_logins.one();
+                        self.refuse(&policy::login_later())
+                    }
+                }
+            }
+            Ask::Proof { user, valid } => match users.with_keys(&user).filter(|_| valid) {
+                Some(account) => self.let_in(account),
+                None => self.login_failed(&user).await,
+            },
+            Ask::OtherIdentity { user } => self.login_failed(&user).await,
+        }
+    }
+
+    fn let_in(&mut self, account: Arc<Account>) -> bool {
+        let most = self.policy.settings.limits.sessions_per_user;
+        // An exchange that was cancelled at its end may have left one.
+        self.login = None;
+        let Some(seat) = self.house.doings.seat(&account.name, most) else {
+            self.house.counters.refused_logins.one();
+            return self.refuse(&policy::too_many_of_user());
+        };
+        self.house.counters.logins.one();
+        self.login = Some(Login { account, _seat: seat });
+        self.smtp.accept();
+        true
+    }
+
+    /// The same for a wrong password and a user who does not exist.
+    async fn login_failed(&mut self, user: &str) -> bool {
+        let limits = &self.policy.settings.limits;
+        let (per_minute, most) = (limits.failed_logins_per_minute, limits.failed_logins);
+        self.house.counters.failed_logins.one();
+        self.failed_logins = self.failed_logins.saturating_add(1);
+        let mechanism = self.smtp.mechanism().unwrap_or(Mechanism::Plain);
+        if let Some(users) = self.house.users() {
+            let listener = self.door.listener.name.as_str();
+            users.tell(&FailedLogin { client: self.client, listener, mechanism, user });
+        }
+        let now = self.wire.now();
+        let delay = self.house.failures.note(self.client, user, per_minute, now);
+        if !self.flush().await {
+            return false;
+        }
+        self.wire.within(delay, std::future::pending::<()>()).await;
+        let reply = match self.failed_logins >= most {
+            true => policy::too_many_failed_logins(),
+            false => policy::login_failed(),
+        };
+        self.refuse(&reply)
+    }
+
+    fn nonce(&self) -> String {
+        let mut octets = [0; NONCE];
+        for part in octets.chunks_mut(8) {
+            let random = self.house.world.random.next().to_le_bytes();
+            part.copy_from_slice(&random[..part.len()]);
+        }
+        nonce(&octets)
+    }
+
+    /// Why this user may not do it now.
+    pub(super) fn over_own_limit(&self, what: Own) -> Option<Reply> {
+        let login = self.login()?;
+        let rates = login.account.rates.or(&self.policy.settings.limits.user_rates);
+        let (name, now, doings) = (&login.account.name, self.wire.now(), &self.house.doings);
+        let (may, refusal) = match what {
+            Own::Message => (doings.message(name, &rates, now), policy::user_too_many_messages()),
+            Own::Recipient => {
+                (doings.recipient(name, &rates, now), policy::user_too_many_recipients())
+            }
+        };
+        self.house.counters.refused_rates.add(u64::from(!may));
+        (!may).then_some(refusal)
+    }
+}
+
+/// What a user does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Own {
+    Message,
+    Recipient,
+}
