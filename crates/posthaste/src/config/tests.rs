@@ -166,7 +166,8 @@ const WRONG: &[(&str, &str)] = &[
         "p.toml:2:1: unknown setting `zzz` in [limits]; known here: message_size, recipients, \
              sessions, sessions_per_client, sessions_per_relay_client, sessions_per_network, connections_per_minute, \
              messages_per_minute, recipients_per_minute, relay_connections_per_minute, relay_messages_per_minute, \
-             relay_recipients_per_minute, commands, errors, command_timeout, data_timeout, handshake_timeout, message_timeout, \
+             relay_recipients_per_minute, user_messages_per_minute, user_recipients_per_minute, user_recipients_per_day, \
+             sessions_per_user, failed_logins, failed_logins_per_minute, commands, errors, command_timeout, data_timeout, handshake_timeout, message_timeout, \
              min_rate, session_time, store_timeout, receive_memory, hops, own_hops",
     ),
     (

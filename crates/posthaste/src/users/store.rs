@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(names, ["ann", "bob"]);
         std::fs::write(&path, "nonsense\n").unwrap();
         let said = add("carl").unwrap_err().to_string();
-        assert!(said.ends_with("users: line 1: it is no JSON, near column 1"), "{said}");
+        assert!(said.contains("users: line 1: it is no JSON, near column "), "{said}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "nonsense\n");
     }
 
