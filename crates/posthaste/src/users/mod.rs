@@ -220,7 +220,10 @@ fn user(line: &str) -> Result<User, String> {
 fn told_field(error: &str) -> String {
     let ours = ["unknown field", "missing field", "duplicate field", password::WRONG];
     match ours.iter().find(|words| error.starts_with(**words)) {
-        Some(_) => format!(": {}", error.split(", expected").next().unwrap_or(error)),
+        Some(_) => {
+            let said = error.split(" at line ").next().unwrap_or(error);
+            format!(": {}", said.split(", expected").next().unwrap_or(said))
+        }
         None => String::new(),
     }
 }
