@@ -50,11 +50,28 @@ pub struct Maintenance {
     pub hold: bool,
 }
 
+/// A certificate of ours that has expired or soon will.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ExpiringCertificate {
+    /// Its file.
+    pub file: String,
+    /// What it is for.
+    pub names: Vec<String>,
+    /// Its end.
+    pub not_after: Timestamp,
+}
+
 /// What holds the daemon back.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Conditions {
     /// The four resources.
     pub resources: Vec<ResourceStanding>,
+    /// Our certificates that have expired or soon will.
+    pub certificates: Vec<ExpiringCertificate>,
+    /// Sessions under TLS since the start, of clients.
+    pub secured: u64,
+    /// TLS handshakes of clients that failed since the start.
+    pub handshakes_failed: u64,
     /// Closed for maintenance.
     pub maintenance: Option<Maintenance>,
     /// Nothing fails for good.

@@ -4,7 +4,7 @@
 //! how anything is shown (`view`), filters, pages and limits (`http`).
 
 pub use crate::conditions::{
-    Conditions, Maintenance, PressureLevel, ResourceStanding, Spread, Traffic,
+    Conditions, ExpiringCertificate, Maintenance, PressureLevel, ResourceStanding, Spread, Traffic,
 };
 use crate::keeper::Keeper;
 use crate::resolving::{Resolving, ServerStanding};

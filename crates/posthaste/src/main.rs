@@ -3,6 +3,7 @@
 //! Called as `sendmail` it is that (`sendmail`, `pickup`). `cli` reads the command line, `verbs` has one file for each verb, `client` asks a running daemon, `config` is the
 //! configuration file, `daemon` wires the agents and runs them.
 
+mod certificates;
 mod cli;
 mod client;
 mod config;

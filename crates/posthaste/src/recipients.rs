@@ -50,7 +50,7 @@ pub(crate) struct Opened {
 
 /// Files that cannot be used; the operator must correct them.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub(crate) struct Faults(Vec<(String, String)>);
+pub(crate) struct Faults(pub(crate) Vec<(String, String)>);
 
 /// Reads all files that the settings name.
 pub(crate) fn open(own: &Own, before: &Books) -> Result<Opened, Faults> {
@@ -89,10 +89,16 @@ pub(crate) fn open(own: &Own, before: &Books) -> Result<Opened, Faults> {
 impl Stamps {
     /// How the files look now.
     pub(crate) fn look(own: &Own) -> Self {
-        let stamp = |path: &PathBuf| {
-            (path.clone(), std::fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata)))
+        Self::of(own.lists().into_iter().chain(&own.aliases).cloned())
+    }
+
+    /// How these files look now.
+    pub(crate) fn of(files: impl IntoIterator<Item = PathBuf>) -> Self {
+        let stamp = |path: PathBuf| {
+            let metadata = std::fs::metadata(&path).ok();
+            (path, metadata.map(|metadata| Stamp::of(&metadata)))
         };
-        Self(own.lists().into_iter().chain(&own.aliases).map(stamp).collect())
+        Self(files.into_iter().map(stamp).collect())
     }
 }
 

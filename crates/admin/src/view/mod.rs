@@ -27,7 +27,10 @@ pub use dns::{
 pub use message::{LastErrorView, MessageObject, RecipientObject, SourceView};
 pub use route::{HopView, RouteObject};
 pub use selected::Selected;
-pub use status::{MaintenanceView, ResourceView, SpreadView, StatusObject, StoreView, TrafficView};
+pub use status::{
+    CertificateView, MaintenanceView, ResourceView, SpreadView, StatusObject, StoreView,
+    TrafficView,
+};
 
 use posthaste_mail::Timestamp;
 use serde::{Serialize, Serializer};

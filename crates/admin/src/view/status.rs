@@ -50,6 +50,10 @@ pub struct StatusObject {
     pub refusing: Option<&'static str>,
     pub maintenance: Option<MaintenanceView>,
     pub soft_fail: bool,
+    /// Certificates that have expired or soon will.
+    pub certificates: Vec<CertificateView>,
+    pub sessions_secured: u64,
+    pub handshakes_failed: u64,
     pub pressure: Vec<ResourceView>,
     pub sessions_limit: u64,
     pub connections_limit: u64,
@@ -87,6 +91,19 @@ pub struct MaintenanceView {
     pub since: When,
     pub reason: Option<String>,
     pub hold: bool,
+}
+
+/// A certificate of ours that has expired or soon will.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[expect(
+    missing_docs,
+    reason = "each says what it is by its name; see `desk::ExpiringCertificate`"
+)]
+pub struct CertificateView {
+    pub file: String,
+    pub names: Vec<String>,
+    pub not_after: When,
+    pub expired: bool,
 }
 
 /// How a resource stands.
@@ -173,6 +190,9 @@ impl StatusObject {
             refusing: ready.refusing,
             maintenance: numbers.conditions.maintenance.as_ref().map(MaintenanceView::of),
             soft_fail: numbers.conditions.soft_fail,
+            certificates: certificates(&numbers.conditions, now),
+            sessions_secured: numbers.conditions.secured,
+            handshakes_failed: numbers.conditions.handshakes_failed,
             pressure: resources(&numbers.conditions),
             sessions_limit: numbers.conditions.sessions_limit,
             connections_limit: numbers.conditions.connections_limit,
@@ -189,6 +209,16 @@ impl StatusObject {
             process: numbers.rights.as_ref().map(ProcessView::of),
         }
     }
+}
+
+fn certificates(conditions: &Conditions, now: Timestamp) -> Vec<CertificateView> {
+    let one = |certificate: &crate::desk::ExpiringCertificate| CertificateView {
+        file: certificate.file.clone(),
+        names: certificate.names.clone(),
+        not_after: When(certificate.not_after),
+        expired: certificate.not_after < now,
+    };
+    conditions.certificates.iter().map(one).collect()
 }
 
 fn resources(conditions: &Conditions) -> Vec<ResourceView> {

@@ -18,6 +18,7 @@ use super::routes::{self, RouteRule};
 use super::send::{self, Delivery};
 use super::setting::{Ratio, Setting, Word, Wrong, read_word, show_word};
 use super::submission::{self, Submission};
+use super::tls::{self, CertificateFiles};
 use posthaste_queue::Schedule;
 use posthaste_reception::{Limits, Listener, Network};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -55,6 +56,8 @@ pub(crate) struct Config {
     pub(crate) data: PathBuf,
     /// Where mail comes in.
     pub(crate) listeners: Vec<Listener>,
+    /// Who we are under TLS.
+    pub(crate) certificates: Vec<CertificateFiles>,
     /// Who may send to anywhere.
     pub(crate) relay_networks: Vec<Network>,
     /// Our own domains, their recipients, aliases.
@@ -188,7 +191,7 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
         top.take_in("expire_after", Preset::because(base.expire_after, why), MINUTE..=30 * DAY);
     let clock_scale = clock_scale(top, around);
     let retry = Schedule { expire_after, ..send::schedule(top.section("retry"), base, why) };
-    let listeners = receive::listeners(top);
+    let listeners = receive::listeners(top, around);
     let submission = submission::read(top.section("submission"), &hostname, &data, around);
     let routes = routes::read(top, &retry, &listeners);
     care::relays(top, &listeners);
@@ -199,6 +202,7 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
         limits: receive::limits(top.section("limits")),
         routes,
         listeners,
+        certificates: tls::certificates(top, around),
         resolver,
         delivery: send::delivery(top.section("delivery")),
         admin: admin(top.section("admin"), &data, around),
@@ -315,7 +319,7 @@ macro_rules! words_are_settings {
 
 words_are_settings!(Profile, Level, LogFormat, Sandbox);
 words_are_settings!(posthaste_reception::ListenerKind, posthaste_smtp::server::BareNewline);
-words_are_settings!(posthaste_reception::ListenerTls);
+words_are_settings!(posthaste_reception::ListenerTls, tls::ClientCertificates);
 words_are_settings!(posthaste_evidence::Keep);
 words_are_settings!(posthaste_evidence::KeepDns);
 words_are_settings!(posthaste_route::EightBit, posthaste_route::Families);

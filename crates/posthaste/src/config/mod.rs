@@ -23,6 +23,7 @@ mod show;
 mod submission;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tls_roots;
 
 pub(crate) use complain::{Complaint, Complaints};
@@ -35,6 +36,7 @@ pub(crate) use pressure::Pressure;
 pub(crate) use process::{Process, Sandbox};
 pub(crate) use resolver::{Server, Servers};
 pub(crate) use routes::OWN_DOORS;
+pub(crate) use tls::CertificateFiles;
 
 use file::{Good, MAX_FILE, Surroundings};
 use posthaste_mail::address::check_domain_name;

@@ -1,7 +1,9 @@
 //! `[[listener]]` and `[limits]`: where mail comes in, and how much of it.
 
+use super::file::Surroundings;
 use super::read::{Preset, Section};
 use super::setting::{Size, Word};
+use super::tls;
 
 use posthaste_reception::{Limits, Listener, ListenerKind, ListenerTls, Network, Rates, UserRates};
 use posthaste_smtp::server::BareNewline;
@@ -22,7 +24,7 @@ const RELAY_CLIENTS: [&str; 3] =
     ["relay_connections_per_minute", "relay_messages_per_minute", "relay_recipients_per_minute"];
 
 /// The listeners in order; without any, one for this machine.
-pub(super) fn listeners(top: &Section<'_, '_>) -> Vec<Listener> {
+pub(super) fn listeners(top: &Section<'_, '_>, around: &Surroundings) -> Vec<Listener> {
     let mut sections = top.list("listener");
     if sections.is_empty() {
         sections.push(top.absent("listener", 1));
@@ -32,7 +34,7 @@ pub(super) fn listeners(top: &Section<'_, '_>) -> Vec<Listener> {
     }
     let mut seen: Vec<Listener> = Vec::new();
     for (index, section) in sections.into_iter().enumerate() {
-        let listener = listener(&section, index);
+        let listener = tls::listener(&section, around, listener(&section, index));
         if seen.iter().any(|l| l.address == listener.address && l.address.port() != 0) {
             let what = format!("two listeners have the address {}", listener.address);
             section.complain("address", what);
@@ -78,7 +80,6 @@ fn listener(section: &Section<'_, '_>, index: usize) -> Listener {
         bare_newline: section.take_optional("bare_newline", why),
         auth,
         without_auth,
-        tls: section.take("tls", ListenerTls::default()),
         ..Listener::new("", DEFAULT_LISTEN)
     }
 }

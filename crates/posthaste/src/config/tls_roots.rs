@@ -44,9 +44,8 @@ impl Text for TlsRoots {
         if !text.starts_with('/') {
             return Err(format!("\"{text}\" is not a path that begins with /"));
         }
-        let pem = read(Path::new(text)).map_err(|error| format!("cannot read {text}: {error}"))?;
-        posthaste_io_tokio::check_roots(&pem).map_err(|bad| format!("{text}: {bad}"))?;
-        Ok(Self::File { path: PathBuf::from(text), text: pem.into() })
+        let path = PathBuf::from(text);
+        Ok(Self::File { text: read_checked(&path)?, path })
     }
 
     fn to_text(&self) -> String {
@@ -55,6 +54,14 @@ impl Text for TlsRoots {
             Self::File { path, .. } => path.display().to_string(),
         }
     }
+}
+
+/// Certificates of authorities, PEM; or which file is wrong, and why.
+pub(super) fn read_checked(path: &Path) -> Result<Arc<str>, String> {
+    let name = path.display();
+    let pem = read(path).map_err(|error| format!("cannot read {name}: {error}"))?;
+    posthaste_io_tokio::check_roots(&pem).map_err(|bad| format!("{name}: {bad}"))?;
+    Ok(pem.into())
 }
 
 fn read(path: &Path) -> std::io::Result<String> {

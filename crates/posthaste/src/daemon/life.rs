@@ -64,6 +64,9 @@ impl Daemon {
         let refused = self.reception.counts();
         Conditions {
             resources: self.standing().view(),
+            certificates: self.expiring_certificates(),
+            secured: refused.secured,
+            handshakes_failed: refused.handshakes_failed,
             maintenance: self.life.maintenance().clone(),
             soft_fail: settings.dispatch.soft_fail,
             sessions_limit: settings.reception.limits.sessions as u64,

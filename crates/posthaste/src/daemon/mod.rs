@@ -4,6 +4,7 @@
 //! port in use is told at once), the operators' interface, recovery, and only then is mail accepted. Not here: what the agents do.
 
 mod alarm;
+mod certificates;
 mod desk;
 pub(crate) mod dns;
 mod doors;
@@ -81,6 +82,8 @@ pub(crate) struct Daemon {
     held: Arc<Mutex<recipients::Held>>,
     /// Who may log in.
     users: Arc<Keeper>,
+    /// Our certificates and the settings that name them.
+    certified: Arc<Mutex<certificates::Held>>,
     /// The file the settings came from, and whether it may scale the clock.
     file: Option<PathBuf>,
     allow_clock_scale: bool,
@@ -132,6 +135,7 @@ pub(crate) async fn run(
     tell_small(&loaded.config, &lowered);
     let data = &loaded.config.data;
     machine::make_private(data)?;
+    let certified = certificates::Held::start(&loaded.config)?;
     let (spool, folder) = tokio::select! {
         opened = store::open(data) => opened?,
         // After failures it waits before it opens anything.
@@ -148,7 +152,7 @@ pub(crate) async fn run(
     let users = Arc::new(Keeper::new(data)?);
     users::first(&users, &loaded.config.users);
     let rights = (standing.rights(), allow_clock_scale);
-    let daemon = wire(world, kept, users, lowered, &loaded, opened, rights);
+    let daemon = wire(world, kept, users, lowered, &loaded, (opened, certified), rights);
     daemon.system.hold(&loaded.config, &machine);
     daemon.go_on_with(maintenance::noted(&loaded.config.data)?);
     pressure::look(&daemon);
@@ -172,6 +176,7 @@ pub(crate) async fn run(
     tokio::spawn(alarm::watch(daemon.dispatch.clone()));
     tokio::spawn(recipients::watch(daemon.clone()));
     tokio::spawn(users::watch(daemon.clone()));
+    tokio::spawn(certificates::watch(daemon.clone()));
     tokio::spawn(pressure::watch(daemon.clone()));
     tokio::spawn(system::watch(daemon.clone()));
     doors.open(&daemon.reception, sockets);
@@ -192,7 +197,7 @@ fn wire(
     users: Arc<Keeper>,
     lowered: Arc<Lowered>,
     loaded: &Loaded,
-    opened: Opened,
+    (opened, certified): (Opened, certificates::Held),
     (rights, allow_clock_scale): (Rights, bool),
 ) -> Daemon {
     let resolver = Arc::new(Resolver::new(world.clone(), lowered.dns.clone()));
@@ -209,6 +214,7 @@ fn wire(
     let reception = Reception::new(world.clone(), Arc::clone(&spool), lowered.reception.clone());
     recipients::tell(&opened);
     reception.set_directory(opened.directory);
+    certified.tell(&reception);
     reception.set_verifier(Arc::new(recipients::NextHops(dispatch.clone())));
     reception.set_users(Arc::clone(&users) as Arc<dyn Users>);
     let held = recipients::Held::new(&loaded.config, opened.books);
@@ -232,6 +238,7 @@ fn wire(
         doors: Arc::default(),
         held: Arc::new(Mutex::new(held)),
         users,
+        certified: Arc::new(Mutex::new(certified)),
         file: loaded.file.clone(),
         allow_clock_scale,
         system: Arc::default(),

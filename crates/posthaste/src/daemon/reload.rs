@@ -1,6 +1,6 @@
 //! Rereading the settings while mail flows. A file that is wrong, or an address that cannot be had, changes nothing.
 
-use super::Daemon;
+use super::{Daemon, certificates};
 use crate::config::{self, Config, Level, LogFormat, Lowered};
 use posthaste_admin::desk::{ReloadFault, Reloaded};
 use posthaste_dispatch::Reload;
@@ -51,6 +51,9 @@ async fn reread(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
     let recipients = timeout(LONGEST_READ, daemon.read_recipients(&loaded.config)).await;
     let recipients = recipients.map_err(|_| too_slow())?;
     let recipients = recipients.map_err(|faults| ReloadFault(faults.to_string()))?;
+    let certified = timeout(LONGEST_READ, certificates::read(&loaded.config)).await;
+    let certified = certified.map_err(|_| too_slow())?;
+    let certified = certified.map_err(|faults| ReloadFault(faults.to_string()))?;
     let machine = daemon.system.look(&loaded.config);
     let fresh = Arc::new(loaded.config.lower(&machine));
     let listeners = &fresh.reception.listeners;
@@ -59,6 +62,7 @@ async fn reread(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
     let bound = bound.map_err(|error| ReloadFault(format!("{error:#}")))?;
     loaded.tell_warnings();
     daemon.take_recipients(recipients);
+    daemon.take_certificates(certified);
     daemon.journal.reload(loaded.config.log.files);
     daemon.system.hold(&loaded.config, &machine);
     let due_now = take(daemon, &fresh).await;

@@ -1,5 +1,6 @@
 //! `config check`, `config show`: without a daemon.
 
+use crate::certificates;
 use crate::cli::{ConfigVerb, Global};
 use crate::config::setting::Text as _;
 use crate::config::{self, Loaded, Server, Servers};
@@ -9,6 +10,7 @@ use crate::out::{self, Out};
 use crate::place;
 use crate::recipients::{self, Books};
 use posthaste_evidence::NameServer;
+use posthaste_mail::Timestamp;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -118,5 +120,7 @@ fn warnings(loaded: &Loaded) -> Result<Vec<(String, String)>, Failure> {
     let users = users.map(|what| (config.users.display().to_string(), what));
     let name = loaded.name();
     let of_settings = loaded.warnings.iter().map(|w| (w.place_in(&name), w.what.clone()));
-    Ok(of_settings.chain(opened.doubts).chain(users).collect())
+    let certificates = certificates::open(config)?
+        .doubts(config, Timestamp::from_micros(super::now().as_microsecond()));
+    Ok(of_settings.chain(opened.doubts).chain(users).chain(certificates).collect())
 }

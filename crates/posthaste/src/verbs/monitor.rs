@@ -76,6 +76,7 @@ fn judge(status: &Value, limits: &MonitorArgs, now: Timestamp) -> (State, String
     found.of_queue(number("messages"), oldest, limits);
     found.of_trouble(status);
     found.of_resolvers(status);
+    found.of_certificates(status);
     found.0.sort_by_key(|(state, _)| std::cmp::Reverse(*state));
     let state = found.0.first().map_or(State::Ok, |(state, _)| *state);
     let mut text: Vec<String> = found.0.into_iter().map(|(_, text)| text).collect();
@@ -91,6 +92,14 @@ fn judge(status: &Value, limits: &MonitorArgs, now: Timestamp) -> (State, String
 impl Findings {
     fn add(&mut self, state: State, text: impl Into<String>) {
         self.0.push((state, text.into()));
+    }
+
+    fn of_certificates(&mut self, status: &Value) {
+        for certificate in status["certificates"].as_array().into_iter().flatten() {
+            let state =
+                if certificate["expired"] == true { State::Critical } else { State::Warning };
+            self.add(state, super::status::certificate(certificate));
+        }
     }
 
     fn of_life(&mut self, status: &Value) {

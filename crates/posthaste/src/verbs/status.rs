@@ -144,9 +144,17 @@ fn at_level<'s>(status: &'s Value, level: &'static str) -> impl Iterator<Item = 
     status["pressure"].as_array().into_iter().flatten().filter(move |r| r["level"] == level)
 }
 
+/// A certificate that has expired or soon will.
+pub(super) fn certificate(certificate: &Value) -> String {
+    let what = if certificate["expired"] == true { "has expired at" } else { "expires at" };
+    let (file, end) = (text(&certificate["file"]), text(&certificate["not_after"]));
+    format!("the certificate in {file} {what} {end}: renew it")
+}
+
 /// What needs a person, the gravest first.
 fn to_do(status: &Value) -> Vec<String> {
     let mut all = Vec::new();
+    all.extend(status["certificates"].as_array().into_iter().flatten().map(certificate));
     if status["store"]["read_only"] == true {
         all.push("look at the disk of the spool and the log, then start again".to_owned());
     }
