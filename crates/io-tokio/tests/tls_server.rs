@@ -195,6 +195,7 @@ fn an_expired_certificate_is_shown_and_refused_by_who_verifies() {
             let stream = world.net.dial(dial).await.unwrap();
             let how = Secure {
                 name: "mx.example".into(),
+                names: Vec::new(),
                 trust: Trust::Given(ours.pem().into()),
                 demand: Demand::Verified,
                 alpn: Vec::new(),

@@ -28,8 +28,7 @@ pub use message::{LastErrorView, MessageObject, RecipientObject, SourceView};
 pub use route::{HopView, RouteObject};
 pub use selected::Selected;
 pub use status::{
-    CertificateView, MaintenanceView, ResourceView, SpreadView, StatusObject, StoreView,
-    TrafficView,
+    ExpiringView, MaintenanceView, ResourceView, SpreadView, StatusObject, StoreView, TrafficView,
 };
 
 use posthaste_mail::Timestamp;

@@ -51,7 +51,7 @@ pub struct StatusObject {
     pub maintenance: Option<MaintenanceView>,
     pub soft_fail: bool,
     /// Certificates that have expired or soon will.
-    pub certificates: Vec<CertificateView>,
+    pub certificates: Vec<ExpiringView>,
     pub sessions_secured: u64,
     pub handshakes_failed: u64,
     pub pressure: Vec<ResourceView>,
@@ -99,7 +99,7 @@ pub struct MaintenanceView {
     missing_docs,
     reason = "each says what it is by its name; see `desk::ExpiringCertificate`"
 )]
-pub struct CertificateView {
+pub struct ExpiringView {
     pub file: String,
     pub names: Vec<String>,
     pub not_after: When,
@@ -211,8 +211,8 @@ impl StatusObject {
     }
 }
 
-fn certificates(conditions: &Conditions, now: Timestamp) -> Vec<CertificateView> {
-    let one = |certificate: &crate::desk::ExpiringCertificate| CertificateView {
+fn certificates(conditions: &Conditions, now: Timestamp) -> Vec<ExpiringView> {
+    let one = |certificate: &crate::desk::ExpiringCertificate| ExpiringView {
         file: certificate.file.clone(),
         names: certificate.names.clone(),
         not_after: When(certificate.not_after),

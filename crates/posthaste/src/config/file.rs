@@ -58,6 +58,8 @@ pub(crate) struct Config {
     pub(crate) listeners: Vec<Listener>,
     /// Who we are under TLS.
     pub(crate) certificates: Vec<CertificateFiles>,
+    /// Who vouches for the certificates of clients, of all listeners.
+    pub(crate) client_roots: Vec<PathBuf>,
     /// Who may send to anywhere.
     pub(crate) relay_networks: Vec<Network>,
     /// Our own domains, their recipients, aliases.
@@ -203,6 +205,7 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
         routes,
         listeners,
         certificates: tls::certificates(top, around),
+        client_roots: tls::client_roots(top, around),
         resolver,
         delivery: send::delivery(top.section("delivery")),
         admin: admin(top.section("admin"), &data, around),

@@ -39,7 +39,9 @@ impl Config {
             TlsRoots::File { path, .. } => Some(path),
             TlsRoots::System => None,
         };
-        own.chain(&self.resolver.hosts_file.0).chain(roots).chain([&self.users]).cloned().collect()
+        let certificates = self.certificates.iter().flat_map(|files| [&files.chain, &files.key]);
+        let tls = roots.into_iter().chain(&self.client_roots).chain(certificates);
+        own.chain(&self.resolver.hosts_file.0).chain(tls).chain([&self.users]).cloned().collect()
     }
 }
 

@@ -60,6 +60,14 @@ pub(super) fn certificates(top: &Section<'_, '_>, around: &Surroundings) -> Vec<
     certificates
 }
 
+/// The files of authorities that listeners name.
+pub(super) fn client_roots(top: &Section<'_, '_>, around: &Surroundings) -> Vec<PathBuf> {
+    let named = |section: &Section<'_, '_>| section.strings("client_roots");
+    let paths =
+        top.list("listener").iter().flat_map(named).map(|(path, _)| path).collect::<Vec<_>>();
+    paths.into_iter().map(|path| around.folder.join(path)).collect()
+}
+
 /// When a listener's sessions are secured, and what is asked of its clients.
 pub(super) fn listener(
     section: &Section<'_, '_>,
