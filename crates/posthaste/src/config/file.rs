@@ -327,3 +327,4 @@ words_are_settings!(posthaste_evidence::Keep);
 words_are_settings!(posthaste_evidence::KeepDns);
 words_are_settings!(posthaste_route::EightBit, posthaste_route::Families);
 words_are_settings!(posthaste_route::Order, posthaste_route::Protocol, routes::Unmatched);
+words_are_settings!(super::route_tls::Level);

@@ -263,6 +263,8 @@ impl Config {
             allow_private: rule.allow_private,
             eight_bit: rule.eight_bit,
             families: rule.families,
+            tls: rule.tls.policy(),
+            tls_wrap: rule.tls.wrap(),
             ..Route::by_mx(String::new(), Vec::new())
         }
     }

@@ -16,6 +16,7 @@ mod process;
 mod read;
 mod receive;
 mod resolver;
+mod route_tls;
 mod routes;
 mod send;
 pub(crate) mod setting;

@@ -7,6 +7,7 @@ use super::care;
 use super::kinds::{Domain, FailureStatus, Via};
 use super::read::{Preset, Section};
 use super::resolver::Server;
+use super::route_tls::{self, RouteTls};
 use super::send::schedule;
 use super::setting::{Size, Word};
 use posthaste_mail::EnhancedStatus;
@@ -52,6 +53,7 @@ pub(crate) struct RouteRule {
     pub(crate) allow_private: bool,
     pub(crate) expire_after: Option<Duration>,
     pub(crate) retry: Option<Schedule>,
+    pub(crate) tls: RouteTls,
 }
 
 /// What becomes of mail that no route matches.
@@ -81,6 +83,7 @@ pub(crate) fn read(
         check_match(&section, &rules, &rule, listeners);
         check_action(&section, &rule);
         care::next_hops(&section, &rule);
+        route_tls::check(&section, &rule);
         care::sources(&section, &rule);
         care::resolvers(&section);
         rules.push(rule);
@@ -105,6 +108,7 @@ fn rule(section: &Section<'_, '_>, common: &Schedule) -> RouteRule {
         _ => Preset::from(false),
     };
     let (text, status) = failure(section, &via);
+    let tls = route_tls::read(section, &via);
     let protocol = section.take("protocol", Protocol::default());
     let port = match protocol {
         Protocol::Smtp => Preset::from(SMTP_PORT),
@@ -131,6 +135,7 @@ fn rule(section: &Section<'_, '_>, common: &Schedule) -> RouteRule {
         allow_private: section.take("allow_private", private),
         expire_after: expiry(section),
         retry: retry(section, common),
+        tls,
     }
 }
 
@@ -310,6 +315,7 @@ fn meaningless(rule: &RouteRule) -> Vec<&'static str> {
         ("eight_bit", rule.eight_bit != EightBit::default()),
         ("allow_private", rule.allow_private),
         ("retry", rule.retry.is_some()),
+        ("tls", rule.tls.is_set()),
         // Held mail expires like any other.
         ("expire_after", rule.expire_after.is_some() && rule.via != Via::Hold),
     ];

@@ -2,6 +2,7 @@
 
 mod care;
 mod resolver;
+mod route_tls;
 mod routes;
 
 use super::domains::Source;

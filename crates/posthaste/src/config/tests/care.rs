@@ -2,7 +2,7 @@
 
 use super::{around, read};
 
-fn warnings(text: &str) -> Vec<String> {
+pub(super) fn warnings(text: &str) -> Vec<String> {
     let good = read("p.toml", text, &around()).unwrap_or_else(|e| panic!("{text}\n{e}"));
     good.warnings.iter().map(|w| format!("{}: {}", w.place_in("p.toml"), w.what)).collect()
 }
