@@ -43,6 +43,11 @@ impl Config {
         let tls = roots.into_iter().chain(&self.client_roots).chain(certificates);
         own.chain(&self.resolver.hosts_file.0).chain(tls).chain([&self.users]).cloned().collect()
     }
+
+    /// The programs that settings name and that the daemon starts.
+    pub(crate) fn programs(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 }
 
 pub(super) fn read(section: Section<'_, '_>) -> Process {

@@ -13,7 +13,7 @@ mod folders;
 mod reach;
 mod user;
 
-pub(crate) use reach::explain;
+pub(crate) use reach::{explain, out_of_reach};
 
 use super::inherited::Inherited;
 use crate::config::{Config, Sandbox};
@@ -77,7 +77,7 @@ pub(crate) fn shed(config: &Config, inherited: &mut Inherited) -> Result<Standin
 pub(crate) fn confine(mut standing: Standing, config: &Config, file: Option<&Path>) -> Standing {
     if config.process.sandbox == Sandbox::Auto {
         standing.files = files::confine(reach::of(config, file));
-        standing.calls = calls::confine();
+        standing.calls = calls::confine(!config.programs().is_empty());
     }
     let Standing { user, files, calls, .. } = &standing;
     let (files, calls) = (files.word(), calls.word());
