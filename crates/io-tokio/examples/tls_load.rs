@@ -145,8 +145,9 @@ async fn take(client: TcpStream, sink: SocketAddr, acceptor: &TlsAcceptor) -> io
 async fn carry(plain: TcpStream, secured: TlsStream<TcpStream>) -> io::Result<()> {
     let (from, to) = split(plain);
     let (from_secured, to_secured) = split(secured);
-    let (up, down) = tokio::join!(one_way(from, to_secured), one_way(from_secured, to));
-    up.and(down)
+    let up = tokio::spawn(one_way(from, to_secured));
+    one_way(from_secured, to).await?;
+    up.await.map_err(io::Error::other)?
 }
 
 async fn one_way<A, B>(mut from: ReadHalf<A>, mut to: WriteHalf<B>) -> io::Result<()>
