@@ -6,7 +6,6 @@ use super::domains::Source;
 use super::file::Config;
 use super::read::Section;
 use super::setting::Word;
-use super::tls_roots::TlsRoots;
 use std::path::PathBuf;
 
 /// What the process may do.
@@ -35,13 +34,13 @@ impl Config {
             _ => None,
         });
         let own = lists.chain(&self.own.aliases).chain([&self.resolver.resolv_conf]);
-        let roots = match &self.resolver.tls_roots {
-            TlsRoots::File { path, .. } => Some(path),
-            TlsRoots::System => None,
-        };
+        let roots = self.resolver.tls_roots.path().into_iter();
         let certificates = self.certificates.iter().flat_map(|files| [&files.chain, &files.key]);
-        let tls = roots.into_iter().chain(&self.client_roots).chain(certificates);
-        own.chain(&self.resolver.hosts_file.0).chain(tls).chain([&self.users]).cloned().collect()
+        let of_routes = self.routes.iter().filter_map(|rule| rule.tls.roots().path());
+        let tls = roots.chain(of_routes).chain(&self.client_roots).chain(certificates);
+        let keys = self.dkim.iter().map(|key| &key.path);
+        let others = tls.chain([&self.users]).chain(keys);
+        own.chain(&self.resolver.hosts_file.0).chain(others).cloned().collect()
     }
 
     /// The programs that settings name and that the daemon starts.

@@ -30,6 +30,13 @@ pub(crate) struct RouteTls {
     wrap: Option<bool>,
 }
 
+impl RouteTls {
+    /// Whose word is believed.
+    pub(super) const fn roots(&self) -> &TlsRoots {
+        &self.roots
+    }
+}
+
 /// The word of `tls`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Level {

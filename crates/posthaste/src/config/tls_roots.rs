@@ -25,6 +25,14 @@ pub(crate) enum TlsRoots {
 }
 
 impl TlsRoots {
+    /// The file, if it is one.
+    pub(crate) const fn path(&self) -> Option<&PathBuf> {
+        match self {
+            Self::File { path, .. } => Some(path),
+            Self::System => None,
+        }
+    }
+
     pub(crate) fn trust(&self) -> Trust {
         match self {
             Self::System => Trust::System,
