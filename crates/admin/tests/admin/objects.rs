@@ -1,7 +1,7 @@
 //! The JSON objects, whole: what scripts rely on. A change here is a change of the outside interface.
 
 use crate::sample::{self, NOW};
-use posthaste_admin::desk::{Kept, Numbers, Readiness, Rights};
+use posthaste_admin::desk::{self, Numbers, Readiness, Rights};
 use posthaste_admin::resolving::{CacheStanding, DnsAnswer, ServerList, ServerStanding};
 use posthaste_admin::view::{
     DestinationObject, DnsAnswerObject, MessageObject, RouteObject, ServersObject, StatusObject,
@@ -58,7 +58,8 @@ fn a_dns_answer() {
 #[test]
 fn a_status() {
     let ready = Readiness { listening: true, recovered: true, ..Readiness::default() };
-    let rights = Rights { user: "posthaste".into(), files: Kept::Confined, calls: Kept::Partly };
+    let rights =
+        Rights { user: "posthaste".into(), files: desk::Kept::Confined, calls: desk::Kept::Partly };
     let rights = Some(rights);
     let numbers = Numbers { started: sample::ago(1), messages: 5, rights, ..Numbers::default() };
     let mut object = serde_json::to_value(StatusObject::of(NOW, ready, &numbers)).unwrap();
