@@ -1,3 +1,5 @@
+//! Certificates in files: made, kept, wrong, and about to expire.
+
 use super::*;
 use crate::config;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
