@@ -81,6 +81,10 @@ impl Session<'_> {
                 let reply = format!("250 {}", self.host.name());
                 self.answer(Step::Helo, line, &reply).await
             }
+            "STARTTLS" if self.offers("STARTTLS") => {
+                self.reset();
+                self.answer(Step::StartTls, line, "220 2.0.0 go ahead").await
+            }
             "MAIL" => self.mail(line, argument).await,
             "RCPT" => self.rcpt(line, argument).await,
             "DATA" => self.data(line).await,
@@ -220,6 +224,10 @@ impl Session<'_> {
 
     fn decide(&self, step: Step, line: &str) -> Option<Action> {
         self.host.lock().script.decide(step, line)
+    }
+
+    fn offers(&self, keyword: &str) -> bool {
+        self.host.lock().script.keywords.iter().any(|offered| offered == keyword)
     }
 
     async fn answer(&mut self, step: Step, line: &str, normal: &str) -> io::Result<Next> {

@@ -11,6 +11,8 @@ pub enum Step {
     Ehlo,
     /// HELO.
     Helo,
+    /// STARTTLS, where it is among the keywords; what follows it is the world's.
+    StartTls,
     /// MAIL.
     Mail,
     /// RCPT.

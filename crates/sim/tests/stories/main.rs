@@ -21,5 +21,6 @@ mod seen;
 mod sessions;
 mod stale;
 mod store;
+mod tls;
 mod verify;
 mod words;
