@@ -188,12 +188,12 @@ impl Conversation {
     }
 
     async fn mail(&mut self, reverse_path: ReversePath, params: MailParams) {
-        if let Some(refusal) = self.no_mail_now().await {
-            return self.smtp.reject(&refusal);
-        }
         if self.login().is_some_and(|login| !login.account.may_send_as(&reverse_path)) {
             self.house.counters.refused_senders.one();
             return self.smtp.reject(&policy::not_your_sender());
+        }
+        if let Some(refusal) = self.no_mail_now().await {
+            return self.smtp.reject(&refusal);
         }
         let directory = self.house.directory();
         self.transaction = Some(Transaction::new(reverse_path, params, directory));

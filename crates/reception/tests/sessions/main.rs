@@ -13,6 +13,7 @@ mod signed;
 mod store;
 mod submit;
 mod tls;
+mod users;
 mod world;
 
 use posthaste_reception::recipients::{Recipients, Setup};
