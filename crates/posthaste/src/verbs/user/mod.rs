@@ -199,20 +199,15 @@ fn view(user: &User) -> Value {
 }
 
 fn limits(user: &User) -> String {
-    let of = |limit: Option<u32>, what| {
-        limit.map(|limit| {
-            format!(
-                "{} a {what}",
-                counted(&json!(limit), if what == "minute" { "message" } else { "recipient" })
-            )
-        })
+    let said = |limit: Option<u32>, what, time| {
+        limit.map(|limit| format!("{} a {time}", counted(&json!(limit), what)))
     };
-    let messages = of(user.messages_per_minute, "minute");
-    let minute = user
-        .recipients_per_minute
-        .map(|limit| format!("{} a minute", counted(&json!(limit), "recipient")));
-    let day = of(user.recipients_per_day, "day");
-    let own: Vec<String> = messages.into_iter().chain(minute).chain(day).collect();
+    let all = [
+        said(user.messages_per_minute, "message", "minute"),
+        said(user.recipients_per_minute, "recipient", "minute"),
+        said(user.recipients_per_day, "recipient", "day"),
+    ];
+    let own: Vec<String> = all.into_iter().flatten().collect();
     if own.is_empty() { "as for all".to_owned() } else { own.join(", ") }
 }
 
