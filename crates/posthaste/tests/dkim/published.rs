@@ -103,6 +103,10 @@ fn a_key_is_private_never_replaced_and_shown_with_its_record() {
     for text in [told, shown.to_string()] {
         assert!(!text.contains("PRIVATE"), "{text}");
     }
+    std::os::unix::fs::symlink(folder, folder.join("posthaste-data/dkim/link.test")).unwrap();
+    let astray = verb(folder, &["dkim", "new", "link.test"]);
+    assert_eq!(astray.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&astray.stderr).contains("is no folder"), "{astray:?}");
     fs::write(&file, "broken").unwrap();
     let checked = verb(folder, &["config", "check"]);
     assert_eq!(checked.status.code(), Some(2), "{checked:?}");

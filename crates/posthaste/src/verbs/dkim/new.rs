@@ -16,12 +16,17 @@ use posthaste_mail::Secret;
 use posthaste_message::dkim::{Algorithm, Key, Record, record};
 use serde_json::json;
 use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown, lchown,
+};
 use std::path::{Path, PathBuf};
 
 /// Base64 on a line of PEM (RFC 7468 section 2).
 const LINE: usize = 64;
+
+/// User and group.
+type Owner = (u32, u32);
 
 /// A key that was made.
 struct Made {
@@ -32,11 +37,13 @@ struct Made {
 
 pub(super) fn run(loaded: &Loaded, asked: &DkimNew, out: &Out) -> Result<(), Failure> {
     let domain = super::name(&asked.domain)?;
-    let folder = match &asked.folder {
-        Some(folder) => folder.clone(),
-        None => loaded.config.data.join("dkim").join(&domain),
+    let (folder, owner) = match &asked.folder {
+        Some(folder) => {
+            make_folder(folder)?;
+            (folder.clone(), None)
+        }
+        None => in_data(&loaded.config.data, &domain)?,
     };
-    make_folder(&folder)?;
     let folder = fs::canonicalize(&folder)
         .with_context(|| format!("cannot find the folder {}", folder.display()))?;
     let mut made = Vec::new();
@@ -44,7 +51,7 @@ pub(super) fn run(loaded: &Loaded, asked: &DkimNew, out: &Out) -> Result<(), Fai
         let path = folder.join(format!("{selector}.pem"));
         let text = generate(algorithm)?;
         let key = Key::from_pem(&text).context("the key that was made cannot be read")?;
-        write(&path, &text)?;
+        write(&path, &text, owner)?;
         made.push(Made { selector, path, key });
     }
     if out.is_json() {
@@ -111,11 +118,37 @@ fn make_folder(folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The folder for keys of a domain in the daemon's own folder, and whom its files are for. Another user's links are not
+/// followed: root would write where that user may not.
+fn in_data(data: &Path, domain: &str) -> Result<(PathBuf, Option<Owner>), Failure> {
+    make_folder(data)?;
+    let owner = owner(data);
+    let mut folder = data.to_owned();
+    for part in ["dkim", domain] {
+        folder.push(part);
+        let place = || format!("cannot make the folder {}", folder.display());
+        match fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Ok(()) => {
+                if let Some((uid, gid)) = owner {
+                    lchown(&folder, Some(uid), Some(gid)).with_context(place)?;
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(anyhow::Error::new(error).context(place()).into()),
+        }
+        if !fs::symlink_metadata(&folder).with_context(place)?.is_dir() {
+            let message = format!("{} is no folder; give another with --folder", folder.display());
+            return Err(Failure::failed(message));
+        }
+    }
+    Ok((folder, owner))
+}
+
 /// A file that is there already is never replaced: mail may have been signed with it.
-fn write(path: &Path, text: &Secret) -> Result<(), Failure> {
+fn write(path: &Path, text: &Secret, owner: Option<Owner>) -> Result<(), Failure> {
     let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let mut file = match file {
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let message = format!(
                 "{} is there already, and a key is never replaced; give another --selector",
                 path.display()
@@ -126,19 +159,18 @@ fn write(path: &Path, text: &Secret) -> Result<(), Failure> {
     };
     let written = file.write_all(text.expose()).and_then(|()| file.sync_all());
     written.with_context(|| format!("cannot write {}", path.display()))?;
-    give_to_owner_of_folder(path);
+    if let Some((uid, gid)) = owner {
+        let given = fchown(&file, Some(uid), Some(gid));
+        given.with_context(|| format!("cannot give {} to the daemon's user", path.display()))?;
+    }
     Ok(())
 }
 
-/// Made by root in the daemon's folder, it must be the daemon's to read. Without the right to give it away it stays as it is.
-fn give_to_owner_of_folder(path: &Path) {
-    let data = path.ancestors().nth(3).and_then(|folder| fs::metadata(folder).ok());
-    let Some(data) = data.filter(|data| data.uid() != rustix::process::geteuid().as_raw()) else {
-        return;
-    };
-    for made in path.ancestors().take(3) {
-        let _ = std::os::unix::fs::chown(made, Some(data.uid()), Some(data.gid()));
-    }
+/// Whom the daemon's folder belongs to, when that is somebody else: made by root there, keys must be that user's to read.
+fn owner(data: &Path) -> Option<Owner> {
+    let data = fs::metadata(data).ok()?;
+    let other = data.uid() != rustix::process::geteuid().as_raw();
+    other.then(|| (data.uid(), data.gid()))
 }
 
 /// The sections to add to the settings.
