@@ -1,5 +1,11 @@
 //! What signing costs: `cargo run --release -p posthaste-message --example dkim_cost`.
 
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "it measures time, as the library may not"
+)]
+
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair, KeySize};

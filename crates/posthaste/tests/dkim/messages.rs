@@ -123,7 +123,7 @@ fn body(number: usize, dice: &mut Dice) -> (String, Vec<u8>) {
         )
     };
     // A few of them go to files.
-    if number % 40 == 0 {
+    if number.is_multiple_of(40) {
         return multipart(dice, INLINE + dice_size(number));
     }
     match number % 12 {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -48,7 +48,7 @@ impl Sink {
 }
 
 /// Ends when the client is gone.
-fn converse(stream: TcpStream, taken: &AtomicUsize, folder: &PathBuf) -> Option<()> {
+fn converse(stream: TcpStream, taken: &AtomicUsize, folder: &Path) -> Option<()> {
     let mut out = stream.try_clone().ok()?;
     let mut lines = BufReader::new(stream);
     out.write_all(b"220 sink.test ESMTP\r\n").ok()?;

@@ -103,7 +103,7 @@ fn alias(found: &Found) -> Option<String> {
         RecordData::Cname(target) => Some(target.clone()),
         _ => None,
     };
-    records.filter_map(|record| target(&record.data)).last()
+    records.rev().find_map(|record| target(&record.data))
 }
 
 /// What is to be done, and by whom.
