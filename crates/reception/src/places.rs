@@ -1,14 +1,21 @@
-//! The sessions under way: how many there are, of whom, and how they are told that the service shuts down.
+//! The sessions under way: how many there are, of whom, who makes room when all places are taken, and how sessions are
+//! told that they are to end.
+//!
+//! Not here: how long a client may take (`session`), what it is told (`policy`).
+
+mod standing;
 
 use crate::network::masked;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
-use posthaste_io::TaskHandle;
-use std::collections::BTreeMap;
+use posthaste_io::{Instant, TaskHandle};
+use standing::Standing;
+pub(crate) use standing::Progress;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 /// Bits of an IPv6 address that make a client: whoever has one address there has them all.
@@ -16,11 +23,23 @@ const CLIENT_PREFIX: u8 = 64;
 /// Bits of an address that make a network: what one provider gives to one customer, or fewer.
 const NETWORK_V4: u8 = 24;
 const NETWORK_V6: u8 = 48;
+/// Strangers leave this part of all places to relay networks and users.
+const RESERVE_PART: usize = 10;
+/// Sessions that were told to make room and are not gone yet may be this part of all places, or [`FEW`].
+const LEAVING_PART: usize = 4;
+const FEW: usize = 16;
+/// Sessions looked at for one that makes room. What was out of date is put right on the way, so that the next look is
+/// short.
+const MAX_LOOKS: usize = 4096;
+/// From this share of the strangers' places on, in percent, they get less time.
+const STRESS_PERCENT: usize = 75;
 
 /// All sessions.
 #[derive(Default)]
 pub(crate) struct Places {
     taken: Mutex<Taken>,
+    /// Strangers' sessions that were not told to make room.
+    strangers: AtomicUsize,
     draining: AtomicBool,
     /// Maintenance: sessions end between transactions, and none begins.
     paused: AtomicBool,
@@ -37,11 +56,17 @@ struct Taken {
     programs: usize,
     clients: BTreeMap<IpAddr, usize>,
     networks: BTreeMap<IpAddr, usize>,
+    /// Strangers' sessions by how far they had come when they were last looked at: the first makes room first.
+    order: BTreeSet<(Progress, Instant, u64)>,
+    /// Told to make room, and not gone yet.
+    leaving: usize,
     doors: Vec<Arc<AtomicWaker>>,
 }
 
 struct Entry {
-    waker: Arc<AtomicWaker>,
+    standing: Arc<Standing>,
+    /// Its place in the order, as long as it has one.
+    ordered: Option<(Progress, Instant)>,
     task: Option<Box<dyn TaskHandle>>,
 }
 
@@ -50,7 +75,18 @@ pub(crate) struct Place {
     places: Arc<Places>,
     number: u64,
     guest: Guest,
-    waker: Arc<AtomicWaker>,
+    standing: Arc<Standing>,
+}
+
+/// How many places there are for clients of the network.
+#[derive(Clone, Copy)]
+pub(crate) struct Seats {
+    /// In all.
+    pub(crate) all: usize,
+    pub(crate) per_client: usize,
+    pub(crate) per_network: usize,
+    /// For a stranger: others may have the reserve, and never make room.
+    pub(crate) stranger: bool,
 }
 
 /// Whose sessions are counted together.
@@ -58,6 +94,8 @@ pub(crate) struct Place {
 enum Guest {
     Remote { client: IpAddr, network: IpAddr },
     User(Option<u32>),
+    /// Behind a proxy that has not said who it is yet.
+    Unknown,
 }
 
 /// Why a session is to end.
@@ -67,6 +105,16 @@ pub(crate) enum Closing {
     Stopping,
     /// Maintenance.
     Maintenance,
+    /// All places are taken, and it has come less far than others.
+    MakingRoom,
+}
+
+/// What a session is in the middle of: it decides what ends it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Amid {
+    Nothing,
+    Transaction,
+    Content,
 }
 
 /// No place.
@@ -82,32 +130,76 @@ pub(crate) enum NoPlace {
     User,
 }
 
+impl Seats {
+    /// For strangers.
+    const fn strangers(&self) -> usize {
+        strangers_of(self.all)
+    }
+}
+
+const fn strangers_of(all: usize) -> usize {
+    all - all / RESERVE_PART
+}
+
 impl Places {
-    /// For a client of the network.
+    /// For a client of the network. When all places are taken, a stranger who has come less far makes room; answers
+    /// whether one did.
     pub(crate) fn take(
         self: &Arc<Self>,
         peer: SocketAddr,
-        all: usize,
-        per_client: usize,
-        per_network: usize,
-    ) -> Result<Place, NoPlace> {
-        let (client, network) = (client_of(peer.ip()), network_of(peer.ip()));
+        seats: Seats,
+        now: Instant,
+    ) -> Result<(Place, bool), NoPlace> {
         let mut taken = self.taken.lock();
-        if taken.sessions.len() - taken.programs >= all {
-            return Err(NoPlace::Full);
+        let guest = taken.count(peer.ip(), seats)?;
+        match self.enter(&mut taken, seats, now) {
+            Ok((number, standing, made)) => {
+                Ok((Place { places: Arc::clone(self), number, guest, standing }, made))
+            }
+            Err(full) => {
+                taken.uncount(guest);
+                Err(full)
+            }
         }
-        let has = |counts: &BTreeMap<IpAddr, usize>, key| counts.get(key).copied().unwrap_or(0);
-        if has(&taken.clients, &client) >= per_client {
-            return Err(NoPlace::Client);
+    }
+
+    /// For a client whose address a proxy has yet to tell: see [`Place::identify`].
+    pub(crate) fn take_unknown(
+        self: &Arc<Self>,
+        all: usize,
+        now: Instant,
+    ) -> Result<(Place, bool), NoPlace> {
+        let mut taken = self.taken.lock();
+        let seats = Seats { all, per_client: 0, per_network: 0, stranger: true };
+        let (number, standing, made) = self.enter(&mut taken, seats, now)?;
+        Ok((Place { places: Arc::clone(self), number, guest: Guest::Unknown, standing }, made))
+    }
+
+    fn enter(
+        &self,
+        taken: &mut Taken,
+        seats: Seats,
+        now: Instant,
+    ) -> Result<(u64, Arc<Standing>, bool), NoPlace> {
+        let held = taken.sessions.len() - taken.programs - taken.leaving;
+        let strangers = self.strangers.load(Ordering::Relaxed);
+        let full = held >= seats.all || (seats.stranger && strangers >= seats.strangers());
+        if full {
+            let too_many_leave = taken.leaving >= (seats.all / LEAVING_PART).max(FEW);
+            if too_many_leave || !taken.make_room(now) {
+                return Err(NoPlace::Full);
+            }
+            self.strangers.fetch_sub(1, Ordering::Relaxed);
         }
-        if has(&taken.networks, &network) >= per_network {
-            return Err(NoPlace::Network);
-        }
-        *taken.clients.entry(client).or_default() += 1;
-        *taken.networks.entry(network).or_default() += 1;
-        let (number, waker) = taken.enter();
-        let guest = Guest::Remote { client, network };
-        Ok(Place { places: Arc::clone(self), number, guest, waker })
+        let (number, standing) = taken.enter(now, seats.stranger);
+        self.strangers.fetch_add(usize::from(seats.stranger), Ordering::Relaxed);
+        Ok((number, standing, full))
+    }
+
+    /// True when so many of the strangers' places are taken that they get less time.
+    pub(crate) fn is_stressed(&self, all: usize) -> bool {
+        let strangers = self.strangers.load(Ordering::Relaxed);
+        strangers * 100 >= strangers_of(all).saturating_mul(STRESS_PERCENT) && strangers > 0
     }
 
     /// For a program of this user on this machine, within a share that clients of the network have no part in, nor it
@@ -127,8 +219,8 @@ impl Places {
         }
         *taken.users.entry(user).or_default() += 1;
         taken.programs += 1;
-        let (number, waker) = taken.enter();
-        Ok(Place { places: Arc::clone(self), number, guest: Guest::User(user), waker })
+        let (number, standing) = taken.enter(Instant::default(), false);
+        Ok(Place { places: Arc::clone(self), number, guest: Guest::User(user), standing })
     }
 
     /// Remembers the task of a place, unless it has ended already.
@@ -160,7 +252,7 @@ impl Places {
         self.draining.store(true, Ordering::Release);
         let taken = self.taken.lock();
         taken.doors.iter().for_each(|waker| waker.wake());
-        taken.sessions.values().for_each(|entry| entry.waker.wake());
+        taken.sessions.values().for_each(|entry| entry.standing.waker.wake());
     }
 
     pub(crate) fn is_paused(&self) -> bool {
@@ -170,7 +262,7 @@ impl Places {
     /// Begins or ends maintenance, and tells the sessions.
     pub(crate) fn pause(&self, on: bool) {
         self.paused.store(on, Ordering::Release);
-        self.taken.lock().sessions.values().for_each(|entry| entry.waker.wake());
+        self.taken.lock().sessions.values().for_each(|entry| entry.standing.waker.wake());
     }
 
     /// Waits until no session is left. For one caller at a time.
@@ -191,11 +283,94 @@ impl Places {
 }
 
 impl Taken {
-    fn enter(&mut self) -> (u64, Arc<AtomicWaker>) {
+    fn enter(&mut self, now: Instant, stranger: bool) -> (u64, Arc<Standing>) {
         self.next += 1;
-        let waker = Arc::new(AtomicWaker::new());
-        self.sessions.insert(self.next, Entry { waker: Arc::clone(&waker), task: None });
-        (self.next, waker)
+        let standing = Arc::new(Standing::new(now));
+        let ordered = stranger.then(|| standing.get());
+        if let Some((progress, since)) = ordered {
+            self.order.insert((progress, since, self.next));
+        }
+        let entry = Entry { standing: Arc::clone(&standing), ordered, task: None };
+        self.sessions.insert(self.next, entry);
+        (self.next, standing)
+    }
+
+    /// One more session of this client.
+    fn count(&mut self, ip: IpAddr, seats: Seats) -> Result<Guest, NoPlace> {
+        let (client, network) = (client_of(ip), network_of(ip));
+        let has = |counts: &BTreeMap<IpAddr, usize>, key| counts.get(key).copied().unwrap_or(0);
+        if has(&self.clients, &client) >= seats.per_client {
+            return Err(NoPlace::Client);
+        }
+        if has(&self.networks, &network) >= seats.per_network {
+            return Err(NoPlace::Network);
+        }
+        *self.clients.entry(client).or_default() += 1;
+        *self.networks.entry(network).or_default() += 1;
+        Ok(Guest::Remote { client, network })
+    }
+
+    fn uncount(&mut self, guest: Guest) {
+        match guest {
+            Guest::Remote { client, network } => {
+                one_less(&mut self.clients, &client);
+                one_less(&mut self.networks, &network);
+            }
+            Guest::User(user) => {
+                one_less(&mut self.users, &user);
+                self.programs -= 1;
+            }
+            Guest::Unknown => {}
+        }
+    }
+
+    /// Tells the stranger who has come least far to go. False when none can be spared.
+    fn make_room(&mut self, now: Instant) -> bool {
+        let Some(number) = self.least_far(now) else { return false };
+        let Some(entry) = self.sessions.get_mut(&number) else { return false };
+        let ordered = entry.ordered.take();
+        entry.standing.make_room();
+        self.leaving += 1;
+        self.forget_order(ordered, number);
+        true
+    }
+
+    /// Sessions only ever come further, so what the order says of one is at most out of date: the first that is where
+    /// the order has it comes before all others.
+    fn least_far(&mut self, now: Instant) -> Option<u64> {
+        let mut looks = 0;
+        for progress in Progress::ALL {
+            let mut from = (progress, Instant::default(), 0);
+            while let Some(&key) = self.order.range(from..).next().filter(|key| key.0 == progress) {
+                looks += 1;
+                if looks > MAX_LOOKS {
+                    return None;
+                }
+                let (_, since, number) = key;
+                let entry = self.sessions.get_mut(&number)?;
+                let (progress_now, since_now) = entry.standing.get();
+                if (progress_now, since_now) != (progress, since) {
+                    entry.ordered = Some((progress_now, since_now));
+                    self.order.remove(&key);
+                    self.order.insert((progress_now, since_now, number));
+                    continue;
+                }
+                if now - since < progress.patience() {
+                    break;
+                }
+                if entry.standing.is_waiting() {
+                    return Some(number);
+                }
+                from = (progress, since, number + 1);
+            }
+        }
+        None
+    }
+
+    fn forget_order(&mut self, ordered: Option<(Progress, Instant)>, number: u64) {
+        if let Some((progress, since)) = ordered {
+            self.order.remove(&(progress, since, number));
+        }
     }
 }
 
@@ -204,19 +379,53 @@ impl Place {
         self.number
     }
 
-    /// Why the session is to end now: when the service shuts down, or, between transactions, for maintenance.
-    /// Otherwise the task is woken when it is.
-    pub(crate) fn poll_closing(&self, in_transaction: bool, cx: &Context<'_>) -> Option<Closing> {
-        self.waker.register(cx.waker());
-        self.closing(in_transaction)
+    /// The client behind the proxy is this one.
+    pub(crate) fn identify(&mut self, ip: IpAddr, seats: Seats) -> Result<(), NoPlace> {
+        let guest = self.places.taken.lock().count(ip, seats)?;
+        self.guest = guest;
+        if !seats.stranger {
+            self.trust();
+        }
+        Ok(())
+    }
+
+    /// No stranger any more: it has the reserve, and never makes room.
+    pub(crate) fn trust(&self) {
+        let mut taken = self.places.taken.lock();
+        let ordered = taken.sessions.get_mut(&self.number).and_then(|entry| entry.ordered.take());
+        if ordered.is_some() {
+            taken.forget_order(ordered, self.number);
+            self.places.strangers.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The client has come so far.
+    pub(crate) fn comes(&self, progress: Progress, now: Instant) {
+        self.standing.comes(progress, now);
+    }
+
+    /// The session waits for the client, or does so no more. Only then can it make room.
+    pub(crate) fn waits(&self, waiting: bool) {
+        self.standing.waits(waiting);
+    }
+
+    /// Why the session is to end now. Otherwise the task is woken when it is.
+    pub(crate) fn poll_closing(&self, amid: Amid, cx: &Context<'_>) -> Option<Closing> {
+        self.standing.waker.register(cx.waker());
+        self.closing(amid)
     }
 
     /// The same without waiting for it.
-    pub(crate) fn closing(&self, in_transaction: bool) -> Option<Closing> {
-        if self.places.is_draining() {
-            return Some(Closing::Stopping);
+    pub(crate) fn closing(&self, amid: Amid) -> Option<Closing> {
+        if self.standing.makes_room() {
+            return Some(Closing::MakingRoom);
         }
-        (!in_transaction && self.places.is_paused()).then_some(Closing::Maintenance)
+        match amid {
+            Amid::Content => None,
+            _ if self.places.is_draining() => Some(Closing::Stopping),
+            Amid::Nothing if self.places.is_paused() => Some(Closing::Maintenance),
+            Amid::Nothing | Amid::Transaction => None,
+        }
     }
 }
 
@@ -224,16 +433,14 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.taken.lock();
         let entry = taken.sessions.remove(&self.number);
-        match self.guest {
-            Guest::Remote { client, network } => {
-                one_less(&mut taken.clients, &client);
-                one_less(&mut taken.networks, &network);
-            }
-            Guest::User(user) => {
-                one_less(&mut taken.users, &user);
-                taken.programs -= 1;
-            }
+        let ordered = entry.as_ref().and_then(|entry| entry.ordered);
+        if self.standing.makes_room() {
+            taken.leaving -= 1;
+        } else if ordered.is_some() {
+            self.places.strangers.fetch_sub(1, Ordering::Relaxed);
         }
+        taken.forget_order(ordered, self.number);
+        taken.uncount(self.guest);
         drop(taken);
         drop(entry);
         self.places.last_left.wake();
@@ -265,71 +472,4 @@ pub(crate) fn client_of(ip: IpAddr) -> IpAddr {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn from(ip: &str) -> SocketAddr {
-        SocketAddr::new(ip.parse().expect("an address"), 4000)
-    }
-
-    #[test]
-    fn places_are_limited_in_all_and_per_client() {
-        let places = Arc::new(Places::default());
-        let take = |ip: &str| places.take(from(ip), 4, 2, 3);
-        let first = take("192.0.2.1").expect("free");
-        let _second = take("::ffff:192.0.2.1").expect("free");
-        assert_eq!(take("192.0.2.1").err(), Some(NoPlace::Client));
-        let _third = take("2001:db8::1").expect("free");
-        let _fourth = take("2001:db8::ffff").expect("free");
-        assert_eq!(take("2001:db8::2").err(), Some(NoPlace::Full));
-        drop(first);
-        assert_eq!(take("2001:db8::3").err(), Some(NoPlace::Client));
-        assert!(take("192.0.2.1").is_ok());
-    }
-
-    #[test]
-    fn a_network_has_its_limit_whoever_is_in_it() {
-        let places = Arc::new(Places::default());
-        let take = |ip: &str| places.take(from(ip), 100, 100, 2);
-        for (first, second, third, other) in [
-            ("192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.3.1"),
-            ("2001:db8:1:1::1", "2001:db8:1:2::1", "2001:db8:1:3::1", "2001:db8:2::1"),
-        ] {
-            let first = take(first).expect("free");
-            let _second = take(second).expect("free");
-            assert_eq!(take(third).err(), Some(NoPlace::Network));
-            assert!(take(other).is_ok());
-            drop(first);
-            assert!(take(third).is_ok());
-        }
-    }
-
-    #[test]
-    fn programs_on_this_machine_and_clients_do_not_shut_each_other_out() {
-        let places = Arc::new(Places::default());
-        let program = |user| places.take_local(Some(user), 4, 2);
-        let _first = program(33).expect("free");
-        let second = program(33).expect("free");
-        assert_eq!(program(33).err(), Some(NoPlace::User));
-        let _others = [program(34).expect("free"), program(35).expect("free")];
-        assert_eq!(program(36).err(), Some(NoPlace::Full));
-        let client = || places.take(from("192.0.2.1"), 2, 9, 9);
-        let _clients = [client().expect("free"), client().expect("free")];
-        assert_eq!(client().err(), Some(NoPlace::Full));
-        assert_eq!(places.count(), 6);
-        drop(second);
-        let again = program(33).expect("free");
-        assert_eq!(client().err(), Some(NoPlace::Full));
-        drop((again, places.take_local(None, 9, 9)));
-        assert_eq!(places.taken.lock().users.len(), 3);
-    }
-
-    #[test]
-    fn a_client_that_left_is_forgotten() {
-        let places = Arc::new(Places::default());
-        drop(places.take(from("192.0.2.1"), 1, 1, 1));
-        assert!(places.take(from("192.0.2.2"), 1, 0, 1).is_err());
-        let taken = places.taken.lock();
-        assert!(taken.clients.is_empty() && taken.networks.is_empty() && taken.sessions.is_empty());
-    }
-}
+mod tests;

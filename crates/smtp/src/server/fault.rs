@@ -104,6 +104,9 @@ pub enum Fault {
     /// BDAT after a refused chunk.
     #[error("a chunk of this message was refused; send RSET")]
     ChunkRefused,
+    /// Any command but QUIT after the client was refused instead of greeted.
+    #[error("no service here, as the greeting says; send QUIT")]
+    ServiceRefused,
     /// Over [`super::Limits::recipients`]. The client sends the rest in another transaction.
     #[error("too many recipients")]
     TooManyRecipients,
@@ -145,7 +148,8 @@ impl Fault {
             | Self::TransactionUnderWay
             | Self::AlreadyAuthenticated
             | Self::AlreadySecured
-            | Self::ChunkRefused => (503, 5, 5, 1),
+            | Self::ChunkRefused
+            | Self::ServiceRefused => (503, 5, 5, 1),
             Self::AuthRequired | Self::TlsRequired => (530, 5, 7, 0),
             Self::EncryptionRequired => (538, 5, 7, 11),
             Self::UnknownMechanism => (504, 5, 5, 4),

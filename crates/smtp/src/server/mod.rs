@@ -50,6 +50,8 @@ pub const MAX_AUTH_LINE: usize = 12_288;
 pub const MAX_TEXT_LINE: u64 = 1 << 20;
 /// Replies gathered before [`Step::Write`] is asked for, octets. One more reply may come on top.
 pub const MAX_OUTPUT: usize = 16 * 1024;
+/// Commands answered after a refusal instead of a greeting, QUIT not counted; then `421 4.7.0`.
+pub const MAX_REFUSED_COMMANDS: u32 = 10;
 /// Content in smaller pieces is gathered, so that a client that sends octet by octet costs no chunk for each.
 pub const MIN_CHUNK: usize = 2048;
 /// Gathered or rewritten content leaves at this size, octets; a little more when the last piece overshoots.

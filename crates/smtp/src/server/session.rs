@@ -49,6 +49,8 @@ pub(super) enum Phase {
     },
     /// `220` to STARTTLS was said; plain text that follows is dropped.
     Securing,
+    /// The greeting was a refusal: QUIT is waited for (RFC 5321 section 3.1).
+    Refused,
     Closed,
 }
 
@@ -144,6 +146,14 @@ impl Session {
         reply::line(&mut self.out, 220, None, text, false);
     }
 
+    /// Greets with a refusal, a 554, and waits for QUIT; all other commands are answered `503 5.5.1`, at most
+    /// [`super::MAX_REFUSED_COMMANDS`] of them (RFC 5321 section 3.1).
+    pub fn refuse_service(&mut self, greeting: &Reply) {
+        self.heard.refuse(What::Session, || greeting.clone());
+        reply::reply(&mut self.out, greeting, false);
+        self.phase = Phase::Refused;
+    }
+
     /// Says a last reply and closes, at any moment: 554 or 421 instead of a greeting, 421 when the agent shuts down or
     /// the client was silent for too long.
     pub fn close_with(&mut self, last: &Reply) {
@@ -173,6 +183,7 @@ impl Session {
                 }
                 Phase::Commands if self.exchange.is_some() => self.next_response(input),
                 Phase::Commands => self.next_command(input),
+                Phase::Refused => self.next_refused(input),
                 Phase::Content => self.next_content(input),
                 Phase::Swallow { .. } => self.swallow(input),
             };
@@ -180,6 +191,12 @@ impl Session {
                 return step;
             }
         }
+    }
+
+    /// Commands refused since the last message was accepted.
+    #[must_use]
+    pub const fn errors(&self) -> u32 {
+        self.errors
     }
 
     /// What is to be written. See [`Self::take_output`].

@@ -7,7 +7,8 @@ use super::heard::What;
 use super::intake::Taken;
 use super::session::{Content, DONE, Hello, Owed, Phase, Session, Transaction};
 use super::{
-    ContentFault, Event, Fault, MAX_COMMAND_LINE, Settings, Step, auth, read_mail, read_rcpt, reply,
+    ContentFault, Event, Fault, MAX_COMMAND_LINE, MAX_REFUSED_COMMANDS, Settings, Step, auth,
+    read_mail, read_rcpt, reply,
 };
 use bytes::{Buf, BytesMut};
 use posthaste_mail::{EnhancedStatus, Reply};
@@ -40,6 +41,31 @@ impl Session {
             Ok(event) => event.map(Step::Event),
             Err(fault) => Some(self.fault(fault)),
         }
+    }
+
+    /// After a refusal instead of a greeting: nothing but QUIT is understood.
+    pub(super) fn next_refused(&mut self, input: &mut BytesMut) -> Option<Step> {
+        let length = match self.lines.cut(input) {
+            Cut::Need => return Some(Step::Read),
+            Cut::TooLong => 0,
+            Cut::Line(length) => length,
+        };
+        self.heard.line(&input[..length]);
+        self.commands = self.commands.saturating_add(1);
+        let line = input.split_to(length);
+        let quits = line.strip_suffix(b"\r\n").map(command::parse) == Some(Ok(Command::Quit));
+        Some(match quits {
+            true => Step::Event(self.quit()),
+            false if self.commands > MAX_REFUSED_COMMANDS => self.fault(Fault::TooManyCommands),
+            false => self.fault(Fault::ServiceRefused),
+        })
+    }
+
+    fn quit(&mut self) -> Event {
+        let text = format_args!("{} closing connection", self.settings.hostname);
+        reply::line(&mut self.out, 221, Some(DONE), text, false);
+        self.close();
+        Event::Quit
     }
 
     /// Counts a command line; the limits are the session's last line of defence against chatter.
@@ -78,12 +104,7 @@ impl Session {
                 reply::line(&mut self.out, 214, Some(DONE), HELP, false);
                 Event::Help
             }
-            Command::Quit => {
-                let text = format_args!("{} closing connection", self.settings.hostname);
-                reply::line(&mut self.out, 221, Some(DONE), text, false);
-                self.close();
-                Event::Quit
-            }
+            Command::Quit => self.quit(),
             Command::StartTls => self.starttls()?,
             Command::Auth(argument) => return self.auth(argument),
             Command::Other => return Err(Fault::NotImplemented),

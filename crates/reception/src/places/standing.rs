@@ -1,0 +1,89 @@
+//! How far a session has come, as whoever looks for room sees it. Written by the session without a lock.
+
+use futures_util::task::AtomicWaker;
+use posthaste_io::Instant;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// How far a client has come. Whoever has come less far makes room first, of these who has stood still the longest.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Progress {
+    /// It has said nothing that we understood.
+    Nothing,
+    /// It has said something; goes on with each sender and recipient that is accepted.
+    Commands,
+    /// Content has come; goes on with each octet of it.
+    Content,
+    /// A message of its was accepted; goes on with each.
+    Mail,
+}
+
+/// Of one session.
+pub(super) struct Standing {
+    pub(super) waker: AtomicWaker,
+    progress: AtomicU8,
+    since: AtomicU64,
+    waiting: AtomicBool,
+    makes_room: AtomicBool,
+}
+
+impl Progress {
+    /// In the order in which they make room.
+    pub(super) const ALL: [Self; 4] = [Self::Nothing, Self::Commands, Self::Content, Self::Mail];
+
+    /// How long it may stand still before it can be asked to make room. Nothing for whoever has sent no content: of
+    /// them the longest idle goes, so that there is always a place for somebody new.
+    pub(super) const fn patience(self) -> Duration {
+        match self {
+            Self::Nothing | Self::Commands => Duration::ZERO,
+            Self::Content => Duration::from_secs(10),
+            Self::Mail => Duration::from_secs(5),
+        }
+    }
+}
+
+impl Standing {
+    pub(super) const fn new(now: Instant) -> Self {
+        Self {
+            waker: AtomicWaker::new(),
+            progress: AtomicU8::new(0),
+            since: AtomicU64::new(now.0),
+            waiting: AtomicBool::new(false),
+            makes_room: AtomicBool::new(false),
+        }
+    }
+
+    /// How far, and since when.
+    pub(super) fn get(&self) -> (Progress, Instant) {
+        let progress = match self.progress.load(Ordering::Relaxed) {
+            0 => Progress::Nothing,
+            1 => Progress::Commands,
+            2 => Progress::Content,
+            _ => Progress::Mail,
+        };
+        (progress, Instant(self.since.load(Ordering::Relaxed)))
+    }
+
+    /// Never goes back.
+    pub(super) fn comes(&self, progress: Progress, now: Instant) {
+        self.progress.fetch_max(progress as u8, Ordering::Relaxed);
+        self.since.fetch_max(now.0, Ordering::Relaxed);
+    }
+
+    pub(super) fn waits(&self, waiting: bool) {
+        self.waiting.store(waiting, Ordering::Release);
+    }
+
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    pub(super) fn make_room(&self) {
+        self.makes_room.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    pub(super) fn makes_room(&self) -> bool {
+        self.makes_room.load(Ordering::Acquire)
+    }
+}
