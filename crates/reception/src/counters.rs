@@ -34,6 +34,14 @@ counters! {
     handshakes_failed,
     /// Sessions with something in clear behind STARTTLS, which was dropped.
     injected,
+    /// Strangers' sessions that made room for others.
+    made_room,
+    /// Sessions refused by policy: 554 instead of a greeting.
+    refused_networks,
+    /// Refusals that waited, because many had come before.
+    tarpitted,
+    /// Connections of proxies without a sound header.
+    refused_proxies,
     /// Messages accepted, by SMTP and by hand.
     messages,
     /// Recipients of accepted messages.

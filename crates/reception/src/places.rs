@@ -76,6 +76,8 @@ pub(crate) struct Place {
     number: u64,
     guest: Guest,
     standing: Arc<Standing>,
+    /// It is counted as a stranger's.
+    stranger: bool,
 }
 
 /// How many places there are for clients of the network.
@@ -154,7 +156,8 @@ impl Places {
         let guest = taken.count(peer.ip(), seats)?;
         match self.enter(&mut taken, seats, now) {
             Ok((number, standing, made)) => {
-                Ok((Place { places: Arc::clone(self), number, guest, standing }, made))
+                let stranger = seats.stranger;
+                Ok((Place { places: Arc::clone(self), number, guest, standing, stranger }, made))
             }
             Err(full) => {
                 taken.uncount(guest);
@@ -172,7 +175,8 @@ impl Places {
         let mut taken = self.taken.lock();
         let seats = Seats { all, per_client: 0, per_network: 0, stranger: true };
         let (number, standing, made) = self.enter(&mut taken, seats, now)?;
-        Ok((Place { places: Arc::clone(self), number, guest: Guest::Unknown, standing }, made))
+        let (places, guest) = (Arc::clone(self), Guest::Unknown);
+        Ok((Place { places, number, guest, standing, stranger: true }, made))
     }
 
     fn enter(
@@ -220,7 +224,8 @@ impl Places {
         *taken.users.entry(user).or_default() += 1;
         taken.programs += 1;
         let (number, standing) = taken.enter(Instant::default(), false);
-        Ok(Place { places: Arc::clone(self), number, guest: Guest::User(user), standing })
+        let (places, guest) = (Arc::clone(self), Guest::User(user));
+        Ok(Place { places, number, guest, standing, stranger: false })
     }
 
     /// Remembers the task of a place, unless it has ended already.
@@ -390,7 +395,10 @@ impl Place {
     }
 
     /// No stranger any more: it has the reserve, and never makes room.
-    pub(crate) fn trust(&self) {
+    pub(crate) fn trust(&mut self) {
+        if !std::mem::take(&mut self.stranger) {
+            return;
+        }
         let mut taken = self.places.taken.lock();
         let ordered = taken.sessions.get_mut(&self.number).and_then(|entry| entry.ordered.take());
         if ordered.is_some() {

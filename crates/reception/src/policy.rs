@@ -6,7 +6,7 @@ use crate::places::Closing;
 use crate::pressure::Resource;
 use crate::rates::Rates;
 use crate::recipients::Troubled;
-use crate::settings::{Listener, ListenerKind, ListenerTls, Settings};
+use crate::settings::{Listener, ListenerKind, ListenerTls, Settings, TARPIT_MOST};
 use posthaste_evidence::Fault;
 use posthaste_mail::{EnhancedStatus, Reply, SourceKind};
 use posthaste_smtp::sasl::Mechanism;
@@ -14,6 +14,7 @@ use posthaste_smtp::server::{self, BareNewline, Extensions};
 use posthaste_spool::Refused;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The listener of messages handed in on this machine, in their source.
 const LOCAL: &str = "local";
@@ -84,6 +85,21 @@ impl Policy {
             ListenerKind::Inbound => return Trust::Stranger,
         };
         if trusted.iter().any(relays) { Trust::Relay } else { Trust::Stranger }
+    }
+
+    /// True when this client gets no service.
+    pub(crate) fn refuses(&self, trust: Trust, ip: IpAddr) -> bool {
+        let refused = || self.settings.refuse_networks.iter().any(|network| network.contains(ip));
+        trust == Trust::Stranger && refused()
+    }
+
+    /// How long the reply to the last of so many refused commands waits.
+    pub(crate) fn tarpit(&self, trust: Trust, errors: u32) -> Duration {
+        let limits = &self.settings.limits;
+        if trust != Trust::Stranger || limits.tarpit_after == 0 || errors < limits.tarpit_after {
+            return Duration::ZERO;
+        }
+        limits.tarpit_delay * (errors - limits.tarpit_after + 1).min(TARPIT_MOST)
     }
 
     /// How much of everything this client may do in a minute.
@@ -252,7 +268,16 @@ pub(crate) fn closing(why: Closing) -> Reply {
     match why {
         Closing::Stopping => shutting_down(),
         Closing::Maintenance => maintenance(),
+        Closing::MakingRoom => making_room(),
     }
+}
+
+pub(crate) fn making_room() -> Reply {
+    reply(421, (4, 3, 2), "Too many sessions, and others have come further; try again later")
+}
+
+pub(crate) fn network_refused(hostname: &str) -> Reply {
+    reply(554, (5, 7, 1), &format!("{hostname} gives no service to your network"))
 }
 
 pub(crate) fn shutting_down() -> Reply {
@@ -358,6 +383,29 @@ mod tests {
         assert!(!settings("submission", Trust::Relay).auth_required);
         let mx = settings("inbound", Trust::Stranger);
         assert!(!mx.auth_required && !mx.extensions.auth);
+    }
+
+    #[test]
+    fn refusals_of_a_stranger_wait_longer_and_longer() {
+        let mut policy = policy();
+        let waits = |policy: &Policy, trust| {
+            [0, 4, 5, 6, 14, 100].map(|errors| policy.tarpit(trust, errors).as_secs())
+        };
+        assert_eq!(waits(&policy, Trust::Stranger), [0, 0, 1, 2, 10, 10]);
+        for trust in [Trust::Relay, Trust::User, Trust::Local] {
+            assert_eq!(waits(&policy, trust), [0; 6]);
+        }
+        policy.settings.limits.tarpit_after = 0;
+        assert_eq!(waits(&policy, Trust::Stranger), [0; 6]);
+    }
+
+    #[test]
+    fn only_strangers_are_refused_by_network() {
+        let mut policy = policy();
+        policy.settings.refuse_networks = vec!["192.0.2.0/24".parse().expect("a network")];
+        let refuses = |trust, ip: &str| policy.refuses(trust, ip.parse().expect("an address"));
+        assert!(refuses(Trust::Stranger, "192.0.2.9") && refuses(Trust::Stranger, "::ffff:192.0.2.9"));
+        assert!(!refuses(Trust::Stranger, "192.0.3.9") && !refuses(Trust::Relay, "192.0.2.9"));
     }
 
     #[test]

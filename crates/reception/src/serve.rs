@@ -1,7 +1,7 @@
 //! A door: accepts connections and gives each a session, or a refusal.
 
 use crate::House;
-use crate::places::{NoPlace, Place};
+use crate::places::{NoPlace, Place, Seats};
 use crate::policy::{self, Door, Policy, Trust};
 use crate::pressure::Pressure;
 use crate::rates::Deed;
@@ -92,28 +92,29 @@ async fn begin(house: &Arc<House>, stream: Box<dyn Stream>, which: Which<'_>) ->
             let task = house.world.spawn.spawn("smtp session", Box::pin(session.run()));
             house.places.occupy(number, task);
         }
-        Err(NoPlace::Full) => {
-            house.counters.refused_sessions.one();
+        Err(none) => {
             let recorder = record(house, &policy, &door, &*stream);
-            turn_away(stream, &policy::too_many_sessions(), recorder).await;
-        }
-        Err(NoPlace::Client) => {
-            house.counters.refused_client_sessions.one();
-            let recorder = record(house, &policy, &door, &*stream);
-            turn_away(stream, &policy::too_many_of_client(), recorder).await;
-        }
-        Err(NoPlace::Network) => {
-            house.counters.refused_client_sessions.one();
-            let recorder = record(house, &policy, &door, &*stream);
-            turn_away(stream, &policy::too_many_of_network(), recorder).await;
-        }
-        Err(NoPlace::User) => {
-            house.counters.refused_client_sessions.one();
-            let recorder = record(house, &policy, &door, &*stream);
-            turn_away(stream, &policy::too_many_of_user(), recorder).await;
+            turn_away(stream, &no_place(house, none), recorder).await;
         }
     }
     true
+}
+
+/// Counts the refusal and words it.
+pub(crate) fn no_place(house: &House, none: NoPlace) -> Reply {
+    let counters = &house.counters;
+    match none {
+        NoPlace::Full => counters.refused_sessions.one(),
+        NoPlace::Client | NoPlace::Network | NoPlace::User => {
+            counters.refused_client_sessions.one();
+        }
+    }
+    match none {
+        NoPlace::Full => policy::too_many_sessions(),
+        NoPlace::Client => policy::too_many_of_client(),
+        NoPlace::Network => policy::too_many_of_network(),
+        NoPlace::User => policy::too_many_of_user(),
+    }
 }
 
 /// Programs on this machine have a share of their own, so that no user of it shuts out the others or the network.
@@ -123,20 +124,28 @@ fn place(
     trust: Trust,
     stream: &dyn Stream,
 ) -> Result<Place, NoPlace> {
+    let seats = seats(house, policy, trust);
+    if trust == Trust::Local {
+        let share = seats.all.div_ceil(LOCAL_SHARE);
+        return house.places.take_local(stream.user(), share, share.div_ceil(USER_SHARE));
+    }
+    let (place, made_room) = house.places.take(stream.peer(), seats, house.world.now())?;
+    house.counters.made_room.add(u64::from(made_room));
+    Ok(place)
+}
+
+/// How many places there are for a client of this trust.
+pub(crate) fn seats(house: &House, policy: &Policy, trust: Trust) -> Seats {
     let limits = &policy.settings.limits;
-    let sessions = match house.pressure.get() {
+    let all = match house.pressure.get() {
         Pressure::None => limits.sessions,
         Pressure::Slow(_) | Pressure::Refuse(_) => limits.sessions.div_ceil(2),
     };
     let (per_client, per_network) = match trust {
-        Trust::Local => {
-            let share = sessions.div_ceil(LOCAL_SHARE);
-            return house.places.take_local(stream.user(), share, share.div_ceil(USER_SHARE));
-        }
         Trust::Relay => (limits.sessions_per_relay_client, usize::MAX),
-        Trust::Stranger | Trust::User => (limits.sessions_per_client, limits.sessions_per_network),
+        _ => (limits.sessions_per_client, limits.sessions_per_network),
     };
-    house.places.take(stream.peer(), sessions, per_client, per_network)
+    Seats { all, per_client, per_network, stranger: trust == Trust::Stranger }
 }
 
 /// Sessions that are refused before their greeting are told too.

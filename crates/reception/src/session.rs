@@ -8,13 +8,14 @@ mod rcpt;
 mod record;
 mod tls;
 mod transaction;
+mod waiting;
 mod wire;
 
 use crate::House;
 use crate::accept::{NotAccepted, accept};
 use crate::incoming::Incoming;
 use crate::originate::{HeaderTooLong, Originating};
-use crate::places::{Closing, Place};
+use crate::places::{Amid, Closing, Place, Progress};
 use crate::policy::{self, Door, Policy, Trust};
 use crate::pressure::Pressure;
 use crate::rates::Deed;
@@ -29,8 +30,12 @@ use posthaste_spool::Refused;
 pub(crate) use record::Recorder;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use transaction::{Pace, Transaction, UnderWay};
-use wire::{Heard, Wire};
+use wire::Wire;
+
+/// How long a client that gets no service may take for its QUIT.
+const REFUSED_TIME: Duration = Duration::from_secs(30);
 
 /// A session and all that belongs to it.
 pub(crate) struct Conversation {
@@ -51,8 +56,10 @@ pub(crate) struct Conversation {
     helo: String,
     extended: bool,
     transaction: Option<Transaction>,
-    /// By when the client must have finished its command.
-    command_by: Option<Instant>,
+    /// Since when a command of the client's is waited for.
+    command_since: Option<Instant>,
+    /// How long the next replies wait: the client has made too many errors.
+    tarpit: Duration,
     /// By when the session is over, but for content under way.
     over_at: Instant,
     /// An accepted message's reply is in the output: it must not wait for the next message.
@@ -107,7 +114,8 @@ impl Conversation {
             helo: String::new(),
             extended: false,
             transaction: None,
-            command_by: None,
+            command_since: None,
+            tarpit: Duration::ZERO,
             over_at,
             acceptance_unsent: false,
             quit: false,
@@ -123,11 +131,12 @@ impl Conversation {
         if !self.secure_first().await {
             return;
         }
-        self.smtp.greet();
+        self.greet();
         loop {
+            let errors = self.smtp.errors();
             let goes_on = match self.smtp.next(&mut self.wire.input) {
                 Step::Event(event) => {
-                    self.command_by = None;
+                    self.command_since = None;
                     self.answer(event).await
                 }
                 Step::Write => self.flush().await,
@@ -137,13 +146,36 @@ impl Conversation {
             if !goes_on {
                 return self.lost();
             }
+            if self.smtp.errors() > errors {
+                self.owe();
+            }
+            if self.trust() != Trust::Stranger {
+                self.place.trust();
+            }
         }
         self.recorder.end(if self.quit { Ended::Quit } else { Ended::Closed });
         // After QUIT the client has read everything and closes; others get time to see why we do, and under TLS the end is
         // told, or it might be taken for a cut.
         if self.flush().await && (!self.quit || self.tls.is_some()) {
-            self.wire.close().await;
+            self.wire.close(&self.place).await;
         }
+    }
+
+    fn greet(&mut self) {
+        if !self.policy.refuses(self.trust, self.client) {
+            return self.smtp.greet();
+        }
+        self.house.counters.refused_networks.one();
+        self.recorder.end(Ended::TurnedAway);
+        self.over_at = self.wire.now() + REFUSED_TIME;
+        self.smtp.refuse_service(&policy::network_refused(&self.policy.settings.hostname));
+    }
+
+    /// One more refusal: from so many on they wait.
+    fn owe(&mut self) {
+        let delay = self.policy.tarpit(self.trust(), self.smtp.errors());
+        self.house.counters.tarpitted.add(u64::from(!delay.is_zero()));
+        self.tarpit += delay;
     }
 
     /// The client is gone; of content under way, what came is told.
@@ -161,6 +193,7 @@ impl Conversation {
             Event::End(end) => return self.end(end).await,
             Event::Hello { extended, name } => {
                 self.extended = extended;
+                self.comes(Progress::Commands);
                 self.recorder.hello(&name);
                 self.helo = name;
                 self.transaction = None;
@@ -198,12 +231,13 @@ impl Conversation {
         let directory = self.house.directory();
         self.transaction = Some(Transaction::new(reverse_path, params, directory));
         self.smtp.accept();
+        self.comes(Progress::Commands);
     }
 
     /// Why no message is taken from this client now.
     async fn no_mail_now(&mut self) -> Option<Reply> {
         let house = Arc::clone(&self.house);
-        if let Some(why) = self.place.closing(false) {
+        if let Some(why) = self.place.closing(Amid::Nothing) {
             house.counters.refused_maintenance.add(u64::from(why == Closing::Maintenance));
             return Some(policy::closing(why));
         }
@@ -268,6 +302,7 @@ impl Conversation {
         let trace = trace.field();
         self.content_octets = 0;
         self.smtp.accept_content(&trace);
+        self.place.comes(Progress::Content, self.wire.now());
         let settings = &self.policy.settings;
         let author = transaction.reverse_path.mailbox();
         let originating = local.then(|| Originating::new(settings, author, id, now, &trace));
@@ -378,6 +413,7 @@ impl Conversation {
             Some(Ok(id)) => {
                 self.smtp.accept_message(format_args!("queued as {id}"));
                 self.recorder.carry(id);
+                self.comes(Progress::Mail);
                 self.acceptance_unsent = true;
                 true
             }
@@ -428,10 +464,14 @@ impl Conversation {
             return true;
         }
         self.forget_refused_content();
+        if !self.tarpit.is_zero() && !self.acceptance_unsent {
+            let until = self.wire.now() + std::mem::take(&mut self.tarpit);
+            self.wire.rest(until.min(self.over_at), self.amid(), &self.place).await;
+        }
         let output = self.smtp.take_output();
         self.recorder.say(&output);
-        let limit = self.policy.settings.limits.command_timeout;
-        let written = self.wire.write(&output, limit).await;
+        let limit = self.command_limit();
+        let written = self.wire.write(&output, limit, &self.place).await;
         self.smtp.reuse(output);
         self.acceptance_unsent = false;
         written
@@ -444,84 +484,5 @@ impl Conversation {
         {
             transaction.content = None;
         }
-    }
-
-    /// Until when to wait for the client, and whether that is within content.
-    fn patience(&mut self) -> (Instant, bool) {
-        let limits = &self.policy.settings.limits;
-        match self.transaction.as_ref().and_then(|t| t.content.as_ref()) {
-            Some(under_way) => {
-                (under_way.pace.look_at(limits.data_timeout).min(under_way.by), true)
-            }
-            None => {
-                let now = self.wire.now();
-                let by = self.command_by.get_or_insert_with(|| now + limits.command_timeout);
-                ((*by).min(self.over_at), false)
-            }
-        }
-    }
-
-    /// Reads more. False when the client is gone.
-    async fn read(&mut self) -> bool {
-        let (deadline, in_content) = self.patience();
-        let place = (!in_content).then_some((&self.place, self.transaction.is_some()));
-        let before = self.wire.input.len();
-        match self.wire.read(deadline, in_content, place).await {
-            Heard::Some => {
-                self.recorder.read();
-                if in_content {
-                    self.heard(self.wire.input.len().saturating_sub(before));
-                }
-                true
-            }
-            Heard::Gone => {
-                self.house.counters.lost_messages.add(u64::from(in_content));
-                false
-            }
-            Heard::TimedOut => {
-                self.timed_out(in_content);
-                true
-            }
-            Heard::Closing(why) => {
-                self.recorder.end(Ended::Closed);
-                self.smtp.close_with(&policy::closing(why));
-                true
-            }
-        }
-    }
-
-    /// Content has come: is it enough?
-    fn heard(&mut self, octets: usize) {
-        let (now, limits) = (self.wire.now(), &self.policy.settings.limits);
-        let Some(under_way) = self.transaction.as_mut().and_then(|t| t.content.as_mut()) else {
-            return;
-        };
-        under_way.pace.heard(now, octets);
-        if !under_way.pace.goes_on(now, limits.data_timeout, limits.min_rate) {
-            self.house.counters.timeouts.one();
-            self.recorder.end(Ended::TimedOut);
-            self.smtp.close_with(&policy::too_slow());
-        }
-    }
-
-    /// Nothing came in time, or it is time to look at the pace of the content.
-    fn timed_out(&mut self, in_content: bool) {
-        let (now, limits) = (self.wire.now(), &self.policy.settings.limits);
-        let window = limits.data_timeout;
-        let under_way = self.transaction.as_mut().and_then(|t| t.content.as_mut());
-        let reply = match under_way {
-            Some(under_way) if in_content => {
-                let late = under_way.pace.is_silent(now, window) || now >= under_way.by;
-                if !late && under_way.pace.goes_on(now, window, limits.min_rate) {
-                    return;
-                }
-                if late { policy::timed_out() } else { policy::too_slow() }
-            }
-            _ if now >= self.over_at => policy::session_over(),
-            _ => policy::timed_out(),
-        };
-        self.house.counters.timeouts.one();
-        self.recorder.end(Ended::TimedOut);
-        self.smtp.close_with(&reply);
     }
 }

@@ -13,6 +13,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The longest wait of a refusal, in units of [`Limits::tarpit_delay`].
+pub const TARPIT_MOST: u32 = 10;
+
 /// Settings of the reception. Sessions keep those they began with; a reload never changes one under way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
@@ -24,6 +27,8 @@ pub struct Settings {
     pub listeners: Vec<Listener>,
     /// Whose clients may send to anywhere. Loopback only by default: the relay is closed to strangers.
     pub relay_networks: Vec<Network>,
+    /// Whose clients get no service: `554 5.7.1` instead of a greeting.
+    pub refuse_networks: Vec<Network>,
     /// Limits of asking next hops for recipients.
     pub verify: VerifySettings,
     /// Extensions announced and honoured.
@@ -99,7 +104,8 @@ pub enum ListenerKind {
 /// Limits. Every one of them has a reply of its own, or closes the session.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Sessions at the same time; over it `421 4.3.2`. Programs on this machine have an eighth of it beside these.
+    /// Sessions at the same time; a tenth of them is for relay networks and users. Over it the stranger who has come
+    /// least far makes room for a new client, or this one gets `421 4.3.2`. Programs on this machine have an eighth of it beside these.
     pub sessions: usize,
     /// Sessions of one stranger's address (IPv6: of its /64) at the same time; over it `421 4.7.0`.
     pub sessions_per_client: usize,
@@ -127,6 +133,10 @@ pub struct Limits {
     pub commands: u32,
     /// Refused commands since the last accepted message; over it `421 4.7.0`.
     pub errors: u32,
+    /// From this refused command of a stranger on, counted as for [`Self::errors`], refusals wait; 0: never.
+    pub tarpit_after: u32,
+    /// How long the first of them waits; each further one as much longer, at most [`TARPIT_MOST`] times as long.
+    pub tarpit_delay: Duration,
     /// How long a client may take for a command, or to take our reply (RFC 5321 section 4.5.3.2.7).
     pub command_timeout: Duration,
     /// How long a client may pause within a message (RFC 5321 section 4.5.3.2.5).
@@ -163,6 +173,7 @@ impl Settings {
             hostname,
             listeners: Vec::new(),
             relay_networks: Network::LOOPBACK.to_vec(),
+            refuse_networks: Vec::new(),
             verify: VerifySettings::default(),
             extensions: Extensions::default(),
             limits: Limits::default(),
@@ -217,6 +228,8 @@ impl Default for Limits {
             recipients: 1000,
             commands: 100_000,
             errors: 20,
+            tarpit_after: 5,
+            tarpit_delay: Duration::from_secs(1),
             command_timeout: Duration::from_secs(300),
             data_timeout: Duration::from_secs(180),
             handshake_timeout: Duration::from_secs(30),

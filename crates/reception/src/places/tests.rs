@@ -156,6 +156,8 @@ fn behind_a_proxy_the_client_counts_and_not_the_proxy() {
     assert_eq!(unknown().identify(ip("203.0.113.2"), seats(9, 1, 9)), Ok(()));
     assert_eq!(places.strangers.load(Ordering::Relaxed), 1);
     let friend = Seats { stranger: false, ..seats(9, 9, 9) };
-    assert_eq!(first.identify(ip("203.0.113.1"), friend), Ok(()));
-    assert_eq!(places.strangers.load(Ordering::Relaxed), 0);
+    let mut second = unknown();
+    assert_eq!(second.identify(ip("203.0.113.3"), friend), Ok(()));
+    assert_eq!(places.strangers.load(Ordering::Relaxed), 1, "a friend is no stranger");
+    assert_eq!(places.count(), 2);
 }

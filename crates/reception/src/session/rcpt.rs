@@ -2,6 +2,7 @@
 
 use super::Conversation;
 use super::auth::Own;
+use crate::places::Progress;
 use crate::policy::{self, Trust};
 use crate::rates::Deed;
 use crate::recipients::envelope::TooMany;
@@ -48,6 +49,7 @@ impl Conversation {
         match added {
             Ok(()) => {
                 self.smtp.accept();
+                self.comes(Progress::Commands);
                 true
             }
             Err(TooMany) => self.refuse_recipient(&policy::too_many_recipients()),

@@ -5,7 +5,7 @@
 
 use super::Conversation;
 use super::wire::Wire;
-use crate::places::Place;
+use crate::places::{Amid, Place};
 use crate::policy::{self, Trust};
 use crate::settings::{Certified, ListenerTls};
 use posthaste_evidence::{Ended, Shown, TlsFault, TlsReceived};
@@ -46,10 +46,10 @@ impl Conversation {
     }
 
     async fn handshake(&mut self, identities: Arc<[Identity]>) -> bool {
-        let limits = &self.policy.settings.limits;
+        let most = self.policy.settings.limits.handshake_timeout.min(self.command_limit());
         let left = self.over_at - self.wire.now();
         let clients = self.door.listener.clients.clone();
-        let offer = Offer { identities, clients, limit: limits.handshake_timeout.min(left) };
+        let offer = Offer { identities, clients, limit: most.min(left) };
         let net = Arc::clone(&self.house.world.net);
         match self.wire.secure(&*net, offer, &self.place).await {
             None => {
@@ -77,7 +77,7 @@ impl Conversation {
         self.helo = String::new();
         self.extended = false;
         self.transaction = None;
-        self.command_by = None;
+        self.command_since = None;
     }
 
     fn failed(&mut self, fault: &TlsFault) {
@@ -110,7 +110,7 @@ fn is_listed(shown: &Shown, listed: &[Certified]) -> bool {
 }
 
 impl Wire {
-    /// Puts TLS over the stream. `None`: the service shuts down. The stream is gone unless it succeeds.
+    /// Puts TLS over the stream. `None`: the session is to end. The stream is gone unless it succeeds.
     async fn secure(
         &mut self,
         net: &dyn Net,
@@ -123,9 +123,15 @@ impl Wire {
             if let Poll::Ready(ended) = handshake.as_mut().poll(cx) {
                 return Poll::Ready(Some(ended));
             }
-            place.poll_closing(false, cx).map_or(Poll::Pending, |_| Poll::Ready(None))
+            if place.poll_closing(Amid::Nothing, cx).is_some() {
+                return Poll::Ready(None);
+            }
+            place.waits(true);
+            Poll::Pending
         });
-        Some(ended.await?.map(|received| {
+        let ended = ended.await;
+        place.waits(false);
+        Some(ended?.map(|received| {
             self.stream = Some(received.stream);
             received.facts
         }))

@@ -1,10 +1,10 @@
 //! A session's stream with its read buffer and its one timer. Every wait here is bounded.
 
-use crate::places::{Closing, Place};
+use crate::places::{Amid, Closing, Place};
 use bytes::BytesMut;
 use posthaste_io::{Clock, Instant, Stream, Timer};
 use std::future::poll_fn;
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -36,58 +36,64 @@ pub(super) enum Heard {
     Gone,
     /// Nothing in time.
     TimedOut,
-    /// The service shuts down, or is closed for maintenance.
+    /// The session is to end.
     Closing(Closing),
 }
 
 impl Wire {
     pub(super) fn new(stream: Box<dyn Stream>, clock: Arc<dyn Clock>) -> Self {
         let timer = clock.timer();
-        Self { stream: Some(stream), input: BytesMut::with_capacity(COMMAND_READ), clock, timer }
+        Self { stream: Some(stream), input: BytesMut::new(), clock, timer }
     }
 
     pub(super) fn now(&self) -> Instant {
         self.clock.now()
     }
 
-    /// Reads more, until `deadline`; with `place`, also until the service shuts down, and when the flag beside it
-    /// says that no transaction is under way, until maintenance begins.
-    pub(super) async fn read(
-        &mut self,
-        deadline: Instant,
-        in_content: bool,
-        place: Option<(&Place, bool)>,
-    ) -> Heard {
-        let filled = self.input.len();
-        let room = if in_content { CONTENT_READ } else { COMMAND_READ };
-        self.input.resize(filled + room, 0);
+    /// Reads more, until `deadline`, or until the session is to end.
+    pub(super) async fn read(&mut self, deadline: Instant, amid: Amid, place: &Place) -> Heard {
         let (timer, input) = (&mut self.timer, &mut self.input);
-        let Some(stream) = &mut self.stream else {
-            input.truncate(filled);
-            return Heard::Gone;
-        };
+        let Some(stream) = &mut self.stream else { return Heard::Gone };
         let mut armed = false;
-        let (heard, octets) = poll_fn(|cx| {
-            if let Poll::Ready(read) = stream.poll_read(cx, &mut input[filled..]) {
+        let heard = poll_fn(|cx| {
+            let read = match amid {
+                Amid::Content => poll_content(stream.as_mut(), input, cx),
+                Amid::Nothing | Amid::Transaction => poll_commands(stream.as_mut(), input, cx),
+            };
+            if let Poll::Ready(read) = read {
                 return Poll::Ready(match read {
-                    Ok(0) | Err(_) => (Heard::Gone, 0),
-                    Ok(octets) => (Heard::Some, octets),
+                    Ok(0) | Err(_) => Heard::Gone,
+                    Ok(_) => Heard::Some,
                 });
             }
-            if let Some((place, in_transaction)) = place
-                && let Some(why) = place.poll_closing(in_transaction, cx)
-            {
-                return Poll::Ready((Heard::Closing(why), 0));
+            if let Some(why) = place.poll_closing(amid, cx) {
+                return Poll::Ready(Heard::Closing(why));
             }
-            poll_timer(timer, deadline, &mut armed, cx).map(|()| (Heard::TimedOut, 0))
+            place.waits(true);
+            poll_timer(timer, deadline, &mut armed, cx).map(|()| Heard::TimedOut)
         })
         .await;
-        self.input.truncate(filled + octets);
+        place.waits(false);
         heard
     }
 
-    /// Writes all; false when the client is gone or does not take it in time.
-    pub(super) async fn write(&mut self, octets: &[u8], limit: Duration) -> bool {
+    /// Waits until then, or until the session is to end.
+    pub(super) async fn rest(&mut self, until: Instant, amid: Amid, place: &Place) {
+        let timer = &mut self.timer;
+        let mut armed = false;
+        poll_fn(|cx| {
+            if place.poll_closing(amid, cx).is_some() {
+                return Poll::Ready(());
+            }
+            place.waits(true);
+            poll_timer(timer, until, &mut armed, cx)
+        })
+        .await;
+        place.waits(false);
+    }
+
+    /// Writes all; false when the client is gone, does not take it in time, or is to make room.
+    pub(super) async fn write(&mut self, octets: &[u8], limit: Duration, place: &Place) -> bool {
         let mut rest = octets;
         // One limit for all: a client that takes an octet now and then is as slow as one that takes none.
         let mut deadline = None;
@@ -99,10 +105,16 @@ impl Wire {
                 if let Poll::Ready(written) = stream.poll_write(cx, &[IoSlice::new(rest)]) {
                     return Poll::Ready(written.unwrap_or(0));
                 }
+                // What is under way makes no difference: it cannot go on before this is taken.
+                if place.poll_closing(Amid::Content, cx).is_some() {
+                    return Poll::Ready(0);
+                }
+                place.waits(true);
                 let deadline = *deadline.get_or_insert_with(|| clock.now() + limit);
                 poll_timer(timer, deadline, &mut armed, cx).map(|()| 0)
             })
             .await;
+            place.waits(false);
             if written == 0 {
                 return false;
             }
@@ -133,7 +145,7 @@ impl Wire {
 
     /// Closes in order. What the client still sends is dropped for a moment: closing on unread octets would take
     /// the last reply away from it (RFC 1122 section 4.2.2.13).
-    pub(super) async fn close(mut self) {
+    pub(super) async fn close(mut self, place: &Place) {
         let deadline = self.clock.now() + LINGER;
         let Some(stream) = &mut self.stream else { return };
         if poll_fn(|cx| stream.poll_shutdown(cx)).await.is_err() {
@@ -142,12 +154,66 @@ impl Wire {
         let mut dropped = 0;
         while dropped < MAX_LINGER {
             self.input.clear();
-            if self.read(deadline, false, None).await != Heard::Some {
+            // Only making room ends it early: the rest is over in a moment anyway.
+            if self.linger(deadline, place).await != Heard::Some {
                 return;
             }
             dropped += self.input.len();
         }
     }
+
+    async fn linger(&mut self, deadline: Instant, place: &Place) -> Heard {
+        let (timer, input) = (&mut self.timer, &mut self.input);
+        let Some(stream) = &mut self.stream else { return Heard::Gone };
+        let mut armed = false;
+        poll_fn(|cx| {
+            if let Poll::Ready(read) = poll_commands(stream.as_mut(), input, cx) {
+                return Poll::Ready(match read {
+                    Ok(0) | Err(_) => Heard::Gone,
+                    Ok(_) => Heard::Some,
+                });
+            }
+            if let Some(why) = place.poll_closing(Amid::Content, cx) {
+                return Poll::Ready(Heard::Closing(why));
+            }
+            place.waits(true);
+            poll_timer(timer, deadline, &mut armed, cx).map(|()| Heard::TimedOut)
+        })
+        .await
+    }
+}
+
+/// Reads by way of the stack: a session that says nothing holds no buffer.
+fn poll_commands(
+    stream: &mut dyn Stream,
+    input: &mut BytesMut,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut octets = [0; COMMAND_READ];
+    let read = stream.poll_read(cx, &mut octets);
+    match &read {
+        Poll::Ready(Ok(read)) => input.extend_from_slice(&octets[..*read]),
+        Poll::Ready(Err(_)) => {}
+        Poll::Pending if input.is_empty() => *input = BytesMut::new(),
+        Poll::Pending => {}
+    }
+    read
+}
+
+fn poll_content(
+    stream: &mut dyn Stream,
+    input: &mut BytesMut,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let filled = input.len();
+    input.resize(filled + CONTENT_READ, 0);
+    let read = stream.poll_read(cx, &mut input[filled..]);
+    let octets = match &read {
+        Poll::Ready(Ok(read)) => *read,
+        Poll::Ready(Err(_)) | Poll::Pending => 0,
+    };
+    input.truncate(filled + octets);
+    read
 }
 
 /// Sets the timer only once there is something to wait for.

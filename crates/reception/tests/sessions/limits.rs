@@ -9,18 +9,21 @@ fn sessions_are_limited_in_all_and_per_client() {
         s.limits.sessions_per_client = 2;
         s.limits.sessions_per_relay_client = 3;
     });
-    let _strangers = [house.client(STRANGER), house.client(STRANGER)];
+    let strangers = [house.client(STRANGER), house.client(STRANGER)];
     let third = house.port.connect(STRANGER);
     assert!(house.heard(&third).starts_with("421 4.7.0 "));
     assert!(third.is_closed());
     let friends = [house.client(FRIEND), house.client(FRIEND), house.client(FRIEND)];
-    let sixth = house.port.connect("198.51.100.1");
-    assert!(house.heard(&sixth).starts_with("421 4.3.2 "));
+    let _sixth = house.client("198.51.100.1");
+    let gone = house.heard(&strangers[0]);
+    assert!(gone.starts_with("421 4.3.2 Too many sessions, and others have come further"), "{gone}");
+    let fourth_friend = house.port.connect(FRIEND);
+    assert!(house.heard(&fourth_friend).starts_with("421 4.7.0 "));
     assert_eq!(codes(&house.say(&friends[0], "QUIT\r\n")), ["221"]);
     let _seventh = house.client("198.51.100.1");
     let counts = house.reception.counts();
-    assert_eq!((counts.refused_sessions, counts.refused_client_sessions), (1, 1));
-    assert_eq!((counts.sessions, house.reception.open_sessions()), (6, 5));
+    assert_eq!((counts.refused_sessions, counts.refused_client_sessions), (0, 2));
+    assert_eq!((counts.sessions, counts.made_room, house.reception.open_sessions()), (7, 1, 5));
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod recorded;
 mod scarce;
 mod signed;
 mod store;
+mod strangers;
 mod submit;
 mod tls;
 mod users;

@@ -1,0 +1,150 @@
+//! What strangers who mean no good get: no service, refusals that wait, a place that others need more.
+
+use crate::{FRIEND, House, STRANGER, codes};
+
+const HELLO: &str = "EHLO a\r\n";
+const UP_TO_DATA: &str = "MAIL FROM:<>\r\nRCPT TO:<ann@example.org>\r\nDATA\r\n";
+
+#[test]
+fn who_is_refused_by_network_is_told_at_once_and_may_say_quit() {
+    let house = House::with(|s| s.refuse_networks = vec!["192.0.2.0/24".parse().unwrap()]);
+    let client = house.port.connect(STRANGER);
+    let greeting = "554 5.7.1 mx.example.org gives no service to your network\r\n";
+    assert_eq!(house.heard(&client), greeting);
+    let tries = ["EHLO a\r\n", "MAIL FROM:<>\r\nRCPT TO:<ann@example.org>\r\n", "X\r\n"];
+    for (tried, expected) in tries.into_iter().zip([1, 2, 1]) {
+        assert_eq!(codes(&house.say(&client, tried)), vec!["503"; expected], "{tried}");
+    }
+    assert_eq!(codes(&house.say(&client, "QUIT\r\n")), ["221"]);
+    assert!(client.is_closed());
+
+    let chatter = house.port.connect(STRANGER);
+    let said = house.say(&chatter, "NOOP\r\n".repeat(20));
+    assert_eq!(codes(&said), ["554"], "from the fifth on they wait");
+    house.wait(29);
+    let said = house.heard(&chatter);
+    assert_eq!(codes(&said), [&["503"; 10][..], &["421"]].concat());
+    let silent = house.port.connect(STRANGER);
+    house.wait(31);
+    assert!(codes(&house.heard(&silent)).contains(&"421") && silent.is_closed());
+    let counts = house.reception.counts();
+    assert_eq!((counts.refused_networks, counts.messages), (3, 0));
+    let friend = house.client(FRIEND);
+    assert_eq!(codes(&house.say(&friend, HELLO)), ["250"]);
+    let told = house.world.sessions.0.lock().unwrap().remove(0);
+    assert_eq!(told.ended.name(), "turned-away");
+    assert_eq!(told.refusals[0].reply.code, 554);
+}
+
+#[test]
+fn refusals_of_a_stranger_wait_and_nobody_else_does() {
+    let house = House::new();
+    let wrong = |client: &_, times: usize| codes(&house.say(client, "X\r\n".repeat(times))).len();
+    let stranger = house.client(STRANGER);
+    assert_eq!(wrong(&stranger, 4), 4);
+    for seconds in [1, 2, 3] {
+        assert_eq!(wrong(&stranger, 1), 0);
+        house.wait(seconds - 1);
+        assert_eq!(house.heard(&stranger), "");
+        let other = house.client("198.51.100.1");
+        assert_eq!(codes(&house.say(&other, HELLO)), ["250"], "nobody else waits");
+        house.wait(1);
+        assert_eq!(codes(&house.heard(&stranger)), ["500"]);
+    }
+    let more = format!("{HELLO}{UP_TO_DATA}Subject: x\r\n\r\nx\r\n.\r\n");
+    assert_eq!(codes(&house.say(&stranger, more)), ["250", "250", "250", "354", "250"]);
+    assert_eq!(wrong(&stranger, 4), 4, "a message makes good for it");
+    let friend = house.client(FRIEND);
+    assert_eq!(wrong(&friend, 20), 20);
+    assert_eq!(house.reception.counts().tarpitted, 3);
+}
+
+#[test]
+fn a_session_that_waits_in_the_tarpit_is_over_in_time_and_ends_with_the_service() {
+    let house = House::with(|s| {
+        s.limits.session_time = std::time::Duration::from_secs(60);
+        s.limits.tarpit_delay = std::time::Duration::from_secs(50);
+    });
+    let client = house.client(STRANGER);
+    house.say(&client, "X\r\n".repeat(10));
+    house.wait(59);
+    assert_eq!(house.heard(&client), "");
+    house.wait(2);
+    assert!(codes(&house.heard(&client)).contains(&"421") && client.is_closed());
+    let client = house.client(STRANGER);
+    house.say(&client, "X\r\n".repeat(10));
+    let reception = house.reception.clone();
+    let cut = house.world.finish(async move { reception.drain(crate::Duration::from_secs(5)).await });
+    assert_eq!(cut, 0);
+    assert!(client.heard().ends_with("421 4.3.2 Service shutting down, try again later\r\n"));
+}
+
+#[test]
+fn when_all_places_are_taken_who_has_come_least_far_goes() {
+    let house = House::with(|s| {
+        s.limits.sessions = 4;
+        s.limits.sessions_per_client = 1;
+    });
+    let from = |n: u8| house.client(&format!("198.51.{n}.1"));
+    let (in_content, talked, silent, carried) = (from(1), from(2), from(3), from(4));
+    house.say(&in_content, format!("{HELLO}{UP_TO_DATA}Subject: x\r\n"));
+    house.say(&talked, HELLO);
+    house.say(&carried, format!("{HELLO}{UP_TO_DATA}x: y\r\n\r\n.\r\n"));
+    house.wait(1);
+    let first = from(5);
+    assert!(house.heard(&silent).starts_with("421 4.3.2 ") && silent.is_closed());
+    house.say(&first, HELLO);
+    let second = from(6);
+    assert!(house.heard(&talked).starts_with("421 4.3.2 ") && talked.is_closed());
+    assert_eq!(codes(&house.say(&second, HELLO)), ["250"]);
+    assert_eq!(codes(&house.say(&first, UP_TO_DATA)), ["250", "250", "354"]);
+    let third = from(7);
+    assert!(house.heard(&second).starts_with("421 4.3.2 "), "the first is in content that flows");
+    house.say(&third, format!("{HELLO}{UP_TO_DATA}a: b\r\n"));
+    let fourth = house.port.connect("198.51.8.1");
+    assert!(house.heard(&fourth).starts_with("421 4.3.2 "), "all others are at work");
+    assert_eq!(codes(&house.say(&in_content, "\r\nx\r\n.\r\n")), ["250"]);
+    assert_eq!(codes(&house.say(&carried, "NOOP\r\n")), ["250"]);
+    let counts = house.reception.counts();
+    assert_eq!((counts.made_room, counts.refused_sessions, counts.messages), (3, 1, 2));
+}
+
+#[test]
+fn a_client_that_takes_nothing_and_one_whose_content_stands_still_make_room_too() {
+    let house = House::with(|s| s.limits.sessions = 2);
+    let (deaf, stalled) = (house.client(STRANGER), house.client(STRANGER));
+    house.say(&stalled, format!("{HELLO}{UP_TO_DATA}Subject: x\r\n"));
+    house.say(&deaf, HELLO);
+    deaf.stop_taking();
+    house.say(&deaf, "HELP\r\n".repeat(10));
+    let first = house.client(STRANGER);
+    assert!(deaf.is_closed());
+    house.say(&first, format!("{HELLO}{UP_TO_DATA}"));
+    house.wait(9);
+    house.say(&first, "x: y\r\n");
+    house.wait(2);
+    let second = house.client(STRANGER);
+    assert!(stalled.is_closed() && !first.is_closed() && !second.is_closed());
+    assert_eq!(house.reception.octets_in_memory(), 0);
+}
+
+#[test]
+fn while_most_places_are_taken_strangers_get_less_time() {
+    let house = House::with(|s| s.limits.sessions = 10);
+    let calm = house.client(STRANGER);
+    house.wait(100);
+    assert_eq!(codes(&house.say(&calm, HELLO)), ["250"], "there is time");
+    let silent: Vec<_> = (0..7).map(|_| house.client(STRANGER)).collect();
+    let friend = house.client(FRIEND);
+    house.wait(11);
+    assert!(silent.iter().all(super::world::Client::is_closed), "the first command takes too long");
+    assert_eq!(codes(&house.say(&calm, "NOOP\r\n")), ["250"]);
+    let others: Vec<_> = (0..7).map(|_| house.client(STRANGER)).collect();
+    for _ in 0..7 {
+        house.say(&calm, "N");
+        house.wait(3);
+        others.iter().for_each(|other| drop(house.say(other, HELLO)));
+    }
+    assert!(calm.is_closed(), "an octet now and then is no command");
+    assert_eq!(codes(&house.say(&friend, "NOOP\r\n")), ["250"], "friends have the time they had");
+}
