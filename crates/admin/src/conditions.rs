@@ -88,6 +88,21 @@ pub struct Conditions {
     pub failed_logins: u64,
     /// See above.
     pub refused_logins: u64,
+    /// What became of strangers.
+    pub strangers: Strangers,
+}
+
+/// What became of strangers since the start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Strangers {
+    /// Sessions that made room for others.
+    pub made_room: u64,
+    /// Sessions refused by `refuse_networks`.
+    pub refused_networks: u64,
+    /// Refusals that waited.
+    pub tarpitted: u64,
+    /// Connections of proxies without a sound header.
+    pub refused_proxies: u64,
 }
 
 /// What happened within a time.

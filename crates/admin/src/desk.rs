@@ -4,7 +4,8 @@
 //! how anything is shown (`view`), filters, pages and limits (`http`).
 
 pub use crate::conditions::{
-    Conditions, ExpiringCertificate, Maintenance, PressureLevel, ResourceStanding, Spread, Traffic,
+    Conditions, ExpiringCertificate, Maintenance, PressureLevel, ResourceStanding, Spread,
+    Strangers, Traffic,
 };
 use crate::keeper::Keeper;
 use crate::resolving::{Resolving, ServerStanding};

@@ -4,7 +4,7 @@
 //! asks DNS about a recipient, but for domains of ours that verify (`recipients`). Rooms: [`settings`] what the operator
 //! sets, [`network`] CIDR, `policy` who may relay and how refusals are worded, [`pressure`] what is scarce,
 //! [`rates`] how much a client may do, [`users`] who may log in, `logins` who tries to, [`recipients`] whom our own domains have,
-//! `serve` a door, `places` the sessions under way, `session` one session, `incoming` the content on its way in,
+//! `serve` a door, `proxy` who is behind a balancer, `places` the sessions under way, `session` one session, `incoming` the content on its way in,
 //! `budget` the memory for it, `accept` the last step, `originate` makes what came from this machine whole on its way
 //! in, [`submit`] submissions by hand, [`counters`] what happened.
 //! Not here: SMTP's grammar and order (`smtp`), what becomes of accepted mail (`dispatch`), its event log line,
@@ -21,6 +21,7 @@ mod originate;
 mod places;
 mod policy;
 pub mod pressure;
+mod proxy;
 pub mod rates;
 pub mod recipients;
 mod serve;

@@ -44,6 +44,12 @@ impl Network {
         self.prefix
     }
 
+    /// True when all addresses of the other belong to the network.
+    #[must_use]
+    pub fn holds(&self, other: &Self) -> bool {
+        self.prefix <= other.prefix && self.contains(other.address)
+    }
+
     /// True when the address belongs to the network.
     #[must_use]
     pub fn contains(&self, ip: IpAddr) -> bool {
@@ -116,6 +122,19 @@ mod tests {
             assert!(!parsed.contains(outside.parse().expect(outside)), "{network} {outside}");
         }
         assert!(Network::LOOPBACK.iter().any(|n| n.contains(IpAddr::from([127, 9, 9, 9]))));
+    }
+
+    #[test]
+    fn networks_hold_smaller_ones() {
+        for (network, other, holds) in [
+            ("10.0.0.0/8", "10.1.0.0/16", true),
+            ("10.1.0.0/16", "10.0.0.0/8", false),
+            ("10.0.0.0/8", "10.0.0.0/8", true),
+            ("0.0.0.0/0", "::1", false),
+        ] {
+            let parsed = |text: &str| text.parse::<Network>().expect("a network");
+            assert_eq!(parsed(network).holds(&parsed(other)), holds, "{network} {other}");
+        }
     }
 
     #[test]

@@ -9,8 +9,8 @@ use crate::network::masked;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use posthaste_io::{Instant, TaskHandle};
-use standing::Standing;
 pub(crate) use standing::Progress;
+use standing::Standing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
@@ -94,7 +94,10 @@ pub(crate) struct Seats {
 /// Whose sessions are counted together.
 #[derive(Clone, Copy)]
 enum Guest {
-    Remote { client: IpAddr, network: IpAddr },
+    Remote {
+        client: IpAddr,
+        network: IpAddr,
+    },
     User(Option<u32>),
     /// Behind a proxy that has not said who it is yet.
     Unknown,

@@ -12,6 +12,7 @@ use posthaste_mail::{EnhancedStatus, Reply, SourceKind};
 use posthaste_smtp::sasl::Mechanism;
 use posthaste_smtp::server::{self, BareNewline, Extensions};
 use posthaste_spool::Refused;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -280,6 +281,11 @@ pub(crate) fn network_refused(hostname: &str) -> Reply {
     reply(554, (5, 7, 1), &format!("{hostname} gives no service to your network"))
 }
 
+/// Told to the session log only: a balancer reads no replies.
+pub(crate) fn no_proxy_header(why: &dyn fmt::Display) -> Reply {
+    reply(421, (4, 3, 5), &format!("Connection closed: {why}"))
+}
+
 pub(crate) fn shutting_down() -> Reply {
     reply(421, (4, 3, 2), "Service shutting down, try again later")
 }
@@ -404,7 +410,9 @@ mod tests {
         let mut policy = policy();
         policy.settings.refuse_networks = vec!["192.0.2.0/24".parse().expect("a network")];
         let refuses = |trust, ip: &str| policy.refuses(trust, ip.parse().expect("an address"));
-        assert!(refuses(Trust::Stranger, "192.0.2.9") && refuses(Trust::Stranger, "::ffff:192.0.2.9"));
+        assert!(
+            refuses(Trust::Stranger, "192.0.2.9") && refuses(Trust::Stranger, "::ffff:192.0.2.9")
+        );
         assert!(!refuses(Trust::Stranger, "192.0.3.9") && !refuses(Trust::Relay, "192.0.2.9"));
     }
 

@@ -4,6 +4,7 @@ use crate::House;
 use crate::places::{NoPlace, Place, Seats};
 use crate::policy::{self, Door, Policy, Trust};
 use crate::pressure::Pressure;
+use crate::proxy::{self, Introduced, Missing};
 use crate::rates::Deed;
 use crate::session::{Conversation, Recorder};
 use futures_util::future::{Either, select};
@@ -71,6 +72,11 @@ async fn begin(house: &Arc<House>, stream: Box<dyn Stream>, which: Which<'_>) ->
         }
         Which::Local => (policy.local_door(), Trust::Local),
     };
+    let balancer = stream.peer().ip();
+    if door.listener.proxy_from.iter().any(|network| network.contains(balancer)) {
+        begin_behind(house, policy, door, stream).await;
+        return true;
+    }
     if house.places.is_paused() {
         house.counters.refused_maintenance.one();
         let recorder = record(house, &policy, &door, &*stream);
@@ -98,6 +104,91 @@ async fn begin(house: &Arc<House>, stream: Box<dyn Stream>, which: Which<'_>) ->
         }
     }
     true
+}
+
+/// The client is known once the balancer has told: until then it has a place that counts for nobody.
+async fn begin_behind(
+    house: &Arc<House>,
+    policy: Arc<Policy>,
+    door: Arc<Door>,
+    stream: Box<dyn Stream>,
+) {
+    let all = seats(house, &policy, Trust::Stranger).all;
+    match house.places.take_unknown(all, house.world.now()) {
+        Ok((place, made_room)) => {
+            house.counters.made_room.add(u64::from(made_room));
+            let number = place.number();
+            let session = behind(Arc::clone(house), policy, door, place, stream);
+            let task = house.world.spawn.spawn("smtp session", Box::pin(session));
+            house.places.occupy(number, task);
+        }
+        Err(none) => {
+            let recorder = record(house, &policy, &door, &*stream);
+            turn_away(stream, &no_place(house, none), recorder).await;
+        }
+    }
+}
+
+/// A session behind a balancer.
+async fn behind(
+    house: Arc<House>,
+    policy: Arc<Policy>,
+    door: Arc<Door>,
+    mut place: Place,
+    stream: Box<dyn Stream>,
+) {
+    let unknown = record(&house, &policy, &door, &*stream);
+    let stream = match proxy::read(&*house.world.clock, stream, &place).await {
+        Ok(Introduced::Client(stream)) => {
+            unknown.forget();
+            let trust = policy.trust(&door, stream.peer().ip());
+            if let Some(refusal) = refusal_behind(&house, &policy, trust, &mut place, &*stream) {
+                let recorder = record(&house, &policy, &door, &*stream);
+                return turn_away(stream, &refusal, recorder).await;
+            }
+            stream
+        }
+        Ok(Introduced::Itself(stream)) => {
+            unknown.forget();
+            stream
+        }
+        Err(missing) => return unproxied(&house, missing, unknown),
+    };
+    house.counters.sessions.one();
+    let trust = policy.trust(&door, stream.peer().ip());
+    Conversation::new(house, policy, door, trust, place, stream).run().await;
+}
+
+/// Why a client behind a balancer is turned away: what [`begin`] asks of others before they have a place.
+fn refusal_behind(
+    house: &House,
+    policy: &Policy,
+    trust: Trust,
+    place: &mut Place,
+    stream: &dyn Stream,
+) -> Option<Reply> {
+    let ip = stream.peer().ip();
+    if house.places.is_paused() {
+        house.counters.refused_maintenance.one();
+        return Some(policy::maintenance());
+    }
+    if !house.rates.allows(policy.rates(trust), Deed::Connection, ip, house.world.now()) {
+        house.counters.refused_rates.one();
+        return Some(policy::too_many_connections());
+    }
+    let identified = place.identify(ip, seats(house, policy, trust));
+    identified.err().map(|none| no_place(house, none))
+}
+
+/// A balancer that closes without a word only looked whether anybody listens.
+fn unproxied(house: &House, missing: Missing, mut recorder: Recorder) {
+    let refusal = match missing {
+        Missing::Gone => return recorder.forget(),
+        Missing::Late => policy::no_proxy_header(&"the balancer sends no PROXY header in time"),
+        Missing::Bad(fault) => policy::no_proxy_header(&fault),
+    };
+    house.counters.refused_proxies.one();
+    recorder.turned_away(b"", &refusal);
 }
 
 /// Counts the refusal and words it.

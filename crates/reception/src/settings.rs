@@ -59,6 +59,9 @@ pub struct Listener {
     pub auth: bool,
     /// Clients who need no AUTH at a door for submission; nobody by default, loopback neither.
     pub without_auth: Vec<Network>,
+    /// Balancers: connections from there must begin with a PROXY header (version 2), and count as those of the client
+    /// that it tells.
+    pub proxy_from: Vec<Network>,
     /// When sessions are secured.
     pub tls: ListenerTls,
     /// Whether clients are asked for a certificate.
@@ -204,6 +207,7 @@ impl Listener {
             bare_newline: None,
             auth: false,
             without_auth: Vec::new(),
+            proxy_from: Vec::new(),
             tls: ListenerTls::default(),
             clients: Clients::default(),
             relay_certificates: Vec::new(),

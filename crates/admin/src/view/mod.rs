@@ -28,7 +28,8 @@ pub use message::{LastErrorView, MessageObject, RecipientObject, SourceView};
 pub use route::{HopView, RouteObject};
 pub use selected::Selected;
 pub use status::{
-    ExpiringView, MaintenanceView, ResourceView, SpreadView, StatusObject, StoreView, TrafficView,
+    ExpiringView, MaintenanceView, ResourceView, SpreadView, StatusObject, StoreView,
+    StrangersView, TrafficView,
 };
 
 use posthaste_mail::Timestamp;

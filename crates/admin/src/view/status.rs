@@ -2,7 +2,9 @@
 
 use super::{DestinationObject, ServerObject};
 use super::{VERSION, When};
-use crate::desk::{Conditions, Maintenance, Numbers, Readiness, Rights, Spread, Traffic};
+use crate::desk::{
+    Conditions, Maintenance, Numbers, Readiness, Rights, Spread, Strangers, Traffic,
+};
 use posthaste_mail::Timestamp;
 use posthaste_spool::Health;
 use serde::Serialize;
@@ -61,6 +63,7 @@ pub struct StatusObject {
     pub logins: u64,
     pub failed_logins: u64,
     pub refused_logins: u64,
+    pub strangers: StrangersView,
     pub last_minute: TrafficView,
     pub by_status: SpreadView,
     /// Where most recipients wait after a failure.
@@ -113,6 +116,16 @@ pub struct ResourceView {
     pub resource: &'static str,
     pub level: &'static str,
     pub text: String,
+}
+
+/// What became of strangers since the start.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[expect(missing_docs, reason = "each says what it is by its name; see `desk::Strangers`")]
+pub struct StrangersView {
+    pub made_room: u64,
+    pub refused_networks: u64,
+    pub tarpitted: u64,
+    pub refused_proxies: u64,
 }
 
 /// What happened in the last minute.
@@ -200,6 +213,7 @@ impl StatusObject {
             logins: numbers.conditions.logins,
             failed_logins: numbers.conditions.failed_logins,
             refused_logins: numbers.conditions.refused_logins,
+            strangers: StrangersView::of(numbers.conditions.strangers),
             last_minute: TrafficView::of(numbers.minute),
             by_status: SpreadView::of(numbers.spread),
             worst: numbers.worst.as_ref().map(DestinationObject::of),
@@ -243,6 +257,13 @@ impl MaintenanceView {
     pub fn of(maintenance: &Maintenance) -> Self {
         let reason = maintenance.reason.clone();
         Self { since: When(maintenance.since), reason, hold: maintenance.hold }
+    }
+}
+
+impl StrangersView {
+    const fn of(strangers: Strangers) -> Self {
+        let Strangers { made_room, refused_networks, tarpitted, refused_proxies } = strangers;
+        Self { made_room, refused_networks, tarpitted, refused_proxies }
     }
 }
 

@@ -58,6 +58,31 @@ pub(super) fn relays(top: &Section<'_, '_>, listeners: &[Listener]) {
     }
 }
 
+/// Refused networks that hold those whose clients may send to anywhere, or lie in one of them.
+pub(super) fn refused(top: &Section<'_, '_>, relay_networks: &[Network]) {
+    for (text, place) in top.strings("refuse_networks") {
+        let Ok(network) = text.parse::<Network>() else { continue };
+        let trusted = || Network::LOOPBACK.iter().chain(relay_networks);
+        if let Some(held) = trusted().find(|trusted| network.holds(trusted)) {
+            let what = format!(
+                "`refuse_networks`: \"{text}\" holds {held}, which is {}; refuse smaller networks",
+                if Network::LOOPBACK.contains(held) {
+                    "this machine"
+                } else {
+                    "in `relay_networks`"
+                }
+            );
+            top.complain_at(&place, what);
+        } else if let Some(around) = relay_networks.iter().find(|trusted| trusted.holds(&network)) {
+            let what = format!(
+                "`refuse_networks`: \"{text}\" lies in {around} of `relay_networks`: it is refused only where everybody is \
+                 a stranger"
+            );
+            top.warn_at(&place, what);
+        }
+    }
+}
+
 fn is_wide(network: &Network) -> bool {
     match network.address() {
         IpAddr::V4(_) => network.prefix() < WIDEST_V4,

@@ -62,6 +62,8 @@ pub(crate) struct Config {
     pub(crate) client_roots: Vec<PathBuf>,
     /// Who may send to anywhere.
     pub(crate) relay_networks: Vec<Network>,
+    /// Who gets no service.
+    pub(crate) refuse_networks: Vec<Network>,
     /// Our own domains, their recipients, aliases.
     pub(crate) own: Own,
     /// The file of those who may log in.
@@ -188,6 +190,8 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
         Profile::Exchange => (Schedule::exchange(), "profile exchange"),
     };
     let relay_networks = top.take("relay_networks", Network::LOOPBACK.to_vec());
+    let refuse_networks = top.take("refuse_networks", Vec::new());
+    care::refused(top, &relay_networks);
     let own = domains::read(top, around, &hostname);
     let expire_after =
         top.take_in("expire_after", Preset::because(base.expire_after, why), MINUTE..=30 * DAY);
@@ -217,6 +221,7 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
         hostname,
         data,
         relay_networks,
+        refuse_networks,
         retry,
         clock_scale,
         soft_fail: top.take("soft_fail", false),

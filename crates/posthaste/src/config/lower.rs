@@ -113,6 +113,7 @@ impl Config {
         posthaste_reception::Settings {
             listeners: self.listeners.clone(),
             relay_networks: self.relay_networks.clone(),
+            refuse_networks: self.refuse_networks.clone(),
             verify: self.own.verify,
             origin: self.submission.origin.0.clone(),
             sessions: self.log.sessions,

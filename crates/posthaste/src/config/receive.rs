@@ -80,8 +80,21 @@ fn listener(section: &Section<'_, '_>, index: usize) -> Listener {
         bare_newline: section.take_optional("bare_newline", why),
         auth,
         without_auth,
+        proxy_from: proxies(section),
         ..Listener::new("", DEFAULT_LISTEN)
     }
+}
+
+/// Balancers, each of which is believed whatever it says of clients.
+fn proxies(section: &Section<'_, '_>) -> Vec<Network> {
+    let proxies: Vec<Network> = section.take("proxy_from", Vec::new());
+    if let Some(all) = proxies.iter().find(|network| network.prefix() == 0) {
+        let what = format!(
+            "`listener.proxy_from`: \"{all}\" is everybody, who could then claim any address; write those of your balancers"
+        );
+        section.complain("proxy_from", what);
+    }
+    proxies
 }
 
 /// The limits of receiving.
@@ -116,6 +129,12 @@ pub(super) fn limits(section: Section<'_, '_>) -> Limits {
         ),
         commands: section.take_in("commands", base.commands, 100..=100_000_000),
         errors: section.take_in("errors", base.errors, 1..=10_000),
+        tarpit_after: section.take_in("tarpit_after", base.tarpit_after, 0..=10_000),
+        tarpit_delay: section.take_in(
+            "tarpit_delay",
+            base.tarpit_delay,
+            Duration::from_millis(10)..=30 * SECOND,
+        ),
         command_timeout: time("command_timeout", base.command_timeout),
         data_timeout: time("data_timeout", base.data_timeout),
         handshake_timeout: section.take_in(

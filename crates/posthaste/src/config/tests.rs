@@ -168,7 +168,7 @@ const WRONG: &[(&str, &str)] = &[
              sessions, sessions_per_client, sessions_per_relay_client, sessions_per_network, connections_per_minute, \
              messages_per_minute, recipients_per_minute, relay_connections_per_minute, relay_messages_per_minute, \
              relay_recipients_per_minute, user_messages_per_minute, user_recipients_per_minute, user_recipients_per_day, \
-             sessions_per_user, failed_logins, failed_logins_per_minute, commands, errors, command_timeout, data_timeout, handshake_timeout, message_timeout, \
+             sessions_per_user, failed_logins, failed_logins_per_minute, commands, errors, tarpit_after, tarpit_delay, command_timeout, data_timeout, handshake_timeout, message_timeout, \
              min_rate, session_time, store_timeout, receive_memory, hops, own_hops",
     ),
     (
@@ -239,6 +239,18 @@ const WRONG: &[(&str, &str)] = &[
     (
         "[[listener]]\nkind = \"submission\"\nauth = false",
         "p.toml:3:8: users log in at a listener of the kind \"submission\"; for one without AUTH write kind = \"relay\"",
+    ),
+    (
+        "[[listener]]\nproxy_from = \"0.0.0.0/0\"",
+        "p.toml:2:14: `listener.proxy_from`: \"0.0.0.0/0\" is everybody, who could then claim any address; write those of your balancers",
+    ),
+    (
+        "refuse_networks = [\"192.0.2.0/24\", \"0.0.0.0/1\"]\nrelay_networks = \"10.0.0.0/8\"",
+        "p.toml:1:36: `refuse_networks`: \"0.0.0.0/1\" holds 127.0.0.0/8, which is this machine; refuse smaller networks",
+    ),
+    (
+        "refuse_networks = \"10.0.0.0/8\"\nrelay_networks = \"10.1.0.0/16\"",
+        "p.toml:1:19: `refuse_networks`: \"10.0.0.0/8\" holds 10.1.0.0/16, which is in `relay_networks`; refuse smaller networks",
     ),
     (
         "[[listener]]\nwithout_auth = \"10.0.0.0/8\"",

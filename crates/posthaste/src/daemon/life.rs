@@ -7,7 +7,7 @@ use super::Daemon;
 use super::pressure::Standing;
 use super::traffic::Minute;
 use crate::config;
-use posthaste_admin::desk::{Conditions, Maintenance};
+use posthaste_admin::desk::{Conditions, Maintenance, Strangers};
 use posthaste_reception::Pressure;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -77,6 +77,12 @@ impl Daemon {
             refused_by_limits: refused.refused_sessions
                 + refused.refused_client_sessions
                 + refused.refused_rates,
+            strangers: Strangers {
+                made_room: refused.made_room,
+                refused_networks: refused.refused_networks,
+                tarpitted: refused.tarpitted,
+                refused_proxies: refused.refused_proxies,
+            },
         }
     }
 }

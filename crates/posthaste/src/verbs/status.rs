@@ -70,13 +70,14 @@ fn lines(status: &Value) -> Vec<String> {
             of("failed")
         ),
         format!(
-            "open       {} of {} sessions in, {} of {} connections out; {} refused by limits{}",
+            "open       {} of {} sessions in, {} of {} connections out; {} refused by limits{}{}",
             of("sessions"),
             of("sessions_limit"),
             of("connections"),
             of("connections_limit"),
             of("refused_by_limits"),
-            failed_logins(status)
+            failed_logins(status),
+            strangers(status)
         ),
         store_line(status),
         format!("to do      {}", to_do(status).join("; ")),
@@ -90,6 +91,21 @@ fn failed_logins(status: &Value) -> String {
             format!("; {} since the start", counted(&status["failed_logins"], "failed login"))
         }
     }
+}
+
+/// What else became of strangers, where anything did.
+fn strangers(status: &Value) -> String {
+    let words = [
+        ("made_room", "made room"),
+        ("refused_networks", "refused by network"),
+        ("tarpitted", "refusals delayed"),
+        ("refused_proxies", "refused proxies"),
+    ];
+    let told = words.iter().filter_map(|(key, words)| {
+        let count = status["strangers"][*key].as_u64().filter(|count| *count > 0)?;
+        Some(format!(", {count} {words}"))
+    });
+    told.collect()
 }
 
 fn accepting_line(status: &Value) -> String {

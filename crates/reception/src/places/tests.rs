@@ -103,7 +103,8 @@ fn who_has_come_least_far_makes_room_and_of_these_who_stood_still_longest() {
         let (places, four) = four(came);
         let mut went = Vec::new();
         let mut newcomers = Vec::new();
-        while let Ok((newcomer, made)) = places.take(from("198.51.100.1"), seats(4, 9, 9), at(100)) {
+        while let Ok((newcomer, made)) = places.take(from("198.51.100.1"), seats(4, 9, 9), at(100))
+        {
             assert!(made, "{came:?}");
             newcomers.push(newcomer);
             let gone = |i: &usize| four[*i].closing(Amid::Content) == Some(Closing::MakingRoom);

@@ -119,6 +119,11 @@ impl Recorder {
         }
     }
 
+    /// Nothing of this is worth telling, or another recorder does.
+    pub(crate) fn forget(mut self) {
+        self.session = None;
+    }
+
     /// The whole session is this reply.
     pub(crate) fn turned_away(&mut self, line: &[u8], reply: &Reply) {
         self.say(line);

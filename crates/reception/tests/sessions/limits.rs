@@ -16,7 +16,10 @@ fn sessions_are_limited_in_all_and_per_client() {
     let friends = [house.client(FRIEND), house.client(FRIEND), house.client(FRIEND)];
     let _sixth = house.client("198.51.100.1");
     let gone = house.heard(&strangers[0]);
-    assert!(gone.starts_with("421 4.3.2 Too many sessions, and others have come further"), "{gone}");
+    assert!(
+        gone.starts_with("421 4.3.2 Too many sessions, and others have come further"),
+        "{gone}"
+    );
     let fourth_friend = house.port.connect(FRIEND);
     assert!(house.heard(&fourth_friend).starts_with("421 4.7.0 "));
     assert_eq!(codes(&house.say(&friends[0], "QUIT\r\n")), ["221"]);

@@ -74,7 +74,8 @@ fn a_session_that_waits_in_the_tarpit_is_over_in_time_and_ends_with_the_service(
     let client = house.client(STRANGER);
     house.say(&client, "X\r\n".repeat(10));
     let reception = house.reception.clone();
-    let cut = house.world.finish(async move { reception.drain(crate::Duration::from_secs(5)).await });
+    let cut =
+        house.world.finish(async move { reception.drain(crate::Duration::from_secs(5)).await });
     assert_eq!(cut, 0);
     assert!(client.heard().ends_with("421 4.3.2 Service shutting down, try again later\r\n"));
 }
@@ -147,4 +148,93 @@ fn while_most_places_are_taken_strangers_get_less_time() {
     }
     assert!(calm.is_closed(), "an octet now and then is no command");
     assert_eq!(codes(&house.say(&friend, "NOOP\r\n")), ["250"], "friends have the time they had");
+}
+
+const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+
+/// A PROXY header for a client at 203.0.113.`n`.
+fn proxied(n: u8) -> Vec<u8> {
+    let addresses = [203, 0, 113, n, 192, 0, 2, 25, 0x9c, 0x40, 0, 25];
+    [SIGNATURE, &[0x21, 0x11, 0, 12], &addresses].concat()
+}
+
+fn behind_a_balancer() -> House {
+    House::with(|s| {
+        s.listeners[0].proxy_from = vec!["192.0.2.1".parse().unwrap()];
+        s.relay_networks = vec!["203.0.113.77".parse().unwrap()];
+        s.refuse_networks = vec!["203.0.113.66".parse().unwrap()];
+        s.limits.sessions_per_client = 2;
+    })
+}
+
+#[test]
+fn behind_a_balancer_the_client_counts_for_trust_limits_logs_and_trace() {
+    let house = behind_a_balancer();
+    let many: Vec<_> = (1..30).map(|_| house.port.connect("192.0.2.1")).collect();
+    for (n, client) in many.iter().enumerate() {
+        let said = house.say(client, proxied(u8::try_from(n).unwrap()));
+        assert!(said.starts_with("220 "), "the balancer has no limit: {said}");
+    }
+    let client = house.port.connect("192.0.2.1");
+    let hello = [&proxied(3)[..], HELLO.as_bytes(), UP_TO_DATA.as_bytes()].concat();
+    assert_eq!(codes(&house.say(&client, hello)), ["220", "250", "250", "250", "354"]);
+    assert_eq!(codes(&house.say(&client, "x: y\r\n\r\n.\r\n")), ["250"]);
+    let third = house.port.connect("192.0.2.1");
+    assert!(house.say(&third, proxied(3)).starts_with("421 4.7.0 Too many sessions from your"));
+    let stored = house.stored().remove(0);
+    assert!(stored.contains("[203.0.113.3]") && !stored.contains("192.0.2.1]"), "{stored}");
+    let friend = house.port.connect("192.0.2.1");
+    let relays = [&proxied(77)[..], b"EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<a@remote.example>\r\n"];
+    assert_eq!(codes(&house.say(&friend, relays.concat())), ["220", "250", "250", "250"]);
+    let refused = house.port.connect("192.0.2.1");
+    assert!(house.say(&refused, proxied(66)).starts_with("554 5.7.1 "));
+    client.close();
+    house.world.run();
+    let told = house.world.sessions.0.lock().unwrap().pop().unwrap();
+    assert_eq!(told.peer.to_string(), "203.0.113.3:40000");
+    let dripped = house.port.connect("192.0.2.1");
+    let (last, first) = (proxied(200).pop().unwrap(), proxied(200));
+    for octet in &first[..first.len() - 1] {
+        assert_eq!(house.say(&dripped, [*octet]), "", "nothing is said before the header");
+    }
+    assert!(house.say(&dripped, [last]).starts_with("220 "));
+}
+
+#[test]
+fn a_balancer_that_says_nothing_sound_gets_nothing_and_others_may_not_introduce_anybody() {
+    let house = behind_a_balancer();
+    for (said, reason) in [
+        (&b"PROXY TCP4 203.0.113.77 192.0.2.25 4000 25\r\nEHLO a\r\n"[..], "version 1"),
+        (b"EHLO a\r\n", "sends no PROXY header"),
+        (b"\r\n\r\n\0\r\nQUIT\n\x21\x12\0\x0c0123456789ab", "no TCP connection"),
+    ] {
+        let client = house.port.connect("192.0.2.1");
+        assert_eq!(house.say(&client, said), "");
+        assert!(client.is_closed());
+        let told = house.world.sessions.0.lock().unwrap().pop().unwrap();
+        let text = told.refusals[0].reply.text();
+        assert!(text.contains(reason) && told.ended.name() == "turned-away", "{text}");
+    }
+    let slow = house.port.connect("192.0.2.1");
+    house.say(&slow, &proxied(1)[..20]);
+    house.wait(6);
+    assert!(slow.is_closed());
+    let looking = house.port.connect("192.0.2.1");
+    looking.close();
+    house.world.run();
+    assert_eq!(house.reception.counts().refused_proxies, 4, "who only looks is not counted");
+    let check = house.port.connect("192.0.2.1");
+    let local = [SIGNATURE, &[0x20, 0, 0, 0], b"EHLO a\r\nQUIT\r\n"].concat();
+    assert_eq!(codes(&house.say(&check, local)), ["220", "250", "221"]);
+    let told = house.world.sessions.0.lock().unwrap().pop().unwrap();
+    assert_eq!(told.peer.ip().to_string(), "192.0.2.1", "a check has the balancer's address");
+
+    let stranger = house.client("198.51.100.1");
+    let said = house.say(&stranger, [&proxied(77)[..], b"\r\n"].concat());
+    assert!(codes(&said).iter().all(|code| code.starts_with('5')), "{said}");
+    let relays = "EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<a@remote.example>\r\n";
+    assert_eq!(house.say(&stranger, relays), "", "the fifth refusal waits");
+    house.wait(1);
+    assert_eq!(codes(&house.heard(&stranger)), ["250", "250", "550"]);
+    assert_eq!(house.reception.open_sessions(), 1);
 }
