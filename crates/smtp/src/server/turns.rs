@@ -45,7 +45,7 @@ impl Session {
 
     /// After a refusal instead of a greeting: nothing but QUIT is understood.
     pub(super) fn next_refused(&mut self, input: &mut BytesMut) -> Option<Step> {
-        let length = match self.lines.cut(input) {
+        let length = match self.lines.cut(input, MAX_COMMAND_LINE) {
             Cut::Need => return Some(Step::Read),
             Cut::TooLong => 0,
             Cut::Line(length) => length,
