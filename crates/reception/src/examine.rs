@@ -29,6 +29,7 @@ pub(crate) async fn examine(house: &House, mailbox: Mailbox) -> Examined {
         Judged::Elsewhere(_) => Examined::Elsewhere,
         Judged::Known(_, by) => Examined::Known(by),
         Judged::Alias(_, found) => Examined::Alias(found),
+        Judged::Routed => Examined::Refused(policy::routed()),
         Judged::Unknown => Examined::Refused(policy::unknown_recipient()),
         Judged::Troubled(why) => Examined::Refused(policy::aliases_at_fault(why)),
         Judged::Ask(mailbox) => match house.verification.ask(&mailbox).await {

@@ -198,6 +198,10 @@ pub(crate) fn relay_denied() -> Reply {
     reply(550, (5, 7, 1), "Relaying denied: not one of our domains, and your address may not relay")
 }
 
+pub(crate) fn routed() -> Reply {
+    reply(550, (5, 7, 1), "Relaying denied: the local part asks to send on to another host")
+}
+
 pub(crate) fn unknown_recipient() -> Reply {
     reply(550, (5, 1, 1), "Recipient unknown")
 }

@@ -177,7 +177,7 @@ fn resolve(
                 continue;
             }
             Judged::Troubled(why) => return Err(SubmitError::Aliases(recipient.mailbox, why)),
-            Judged::Elsewhere(_) | Judged::Known(..) => false,
+            Judged::Elsewhere(_) | Judged::Known(..) | Judged::Routed => false,
             Judged::Unknown => true,
             Judged::Ask(mailbox) => is_unknown(&mailbox),
         };

@@ -59,6 +59,8 @@ pub enum Judged {
     Known(Mailbox, By),
     /// It is an alias, and stands for these. Not empty.
     Alias(Mailbox, Vec<Mailbox>),
+    /// Its local part asks its host to send on, for somebody who may not relay.
+    Routed,
     /// Nobody knows it.
     Unknown,
     /// Its next hop must be asked.
@@ -190,6 +192,13 @@ impl Directory {
                 if self.stands_for_others(&mailbox, &local_part, &domain) =>
             {
                 self.expand(mailbox)
+            }
+            Place::Own(recipients)
+                if !relay
+                    && asks_to_send_on(&mailbox)
+                    && !names(recipients, &local_part, &domain) =>
+            {
+                Judged::Routed
             }
             Place::Own(Recipients::Listed(list)) if self.listed(list, &local_part, &domain) => {
                 Judged::Known(mailbox, By::List)
@@ -400,6 +409,19 @@ impl Way {
 fn beside(mailbox: &Mailbox, name: &str) -> Result<Mailbox, Troubled> {
     // Both halves were valid; together they may be too long, which no path of a sane file is.
     Mailbox::parse(&format!("{name}@{}", mailbox.domain()), true).map_err(|_| Troubled::TooWide)
+}
+
+/// Old hosts send on what has `user%host`, `host!user` or `user@host` as its local part, and some next hops still do
+/// (Postfix: `allow_untrusted_routing`). Signs that are made into these by compatibility mapping (NFKC) count too.
+fn asks_to_send_on(mailbox: &Mailbox) -> bool {
+    mailbox.local_part().contains([
+        '%', '!', '@', '\u{ff05}', '\u{ff01}', '\u{ff20}', '\u{fe6a}', '\u{fe57}', '\u{fe6b}',
+    ])
+}
+
+/// The operator wrote down this very address.
+fn names(recipients: &Recipients, local_part: &str, domain: &str) -> bool {
+    matches!(recipients, Recipients::Listed(list) if list.names(local_part, domain))
 }
 
 /// A domain as it is compared.

@@ -32,6 +32,10 @@ impl Conversation {
             }
             Judged::Known(mailbox, _) => self.take(mailbox, params),
             Judged::Alias(written, found) => self.take_alias(written, found, params),
+            Judged::Routed => {
+                self.house.counters.refused_relay.one();
+                return self.refuse_recipient(&policy::routed());
+            }
             Judged::Unknown => {
                 self.house.counters.refused_unknown.one();
                 return self.refuse_recipient(&policy::unknown_recipient());

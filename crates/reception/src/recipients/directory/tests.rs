@@ -35,9 +35,39 @@ fn said(directory: &Directory, to: &str, relay: bool) -> String {
         Judged::Elsewhere(_) => "elsewhere".into(),
         Judged::Known(mailbox, by) => format!("{by:?} {mailbox}"),
         Judged::Alias(_, found) => found.iter().map(Mailbox::as_str).collect::<Vec<_>>().join(" "),
+        Judged::Routed => "routed".into(),
         Judged::Unknown => "unknown".into(),
         Judged::Ask(mailbox) => format!("ask {mailbox}"),
         Judged::Troubled(why) => why.to_string(),
+    }
+}
+
+#[test]
+fn strangers_may_not_ask_our_next_hop_to_send_on() {
+    let list = List::parse("bob%odd@example.org\nbob\n@catch.example\n".as_bytes());
+    let list = Recipients::Listed(Arc::new(list.expect("good")));
+    let mut setup = Setup { delimiter: Some('+'), ..setup("sales: bob\n") };
+    setup.domains.push(("listed.example".into(), list.clone()));
+    setup.domains[0].1 = list.clone();
+    setup.domains[2].1 = list;
+    let directory = Directory::new(setup);
+    for (to, stranger, friend) in [
+        ("u%v.example@ask.example", "routed", "ask u%v.example@ask.example"),
+        ("v.example!u@ask.example", "routed", "ask v.example!u@ask.example"),
+        ("\"u@v.example\"@münchen.example", "routed", "Any \"u@v.example\"@münchen.example"),
+        ("u\u{ff05}v@münchen.example", "routed", "Any u\u{ff05}v@münchen.example"),
+        ("bob%odd@example.org", "List bob%odd@example.org", "List bob%odd@example.org"),
+        ("bob+x%v.example@example.org", "routed", "List bob+x%v.example@example.org"),
+        ("u%v.example@catch.example", "routed", "List u%v.example@catch.example"),
+        ("sales+u%v.example@example.org", "bob@example.org", "bob@example.org"),
+        (
+            "srs0=a=b=v.example=u@ask.example",
+            "ask srs0=a=b=v.example=u@ask.example",
+            "ask srs0=a=b=v.example=u@ask.example",
+        ),
+    ] {
+        assert_eq!(said(&directory, to, false), stranger, "{to}");
+        assert_eq!(said(&directory, to, true), friend, "{to}");
     }
 }
 
