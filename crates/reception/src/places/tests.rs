@@ -1,3 +1,5 @@
+//! Places: how many there are, who makes room, and that all are counted right.
+
 use super::*;
 use std::time::Duration;
 

@@ -101,7 +101,10 @@ fn a_transaction_is_not_carried_into_tls() {
 
 #[test]
 fn what_counts_against_a_client_goes_on_counting() {
-    let house = House::with(|settings| settings.limits.errors = 3);
+    let house = House::with(|settings| {
+        settings.limits.errors = 3;
+        settings.limits.tarpit_after = 0;
+    });
     let identity = Identity { chain: "".into(), key: Secret::default() };
     house.reception.set_identities(Arc::from([identity]));
     let client = house.client(STRANGER);
