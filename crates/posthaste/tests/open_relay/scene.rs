@@ -124,7 +124,7 @@ fn settings(words: &str, port: u16, ours: &Sink, world: &Sink) -> String {
         &format!("[[domain]]\nname = [\"ours.example\"{victim}]\nrecipients = \"{recipients}\"\n");
     text += &format!("[[route]]\nto = \"ours.example\"\nvia = \"127.0.0.1:{}\"\n", ours.port());
     if has("CLOSED") {
-        text += "[[route]]\nto = \"*\"\nvia = \"fail\"\n";
+        text += "[[route]]\nto = \"*\"\nvia = \"fail\"\ntext = \"no\"\n";
     } else {
         text += &format!("[[route]]\nto = \"*\"\nvia = \"127.0.0.1:{}\"\n", world.port());
     }
