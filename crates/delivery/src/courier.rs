@@ -3,6 +3,7 @@
 use crate::broken_tls::BrokenTls;
 use crate::family::Families;
 use crate::resolvers::Resolvers;
+use crate::secrets::{NoSecrets, Secrets};
 use crate::settings::Settings;
 use posthaste_dns::Resolver;
 use posthaste_io::World;
@@ -16,6 +17,7 @@ pub struct Courier {
     settings: Mutex<Arc<Settings>>,
     families: Mutex<Families>,
     broken_tls: Mutex<BrokenTls>,
+    secrets: Arc<dyn Secrets>,
 }
 
 impl Courier {
@@ -29,7 +31,14 @@ impl Courier {
             settings: Mutex::new(settings),
             families: Mutex::default(),
             broken_tls: Mutex::default(),
+            secrets: Arc::new(NoSecrets),
         }
+    }
+
+    /// Gets passwords and tokens from here.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Arc<dyn Secrets>) -> Self {
+        Self { secrets, ..self }
     }
 
     /// Takes new settings; attempts under way keep theirs. With which hosts TLS failed is forgotten: the operator may have
@@ -66,6 +75,10 @@ impl Courier {
     #[must_use]
     pub const fn world(&self) -> &World {
         &self.world
+    }
+
+    pub(crate) fn secrets(&self) -> &dyn Secrets {
+        &*self.secrets
     }
 
     pub(crate) fn ourselves(&self) -> Ourselves {

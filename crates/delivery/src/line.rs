@@ -2,17 +2,20 @@
 //!
 //! Not here: one transaction (`transfer`), choosing the host (`reach`).
 
+use crate::login::Desk;
 use crate::race::Candidate;
 use crate::record::Recorder;
+use crate::secrets::Secrets;
 use crate::secure::{Failed, Means, handshake};
 use crate::settings::Settings;
 use crate::talk::{Break, Heard, Talk, stage_of};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    Connection, Effect, Ended, Fault, Observation, Seen, Stage, Subject, TlsFacts, TlsFault,
+    Connection, Effect, Ended, Fault, LoginFault, Observation, Seen, Stage, Subject, TlsFacts,
+    TlsFault,
 };
 use posthaste_io::{Instant, Secure, Secured, Stream, World};
-use posthaste_route::{Protocol, Route};
+use posthaste_route::{Action, Protocol, Route};
 use posthaste_smtp::client::{self, Capabilities, Session, Step};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -28,11 +31,15 @@ pub struct Line {
     peer: SocketAddr,
     id: posthaste_evidence::ConnectionId,
     record: Option<Connection>,
+    /// When the operator named the host, how it was reached: that it wants us to log in is then ours to correct.
+    fixed: Option<Box<Connection>>,
 }
 
 /// A host that has greeted us.
 pub(crate) struct Greeted {
     talk: Talk,
+    /// The operator named the host.
+    fixed: bool,
 }
 
 /// What came of greeting.
@@ -49,6 +56,8 @@ pub(crate) struct Opening<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) route: &'a Route,
     pub(crate) candidate: &'a Candidate,
+    /// Where a password comes from, should the route log in.
+    pub(crate) secrets: &'a dyn Secrets,
     /// How its octets go.
     pub(crate) means: Means,
     /// The end of the attempt's time.
@@ -65,7 +74,8 @@ pub(crate) async fn greet(
     let Opening { world, candidate, .. } = *opening;
     let mut log = Log { world, candidate, began: world.now(), observations: Vec::new() };
     let result = opening.open(stream, recorder, &mut log).await;
-    let result = result.map(|talk| Greeted { talk });
+    let fixed = matches!(opening.route.action, Action::SmartHosts { .. });
+    let result = result.map(|talk| Greeted { talk, fixed });
     Greeting { result, observations: log.observations }
 }
 
@@ -93,7 +103,19 @@ impl Opening<'_> {
         if self.means == Means::StartTls {
             talk = self.start_tls(talk, log).await?;
         }
+        self.desk().log_in(&mut talk, log).await?;
         Ok(talk)
+    }
+
+    fn desk(&self) -> Desk<'_> {
+        Desk {
+            world: self.world,
+            secrets: self.secrets,
+            route: self.route,
+            host: self.candidate.address.ip(),
+            deadline: self.deadline,
+            quit: self.settings.timeouts.quit,
+        }
     }
 
     fn session(&self) -> Session {
@@ -242,7 +264,7 @@ impl Opening<'_> {
 }
 
 /// The next step, or the end of the attempt's time.
-async fn next_before(world: &World, talk: &mut Talk, deadline: Instant) -> Heard {
+pub(crate) async fn next_before(world: &World, talk: &mut Talk, deadline: Instant) -> Heard {
     let left = deadline - world.now();
     match posthaste_io::within(&*world.clock, left, talk.next(world)).await {
         Some(heard) => heard,
@@ -257,7 +279,7 @@ fn refused(refusal: Option<(client::Stage, posthaste_mail::Reply)>) -> Fault {
     }
 }
 
-struct Log<'a> {
+pub(crate) struct Log<'a> {
     world: &'a World,
     candidate: &'a Candidate,
     began: Instant,
@@ -290,7 +312,7 @@ impl Log<'_> {
         }
     }
 
-    fn see(&mut self, stage: Stage, seen: Seen, effect: Effect) {
+    pub(crate) fn see(&mut self, stage: Stage, seen: Seen, effect: Effect) {
         let now = self.world.now();
         let took = now - self.began;
         self.began = now;
@@ -343,6 +365,9 @@ impl Line {
             host: record.host.clone().unwrap_or_default(),
             peer: record.peer.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
             id: record.id,
+            fixed: greeted
+                .fixed
+                .then(|| Box::new(Connection { observations: Vec::new(), ..record.clone() })),
             record: Some(record),
         }
     }
@@ -363,6 +388,28 @@ impl Line {
     #[must_use]
     pub const fn id(&self) -> posthaste_evidence::ConnectionId {
         self.id
+    }
+
+    /// The route to correct, should the host want us to log in.
+    pub(crate) fn fixed(&self) -> Option<&str> {
+        self.fixed.as_ref().map(|reached| reached.route.as_str())
+    }
+
+    /// The host took nothing from us in this transaction, and wants us to log in: the record of a connection that came to
+    /// nothing, for its destination.
+    #[must_use]
+    pub fn barred(&self, fault: &LoginFault) -> Option<Connection> {
+        let mut record = (**self.fixed.as_ref()?).clone();
+        record.at = self.world.wall();
+        record.observations.push(Observation {
+            at: record.at,
+            took: std::time::Duration::ZERO,
+            stage: fault.stage(),
+            subject: Subject::Host { name: self.host.clone(), address: Some(self.peer) },
+            seen: Seen::LoginFailed(fault.clone()),
+            effect: Effect::Blocking,
+        });
+        Some(record)
     }
 
     /// What the host offers.

@@ -61,6 +61,8 @@ pub struct Unreached {
     pub unfit: Vec<SocketAddr>,
     /// Hosts that are well, and with which the connection is not as secure as this route demands. To others they are of use.
     pub insecure: Vec<SocketAddr>,
+    /// Hosts that answered well, but did not let us in.
+    pub barred: Vec<SocketAddr>,
     /// Hosts that were not dialled, because they rest or are busy. When nothing was dialled at all, the
     /// fault says nothing new.
     pub blocked: Vec<SocketAddr>,
@@ -73,6 +75,7 @@ impl Unreached {
         self.failed.is_empty()
             && self.unfit.is_empty()
             && self.insecure.is_empty()
+            && self.barred.is_empty()
             && !self.blocked.is_empty()
     }
 
@@ -97,6 +100,7 @@ pub(crate) struct Way<'a> {
     failed: Vec<SocketAddr>,
     unfit: Vec<SocketAddr>,
     insecure: Vec<SocketAddr>,
+    barred: Vec<SocketAddr>,
     blocked: Vec<SocketAddr>,
 }
 
@@ -152,6 +156,7 @@ impl<'a> Way<'a> {
             failed: Vec::new(),
             unfit: Vec::new(),
             insecure: Vec::new(),
+            barred: Vec::new(),
             blocked: Vec::new(),
         }
     }
@@ -320,6 +325,7 @@ impl<'a> Way<'a> {
             settings: &self.settings,
             route: target.route,
             candidate,
+            secrets: self.courier.secrets(),
             means,
             deadline,
         };
@@ -332,7 +338,11 @@ impl<'a> Way<'a> {
     }
 
     fn not_greeted(&mut self, candidate: &Candidate, failed: Failed) -> Option<line::Greeted> {
-        if failed.tls.is_some() {
+        if matches!(failed.fault, Fault::Login { .. }) {
+            // It is well, and may let another route in.
+            self.hosts.give(candidate.address);
+            self.barred.push(candidate.address);
+        } else if failed.tls.is_some() {
             // It may do for a route that demands less.
             self.hosts.give(candidate.address);
             self.insecure.push(candidate.address);
@@ -414,7 +424,7 @@ impl<'a> Way<'a> {
         }
         self.connection.observations.truncate(MAX_OBSERVATIONS);
         let fault = fault.unwrap_or_else(|| decisive(self.faults, &self.blocked));
-        let Self { connection, missing, failed, unfit, insecure, blocked, .. } = self;
+        let Self { connection, missing, failed, unfit, insecure, barred, blocked, .. } = self;
         Reached::Nobody(Box::new(Unreached {
             connection,
             fault,
@@ -422,6 +432,7 @@ impl<'a> Way<'a> {
             failed,
             unfit,
             insecure,
+            barred,
             blocked,
         }))
     }

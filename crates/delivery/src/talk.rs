@@ -7,7 +7,8 @@ use bytes::BytesMut;
 use posthaste_evidence as evidence;
 use posthaste_evidence::{Ended, TlsFacts, TlsFault, Who};
 use posthaste_io::{Secure, Secured, Stream, Timer, World};
-use posthaste_smtp::client::{Session, Stage, Step};
+use posthaste_mail::Secret;
+use posthaste_smtp::client::{Session, Stage, Step, without_secrets};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -121,8 +122,17 @@ impl Talk {
 
     /// Writes what the session has to say, as far as it works.
     pub(crate) async fn flush(&mut self, world: &World, limit: Duration) -> Result<(), Break> {
-        let output = self.session.take_output();
-        self.recorder.push(Who::We, &output);
+        let (output, secret);
+        let output: &[u8] = if matches!(self.session.stage(), Stage::Auth) {
+            // Wiped when it is dropped; the session log learns its length.
+            secret = Secret::new(self.session.take_output());
+            self.recorder.push(Who::We, &without_secrets(secret.expose()));
+            secret.expose()
+        } else {
+            output = self.session.take_output();
+            self.recorder.push(Who::We, &output);
+            &output
+        };
         let mut at = 0;
         self.arm(world, limit);
         while at < output.len() {

@@ -8,7 +8,7 @@ use crate::needs::Needs;
 use crate::talk::{Break, Heard, Written, stage_of};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    Effect, Ended, Fault, Observation, Outcome, RecipientResult, Seen, Stage, Subject,
+    Effect, Ended, Fault, LoginFault, Observation, Outcome, RecipientResult, Seen, Stage, Subject,
 };
 use posthaste_io::Instant;
 use posthaste_mail::{Body, Envelope, Reply, Timestamp};
@@ -54,6 +54,8 @@ pub struct Transfer {
     pub observations: Vec<Observation>,
     /// The line can be used again.
     pub usable: bool,
+    /// Nobody was taken, and the host, which the operator named, wants us to log in: every message would meet the same.
+    pub barred: Option<LoginFault>,
     /// The kept line had died before the transaction began: nothing was tried.
     pub stale: bool,
 }
@@ -88,9 +90,10 @@ impl Line {
         let results = if stale { Vec::new() } else { results(parcel, &ending) };
         log.mark(&results);
         log.observations.truncate(MAX_OBSERVATIONS);
+        let barred = barred(&results, stale);
         let took = self.world.now() - began;
         let usable = ending.broken.is_none() && ending.usable;
-        Transfer { at, took, results, observations: log.observations, usable, stale }
+        Transfer { at, took, results, observations: log.observations, usable, barred, stale }
     }
 
     /// A transaction that began at `at` is not waited for any longer, for this reason: what that means for
@@ -102,7 +105,15 @@ impl Line {
         let ending = Ending { report, broken: Some(why), ..Ending::default() };
         let took = self.world.wall().since(at);
         let results = results(parcel, &ending);
-        Transfer { at, took, results, observations: Vec::new(), usable: false, stale: false }
+        Transfer {
+            at,
+            took,
+            results,
+            observations: Vec::new(),
+            usable: false,
+            barred: None,
+            stale: false,
+        }
     }
 
     async fn converse(
@@ -111,8 +122,8 @@ impl Line {
         before_content: impl Future<Output = ()> + Send,
         log: &mut Log,
     ) -> Ending {
-        let clear = Clear::of(self);
-        let mut ending = Ending { said_nothing: true, clear, ..Ending::default() };
+        let (clear, fixed) = (Clear::of(self), self.fixed().map(str::to_owned));
+        let mut ending = Ending { said_nothing: true, clear, fixed, ..Ending::default() };
         let mut before_content = Some(before_content);
         // Whatever the host said while the line was idle (usually 421) is heard before anything is begun.
         if !matches!(self.talk.next(&self.world).await, Heard::Step(Step::Ready)) {
@@ -257,6 +268,8 @@ struct Ending {
     said_nothing: bool,
     /// Whether the line is in clear.
     clear: Clear,
+    /// The route, when the operator named the host.
+    fixed: Option<String>,
 }
 
 /// What a line in clear says of a reply that wants TLS.
@@ -356,6 +369,26 @@ fn results(parcel: &Parcel<'_>, ending: &Ending) -> Vec<RecipientResult> {
     parcel.recipients.iter().enumerate().filter_map(of).collect()
 }
 
+/// 530 wants us to log in, at any step (RFC 4954 section 6). So do, at MAIL, where nothing has been said of anybody but us,
+/// the statuses that speak of credentials: X.7.8, X.7.9, X.7.11, and X.7.57 of Exchange. X.7.0 alone says too little.
+fn wants_login(stage: client::Stage, reply: &Reply) -> bool {
+    const LOG_IN: u16 = 530;
+    let of_credentials =
+        || reply.enhanced.is_some_and(|e| e.subject == 7 && matches!(e.detail, 8 | 9 | 11 | 57));
+    reply.code == LOG_IN
+        || (stage == client::Stage::Mail && reply.is_permanent() && of_credentials())
+}
+
+/// All were refused for want of a login.
+fn barred(results: &[RecipientResult], stale: bool) -> Option<LoginFault> {
+    let wanted = |result: &RecipientResult| match &result.fault {
+        Some(Fault::Login { fault, .. }) => Some(fault.clone()),
+        _ => None,
+    };
+    let all: Option<Vec<LoginFault>> = results.iter().map(wanted).collect();
+    all.filter(|_| !stale)?.into_iter().next()
+}
+
 fn fate(ending: &Ending, place: usize) -> Option<Fate<'_>> {
     ending.report.as_ref().and_then(|r| r.fate(place))
 }
@@ -380,6 +413,15 @@ fn result(recipient: u32, fate: Option<Fate<'_>>, ending: &Ending) -> RecipientR
         Some(Fate::Refused(stage, reply)) if ending.clear.wants_tls(reply) => {
             let fault = Fault::TlsWanted { stage: stage_of(stage), reply: reply.shortened() };
             made(Outcome::Deferred, Some(reply), Some(fault))
+        }
+        // For want of our own password nobody's mail fails.
+        Some(Fate::Refused(stage, reply))
+            if let Some(route) = &ending.fixed
+                && wants_login(stage, reply) =>
+        {
+            let (stage, route) = (stage_of(stage), route.clone());
+            let fault = LoginFault::Wanted { stage, reply: reply.shortened() };
+            made(Outcome::Deferred, Some(reply), Some(Fault::Login { route, fault }))
         }
         Some(Fate::Refused(stage, reply)) => {
             let outcome = if reply.is_permanent() { Outcome::Failed } else { Outcome::Deferred };

@@ -9,7 +9,7 @@ use crate::settle::{Pending, Told, all_alike};
 use crate::{Inner, belief, lock};
 use futures_util::future::{Either, select};
 use posthaste_delivery::{Line, Needs, Parcel, Reached, Target, Transfer, Unreached};
-use posthaste_evidence::{Connection, ConnectionId, Fault, FaultClass, Outcome};
+use posthaste_evidence::{Connection, ConnectionId, Fault, FaultClass, LoginFault, Outcome};
 use posthaste_io::Instant;
 use posthaste_mail::Timestamp;
 use posthaste_queue::{ConnectTicket, DestinationState, Pulled, Work};
@@ -33,6 +33,7 @@ pub(crate) async fn run(inner: Arc<Inner>, ticket: ConnectTicket) {
         hosts_down: Vec::new(),
         named: None,
         spent: false,
+        unproven: false,
         noted: None,
         inner: Arc::clone(&inner),
         ticket,
@@ -67,6 +68,8 @@ struct Serving {
     named: Option<ConnectionId>,
     /// The scheduler has taken the ticket back.
     spent: bool,
+    /// The host wanted us to log in the last time: whether the destination is up shows in a transaction.
+    unproven: bool,
     /// The day whose first delivery here has been noted, counted from 1970.
     noted: Option<i64>,
 }
@@ -249,12 +252,21 @@ impl Serving {
     }
 
     /// The host took our EHLO: what was down is up again.
-    fn recovered(&self, line: &Line, destination: &Destination) {
-        let inner = &self.inner;
+    fn recovered(&mut self, line: &Line, destination: &Destination) {
+        let inner = Arc::clone(&self.inner);
         let now = inner.world.wall();
+        let own = destination::ledger_key(&destination.name, &destination.route);
+        if lock(&inner.outages).wants_login(&own) {
+            self.unproven = true;
+            if inner.scheduler().host_stood(now, &self.ticket, line.peer()).host {
+                let entry = lock(&inner.outages).recovered(LedgerKey::NextHop(line.peer()));
+                inner.note_ledger(Vec::new(), entry.into_iter().collect());
+            }
+            return;
+        }
         let recovered = inner.scheduler().host_connected(now, &self.ticket, line.peer());
         // What failed before is no longer why anything waits, whether it had a ledger entry or not.
-        let mut ledger = vec![destination::ledger_key(&destination.name, &destination.route)];
+        let mut ledger = vec![own];
         if recovered.host {
             ledger.push(LedgerKey::NextHop(line.peer()));
         }
@@ -314,6 +326,7 @@ impl Serving {
         mut line: Line,
         transfer: Transfer,
     ) -> Then {
+        let answered = transfer.results.iter().any(|result| result.reply.is_some());
         let told = Told {
             at: transfer.at,
             took: transfer.took,
@@ -330,11 +343,39 @@ impl Serving {
         let pending = inner.settle(&self.ticket, work, in_hand, told, ledger).await;
         self.unsettled = Some(pending);
         inner.arm(inner.world.wall());
+        if let Some(barred) = &transfer.barred {
+            return self.barred(line, barred);
+        }
+        self.proven(answered);
         if transfer.usable {
             self.line = Some(line);
             return Then::Go;
         }
         Then::Stop
+    }
+
+    /// The host wants us to log in, whatever message comes: the destination is down.
+    fn barred(&mut self, line: Line, fault: &LoginFault) -> Then {
+        if let Some(connection) = line.barred(fault) {
+            self.went_down(connection, &[], None);
+        }
+        let quit = Box::pin(async move { line.quit().await });
+        self.inner.world.spawn.spawn("quit", quit);
+        Then::Stop
+    }
+
+    /// A transaction came to an end of its own: a destination of which that was not sure is up again.
+    fn proven(&mut self, answered: bool) {
+        if !answered || !std::mem::take(&mut self.unproven) {
+            return;
+        }
+        let inner = &self.inner;
+        inner.scheduler().destination_works(inner.world.wall(), &self.ticket);
+        let Some((destination, _)) = &self.route else { return };
+        let key = destination::ledger_key(&destination.name, &destination.route);
+        let entry = lock(&inner.outages).recovered(key);
+        inner.note_ledger(Vec::new(), entry.into_iter().collect());
+        inner.kick();
     }
 
     /// No host is ready for this message.
@@ -345,6 +386,7 @@ impl Serving {
         };
         let led_somewhere = !(unreached.failed.is_empty()
             && unreached.insecure.is_empty()
+            && unreached.barred.is_empty()
             && unreached.blocked.is_empty());
         let claim = if led_somewhere && ruling.is_none() { self.exists() } else { None };
         self.inner.note_ledger(Vec::new(), claim.into_iter().collect());
@@ -389,11 +431,20 @@ impl Serving {
     /// The destination is down: one ledger entry, however many messages wait. Its next trial comes at a step of the
     /// schedule, but not before a time that is given.
     fn down(&mut self, unreached: Unreached, not_before: Option<Timestamp>) {
+        self.went_down(unreached.connection, &unreached.failed, not_before);
+    }
+
+    fn went_down(
+        &mut self,
+        failure: Connection,
+        failed: &[SocketAddr],
+        not_before: Option<Timestamp>,
+    ) {
         let inner = Arc::clone(&self.inner);
         let now = inner.world.wall();
         let down = {
             let mut scheduler = inner.scheduler();
-            let mut down = scheduler.connection_failed(now, &self.ticket, &unreached.failed);
+            let mut down = scheduler.connection_failed(now, &self.ticket, failed);
             if let Some(until) = not_before.filter(|_| down.destination.is_some()) {
                 let later = scheduler.postpone(now, self.ticket.destination, until);
                 down.destination = later.or(down.destination);
@@ -402,7 +453,6 @@ impl Serving {
         };
         self.spent = true;
         self.hosts_down.extend(down.hosts);
-        let failure = unreached.connection;
         let key = destination::ledger_key(&failure.destination, &failure.route);
         self.note_hosts_down(Some(&failure));
         let entry = {

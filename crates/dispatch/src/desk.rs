@@ -1,7 +1,7 @@
 //! What the queue viewer asks: bounded answers from the scheduler and the store.
 
 use crate::{Dispatch, destination, lock};
-use posthaste_evidence::Connection;
+use posthaste_evidence::{Connection, Fault};
 use posthaste_mail::{Envelope, QueueId, Timestamp};
 use posthaste_queue::{DestinationState, DestinationView, MessageView, Waiting};
 use posthaste_route::{Facts, Route};
@@ -96,6 +96,15 @@ impl Dispatch {
     pub fn unreachable(&self, limit: usize) -> Vec<String> {
         let scheduler = self.inner.scheduler();
         scheduler.unreachable(limit).into_iter().map(str::to_owned).collect()
+    }
+
+    /// Destinations whose mail waits because we cannot log in at their hosts: destination and fault, with the route to
+    /// correct.
+    #[must_use]
+    pub fn not_let_in(&self) -> Vec<(String, Fault)> {
+        let logins = lock(&self.inner.outages).logins();
+        let told = |(destination, route, fault)| (destination, Fault::Login { route, fault });
+        logins.into_iter().map(told).collect()
     }
 
     /// A settlement of this message is on its way to the disk.

@@ -174,7 +174,9 @@ impl Dispatch {
         inner.courier.renew_resolvers(&fresh.dns, &fresh.routes);
         inner.renewed_resolvers.notify_one();
         inner.scheduler().set_settings(inner.world.wall(), fresh.queue);
-        let changed = before.changed(&inner.ways());
+        let logins = lock(&inner.outages).logins();
+        let logins = logins.into_iter().map(|(_, route, _)| route);
+        let changed = before.changed(&inner.ways()).with_logins(logins);
         let hardened = softened && !inner.settings().soft_fail;
         inner.kick();
         renew::run(inner, changed, hardened).await

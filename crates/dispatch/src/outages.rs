@@ -95,6 +95,25 @@ impl Outages {
         down.filter(|(_, last)| fits(&last.route)).map(|(host, _)| host).collect()
     }
 
+    /// Destinations that are down because we cannot log in: destination, route, why.
+    pub(crate) fn logins(&self) -> Vec<(String, String, LoginFault)> {
+        let login = |key: &LedgerKey| {
+            let last =
+                self.failures(key).last().filter(|_| matches!(key, LedgerKey::Destination(_)))?;
+            match fault_of(last)? {
+                Fault::Login { route, fault } => Some((last.destination.clone(), route, fault)),
+                _ => None,
+            }
+        };
+        self.down.keys().filter_map(login).collect()
+    }
+
+    /// It failed last because the host wanted us to log in when we had said MAIL.
+    pub(crate) fn wants_login(&self, key: &LedgerKey) -> bool {
+        let last = self.failures(key).last().and_then(fault_of);
+        matches!(last, Some(Fault::Login { fault: LoginFault::Wanted { .. }, .. }))
+    }
+
     /// Since when it is down.
     pub(crate) fn state(&self, key: &LedgerKey) -> Option<DestinationState> {
         self.down.get(key).copied()

@@ -45,6 +45,8 @@ enum What {
     Resolver,
     /// How they are reached.
     Path,
+    /// Nothing that shows, but we could not log in there: the secret may be another now.
+    Login,
 }
 
 impl Ways {
@@ -67,6 +69,14 @@ impl Ways {
 impl Changed {
     fn is_nothing(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Where these routes wait because we cannot log in, it is tried again.
+    pub(crate) fn with_logins(mut self, routes: impl Iterator<Item = String>) -> Self {
+        routes.for_each(|route| {
+            self.routes.entry(route).or_insert(What::Login);
+        });
+        self
     }
 
     /// The answers of those who are asked for the hosts of these routes, and nothing else.
@@ -159,7 +169,8 @@ impl Inner {
                 waiting
             }
             What::Resolver => 0,
-            What::Path => {
+            What::Login if !self.waits_for_login(view) => 0,
+            What::Path | What::Login => {
                 let mut due = 0;
                 loop {
                     let changed = self.scheduler().retry_destination(now, view.id, SLICE);
@@ -174,6 +185,14 @@ impl Inner {
                 if view.down.is_some() { waiting } else { due }
             }
         }
+    }
+
+    /// It is down because we could not log in.
+    fn waits_for_login(&self, view: &DestinationView) -> bool {
+        let key = destination::ledger_key(&view.name, &view.route);
+        let outages = lock(&self.outages);
+        let last = view.down.and_then(|_| outages.failures(&key).last().and_then(fault_of));
+        matches!(last, Some(Fault::Login { .. }))
     }
 
     /// It is down because DNS did not say where its hosts are.

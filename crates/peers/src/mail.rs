@@ -3,6 +3,7 @@
 //! Not a server for real mail: it keeps everything in memory and trusts whoever connects.
 
 mod dialogue;
+mod login;
 mod script;
 
 pub use script::{Action, Arrival, Rule, Script, Step};

@@ -9,6 +9,7 @@ pub mod check;
 pub mod client;
 mod next_hops;
 pub mod reading;
+mod secrets;
 mod sieve;
 pub mod system;
 

@@ -3,6 +3,7 @@
 use crate::client::{self, Ledger, Letter};
 use crate::next_hops::NextHops;
 use crate::reading::{Reading, Unread};
+use crate::secrets::Secrets;
 use crate::sieve::Addresses;
 use posthaste_delivery::Courier;
 use posthaste_dispatch::Dispatch;
@@ -145,6 +146,8 @@ pub struct MailSystem {
     memory: Arc<MemorySpool>,
     running: Arc<Mutex<Option<Running>>>,
     in_hand: BTreeMap<String, usize>,
+    /// Passwords and tokens by what stands in the route: a file's path, a variable, a program.
+    pub secrets: Secrets,
     /// Domains that were said to take everybody.
     pub everybody: Arc<Mutex<Vec<String>>>,
 }
@@ -215,6 +218,7 @@ impl MailSystem {
             memory,
             running,
             in_hand: BTreeMap::new(),
+            secrets: Secrets::default(),
             everybody: Arc::default(),
         };
         system.start();
@@ -443,7 +447,8 @@ impl MailSystem {
         let plan = &self.plan;
         let dns = dns_settings(plan);
         let resolver = Arc::new(Resolver::new(world.clone(), dns.clone()));
-        let courier = Courier::new(world.clone(), resolver, Arc::new(plan.delivery.clone()));
+        let courier = Courier::new(world.clone(), resolver, Arc::new(plan.delivery.clone()))
+            .with_secrets(Arc::new(self.secrets.clone()));
         courier.renew_resolvers(&dns, &plan.routes);
         let dispatch = Dispatch::new(
             Arc::clone(&spool),

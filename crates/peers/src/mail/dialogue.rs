@@ -13,18 +13,19 @@ const READ_SIZE: usize = 64 * 1024;
 const NORMAL_MAIL: &str = "250 2.1.0 ok";
 const NORMAL_RCPT: &str = "250 2.1.5 ok";
 
-struct Session<'a> {
-    host: &'a MailHost,
+pub(super) struct Session<'a> {
+    pub(super) host: &'a MailHost,
     world: &'a World,
     stream: Box<dyn Stream>,
     buffer: Vec<u8>,
     chunk: Vec<u8>,
     from: Option<String>,
     to: Vec<String>,
+    pub(super) logged_in: bool,
 }
 
 /// What follows a step.
-enum Next {
+pub(super) enum Next {
     Go,
     Close,
 }
@@ -45,6 +46,7 @@ pub(super) async fn run(host: &MailHost, world: &World, stream: Box<dyn Stream>)
         chunk: vec![0; READ_SIZE],
         from: None,
         to: Vec::new(),
+        logged_in: false,
     };
     // A broken connection is part of the play.
     let _ = session.play().await;
@@ -85,6 +87,8 @@ impl Session<'_> {
                 self.reset();
                 self.answer(Step::StartTls, line, "220 2.0.0 go ahead").await
             }
+            "AUTH" if self.has_accounts() => self.auth(line).await,
+            "MAIL" if self.wants_login() => self.say("530 5.7.0 authentication required").await,
             "MAIL" => self.mail(line, argument).await,
             "RCPT" => self.rcpt(line, argument).await,
             "DATA" => self.data(line).await,
@@ -99,6 +103,14 @@ impl Session<'_> {
             }
             _ => self.say("502 5.5.1 unknown command").await,
         }
+    }
+
+    fn has_accounts(&self) -> bool {
+        !self.host.lock().script.accounts.is_empty()
+    }
+
+    fn wants_login(&self) -> bool {
+        !self.logged_in && self.host.lock().script.login_required
     }
 
     async fn mail(&mut self, line: &str, argument: &str) -> io::Result<Next> {
@@ -222,7 +234,7 @@ impl Session<'_> {
         numbered.collect::<Vec<_>>().join("\r\n")
     }
 
-    fn decide(&self, step: Step, line: &str) -> Option<Action> {
+    pub(super) fn decide(&self, step: Step, line: &str) -> Option<Action> {
         self.host.lock().script.decide(step, line)
     }
 
@@ -237,7 +249,7 @@ impl Session<'_> {
         }
     }
 
-    async fn act(&mut self, action: Action, normal: &str) -> io::Result<Next> {
+    pub(super) async fn act(&mut self, action: Action, normal: &str) -> io::Result<Next> {
         match action {
             Action::Reply(reply) => self.say(&reply).await,
             Action::ReplyAndClose(reply) => {
@@ -253,14 +265,14 @@ impl Session<'_> {
         }
     }
 
-    async fn say(&mut self, reply: &str) -> io::Result<Next> {
+    pub(super) async fn say(&mut self, reply: &str) -> io::Result<Next> {
         self.note('S', reply);
         let text = format!("{reply}\r\n");
         self.stream.write_all(text.as_bytes()).await?;
         Ok(Next::Go)
     }
 
-    fn note(&self, who: char, text: &str) {
+    pub(super) fn note(&self, who: char, text: &str) {
         let mut state = self.host.lock();
         if state.dialogue.len() >= MAX_DIALOGUE {
             state.dialogue.clear();
@@ -274,7 +286,7 @@ impl Session<'_> {
         Ok(read > 0)
     }
 
-    async fn line(&mut self) -> io::Result<Option<String>> {
+    pub(super) async fn line(&mut self) -> io::Result<Option<String>> {
         loop {
             if let Some(end) = find(&self.buffer, b"\r\n") {
                 let line = String::from_utf8_lossy(&self.buffer[..end]).into_owned();

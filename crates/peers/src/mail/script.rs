@@ -13,6 +13,8 @@ pub enum Step {
     Helo,
     /// STARTTLS, where it is among the keywords; what follows it is the world's.
     StartTls,
+    /// AUTH, when the script has accounts.
+    Auth,
     /// MAIL.
     Mail,
     /// RCPT.
@@ -64,13 +66,23 @@ pub struct Script {
     pub rules: Vec<Rule>,
     /// It speaks LMTP (RFC 2033) and no SMTP.
     pub lmtp: bool,
+    /// Who may log in: user names with their passwords or tokens. With any, it knows AUTH; the keywords say so.
+    pub accounts: Vec<(String, String)>,
+    /// MAIL is answered 530 before AUTH.
+    pub login_required: bool,
 }
 
 impl Default for Script {
     fn default() -> Self {
         let keywords =
             ["PIPELINING", "SIZE 104857600", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES"];
-        Self { keywords: keywords.map(str::to_owned).to_vec(), rules: Vec::new(), lmtp: false }
+        Self {
+            keywords: keywords.map(str::to_owned).to_vec(),
+            rules: Vec::new(),
+            lmtp: false,
+            accounts: Vec::new(),
+            login_required: false,
+        }
     }
 }
 
@@ -79,6 +91,16 @@ impl Script {
     #[must_use]
     pub fn lmtp() -> Self {
         Self { lmtp: true, ..Self::default() }
+    }
+
+    /// Wants clients to log in, with one of these mechanisms, as one account.
+    #[must_use]
+    pub fn for_account(mut self, mechanisms: &str, user: &str, password: &str) -> Self {
+        self.keywords.retain(|keyword| !keyword.starts_with("AUTH"));
+        self.keywords.push(format!("AUTH {mechanisms}"));
+        self.accounts = vec![(user.to_owned(), password.to_owned())];
+        self.login_required = true;
+        self
     }
 
     /// Adds a rule that always acts at a step.

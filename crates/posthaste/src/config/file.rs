@@ -199,7 +199,7 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
     let retry = Schedule { expire_after, ..send::schedule(top.section("retry"), base, why) };
     let listeners = receive::listeners(top, around);
     let submission = submission::read(top.section("submission"), &hostname, &data, around);
-    let routes = routes::read(top, &retry, &listeners);
+    let routes = routes::read(top, &retry, &listeners, around);
     care::relays(top, &listeners);
     care::own_domains(top, &routes);
     let resolver = resolver::read(top.section("resolver"), &routes);
@@ -331,5 +331,10 @@ words_are_settings!(posthaste_reception::ListenerTls, tls::ClientCertificates);
 words_are_settings!(posthaste_evidence::Keep);
 words_are_settings!(posthaste_evidence::KeepDns);
 words_are_settings!(posthaste_route::EightBit, posthaste_route::Families);
-words_are_settings!(posthaste_route::Order, posthaste_route::Protocol, routes::Unmatched);
+words_are_settings!(
+    posthaste_mail::Mechanism,
+    posthaste_route::Order,
+    posthaste_route::Protocol,
+    routes::Unmatched
+);
 words_are_settings!(super::route_tls::Level);

@@ -266,7 +266,7 @@ impl Config {
             families: rule.families,
             tls: rule.tls.policy(),
             tls_wrap: rule.tls.wrap(),
-            ..Route::by_mx(String::new(), Vec::new())
+            auth: rule.auth.clone(),
         }
     }
 

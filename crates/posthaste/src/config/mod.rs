@@ -21,6 +21,7 @@ mod routes;
 mod send;
 pub(crate) mod setting;
 mod show;
+mod smarthost_auth;
 mod submission;
 #[cfg(test)]
 mod tests;

@@ -4,17 +4,19 @@
 //! Not here: which rule matches (`posthaste_route`), how one value is read (`kinds`).
 
 use super::care;
+use super::file::Surroundings;
 use super::kinds::{Domain, FailureStatus, Via};
 use super::read::{Preset, Section};
 use super::resolver::Server;
 use super::route_tls::{self, RouteTls};
 use super::send::schedule;
 use super::setting::{Size, Word};
+use super::smarthost_auth;
 use posthaste_mail::EnhancedStatus;
 use posthaste_queue::schedule::Schedule;
 use posthaste_reception::Listener;
 use posthaste_route::table::{LMTP_PORT, SMTP_PORT};
-use posthaste_route::{EightBit, Families, Order, Pattern, Protocol, When};
+use posthaste_route::{EightBit, Families, Login, Order, Pattern, Protocol, When};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -54,6 +56,7 @@ pub(crate) struct RouteRule {
     pub(crate) expire_after: Option<Duration>,
     pub(crate) retry: Option<Schedule>,
     pub(crate) tls: RouteTls,
+    pub(crate) auth: Option<Login>,
 }
 
 /// What becomes of mail that no route matches.
@@ -70,6 +73,7 @@ pub(crate) fn read(
     top: &Section<'_, '_>,
     common: &Schedule,
     listeners: &[Listener],
+    around: &Surroundings,
 ) -> Vec<RouteRule> {
     let unmatched = top.take("unmatched", Unmatched::Mx);
     let sections = top.list("route");
@@ -79,7 +83,7 @@ pub(crate) fn read(
     let last = sections.len() + 1;
     let mut rules: Vec<RouteRule> = Vec::new();
     for section in sections {
-        let rule = rule(&section, common);
+        let rule = rule(&section, common, around);
         check_match(&section, &rules, &rule, listeners);
         check_action(&section, &rule);
         care::next_hops(&section, &rule);
@@ -91,12 +95,12 @@ pub(crate) fn read(
     }
     let catches_all = |rule: &RouteRule| rule.to.contains(&Pattern::Any) && rule.when.is_nothing();
     if unmatched == Unmatched::Mx && !rules.iter().any(catches_all) {
-        rules.push(rule(&top.absent("route", last), common));
+        rules.push(rule(&top.absent("route", last), common, around));
     }
     rules
 }
 
-fn rule(section: &Section<'_, '_>, common: &Schedule) -> RouteRule {
+fn rule(section: &Section<'_, '_>, common: &Schedule, around: &Surroundings) -> RouteRule {
     let conditional = ["from", "listener", "user", "size"].iter().any(|key| section.has(key));
     let why = if conditional { "everybody" } else { "what no other route matches" };
     let to: Vec<Pattern> = section.take("to", Preset::because(vec![Pattern::Any], why));
@@ -136,6 +140,7 @@ fn rule(section: &Section<'_, '_>, common: &Schedule) -> RouteRule {
         expire_after: expiry(section),
         retry: retry(section, common),
         tls,
+        auth: smarthost_auth::read(section, around),
     }
 }
 
@@ -302,6 +307,7 @@ fn meaningless(rule: &RouteRule) -> Vec<&'static str> {
     let of_hosts = [
         ("order", rule.order != Order::default()),
         ("protocol", rule.protocol != Protocol::default()),
+        ("auth", rule.auth.is_some()),
     ];
     let of_sending = [
         ("port", rule.port != SMTP_PORT && rule.protocol == Protocol::Smtp),

@@ -75,6 +75,12 @@ impl Scheduler {
         Recovered { destination, host: false }
     }
 
+    /// A transaction has shown that the destination is up again, after [`Scheduler::host_stood`]. True when it was down
+    /// itself.
+    pub fn destination_works(&mut self, now: Timestamp, ticket: &ConnectTicket) -> bool {
+        self.destination_failed(now, ticket).destination
+    }
+
     /// No connection came about (a fault of [`FaultClass::Destination`] that is not permanent). `failed`: the
     /// hosts that were dialled and failed, those already given to `host_failed` included. The ticket is spent;
     /// pulled work goes back untouched.

@@ -98,6 +98,23 @@ impl Scheduler {
         ticket: &ConnectTicket,
         host: SocketAddr,
     ) -> Recovered {
+        let recovered = self.host_stood(now, ticket, host);
+        let Some(id) = self.connections.get(&ticket.id).map(|c| c.destination) else {
+            return recovered;
+        };
+        let destination = self.recover(now, id);
+        self.refresh(now, id);
+        Recovered { destination, ..recovered }
+    }
+
+    /// The same, but the destination failed last because the host wanted us to log in at MAIL: whether it is up again
+    /// shows in the transaction. Then call [`Scheduler::destination_works`]; else `connection_failed`.
+    pub fn host_stood(
+        &mut self,
+        now: Timestamp,
+        ticket: &ConnectTicket,
+        host: SocketAddr,
+    ) -> Recovered {
         let taken = self.untake(ticket.id, host);
         let Some(connection) = self.connections.get_mut(&ticket.id) else {
             return Recovered::default();
@@ -115,7 +132,6 @@ impl Scheduler {
         entry.established += 1;
         entry.last_success = Some(now);
         let was_down = entry.outage.take().is_some();
-        let own = self.recover(now, id);
         if let Some(destination) = self.destinations.get_mut(&id) {
             let active = destination.active_mut();
             active.established += 1;
@@ -126,7 +142,7 @@ impl Scheduler {
         }
         self.note_idle_host(now, host);
         self.refresh(now, id);
-        Recovered { destination: own, host: was_down }
+        Recovered { destination: false, host: was_down }
     }
 
     /// A connection to the host is over; who waits for it may try.

@@ -10,6 +10,7 @@ mod greeting;
 mod invented;
 mod lines;
 mod lmtp;
+mod logins;
 mod mx;
 mod notices;
 mod operator;

@@ -109,6 +109,12 @@ impl Session {
         self.out.drain(..written);
     }
 
+    /// Nothing more can be said.
+    #[must_use]
+    pub const fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
     /// What the server offers; nothing before its reply to EHLO.
     #[must_use]
     pub const fn capabilities(&self) -> &Capabilities {
