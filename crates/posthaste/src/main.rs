@@ -18,6 +18,7 @@ mod regular;
 mod sendmail;
 mod spool;
 mod table;
+mod token_broker;
 mod users;
 mod verbs;
 
@@ -28,6 +29,9 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    if let Some(code) = token_broker::run() {
+        return code;
+    }
     if let Some(code) = sendmail::run() {
         return code;
     }

@@ -3,7 +3,8 @@
 use posthaste_evidence::{AnswerKind, ConnectFault, Doubt, Fault};
 
 /// The fault in words; a peer's reply as the peer said it.
-pub(crate) fn fault(fault: &Fault) -> String {
+#[must_use]
+pub fn fault(fault: &Fault) -> String {
     match fault {
         Fault::Reply { reply, .. } => reply.to_string(),
         Fault::DnsFailed { name, kind, answer } => {

@@ -9,8 +9,7 @@ mod observation;
 mod tls;
 
 pub(crate) use extended::extended_error;
-pub use fault::answer_word;
-pub(crate) use fault::fault;
+pub use fault::{answer_word, fault};
 pub(crate) use finding::{about, acts, advice, problem};
 pub(crate) use logged::logged_fault;
 pub(crate) use observation::{answer_outcome, outcome, raw, record_text, subject};

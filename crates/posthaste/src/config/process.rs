@@ -6,6 +6,9 @@ use super::domains::Source;
 use super::file::Config;
 use super::read::Section;
 use super::setting::Word;
+use super::tls_roots::TlsRoots;
+use posthaste_route::SecretSource;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// What the process may do.
@@ -27,6 +30,15 @@ pub(crate) enum Sandbox {
 }
 
 impl Config {
+    /// Programs that print tokens, each once.
+    pub(crate) fn token_commands(&self) -> Vec<Vec<String>> {
+        let commands = self.routes.iter().filter_map(|route| match &route.auth.as_ref()?.secret {
+            SecretSource::Command(words) => Some(words.clone()),
+            _ => None,
+        });
+        commands.collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
     /// The files that settings name and that are read while the daemon runs.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let lists = self.own.domains.iter().filter_map(|domain| match &domain.recipients {
@@ -46,6 +58,17 @@ impl Config {
     /// The programs that settings name and that the daemon starts.
     pub(crate) fn programs(&self) -> Vec<PathBuf> {
         Vec::new()
+        let roots = match &self.resolver.tls_roots {
+            TlsRoots::File { path, .. } => Some(path),
+            TlsRoots::System => None,
+        };
+        let passwords = self.routes.iter().filter_map(|route| match &route.auth.as_ref()?.secret {
+            SecretSource::File(path) => Some(path),
+            _ => None,
+        });
+        let certificates = self.certificates.iter().flat_map(|files| [&files.chain, &files.key]);
+        let tls = roots.into_iter().chain(&self.client_roots).chain(certificates).chain(passwords);
+        own.chain(&self.resolver.hosts_file.0).chain(tls).chain([&self.users]).cloned().collect()
     }
 }
 

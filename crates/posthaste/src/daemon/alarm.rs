@@ -1,9 +1,10 @@
 //! Tells in the log what needs a person, once each until it has gone: destinations that no route matches, decisions that
-//! cannot go on, holds that hold nothing.
+//! cannot go on, holds that hold nothing, smarthosts that do not let us in.
 //!
 //! Not here: the numbers of `status` (`desk`).
 
 use posthaste_dispatch::Dispatch;
+use posthaste_evidence::Fault;
 use posthaste_spool::Stage;
 use posthaste_spool::decision::{DecisionView, HoldView};
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ const MOST: usize = 1000;
 /// Looks for ever.
 pub(super) async fn watch(dispatch: Dispatch) {
     let (mut unreachable, mut decisions, mut holds) = <(_, _, _)>::default();
+    let mut logins = BTreeSet::new();
     loop {
         tokio::time::sleep(EVERY).await;
         unreachable = fresh(unreachable, dispatch.unreachable(MOST), |destination| {
@@ -24,6 +26,15 @@ pub(super) async fn watch(dispatch: Dispatch) {
                 destination,
                 "no route matches: its mail is held; add a [[route]] and reload, or bounce it"
             );
+        });
+        let not_let_in = dispatch.not_let_in();
+        let now = not_let_in.iter().map(|(name, fault)| (name.clone(), kind(fault))).collect();
+        logins = fresh(logins, now, |known| {
+            let told =
+                not_let_in.iter().find(|(name, fault)| (name, kind(fault)) == (&known.0, known.1));
+            if let Some((destination, fault)) = told {
+                tracing::warn!(destination, "{}", posthaste_admin::told(fault));
+            }
         });
         decisions = fresh(decisions, stopped(&dispatch.decisions()), |(decision, fault)| {
             tracing::error!(
@@ -39,6 +50,14 @@ pub(super) async fn watch(dispatch: Dispatch) {
                 "a hold cannot be read and holds nothing: hold anew, and release this one"
             );
         });
+    }
+}
+
+/// Which fault it is, whatever the host's words were: they may be others at each trial.
+const fn kind(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Login { fault, .. } => fault.name(),
+        _ => "",
     }
 }
 

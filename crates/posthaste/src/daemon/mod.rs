@@ -23,6 +23,7 @@ pub(crate) mod privileges;
 mod recipients;
 mod reload;
 mod resources;
+mod secrets;
 mod sieve;
 mod store;
 mod system;
@@ -34,6 +35,7 @@ pub(crate) use inherited::Inherited;
 
 use crate::config::{AdminAddress, Config, Loaded, Lowered};
 use crate::recipients::Opened;
+use crate::token_broker::Broker;
 use crate::users::keeper::Keeper;
 use anyhow::{Context as _, Result};
 use doors::Doors;
@@ -70,6 +72,8 @@ pub(crate) struct Daemon {
     /// The logs of messages and sessions: their settings can be changed.
     journal: Arc<FileJournal>,
     dispatch: Dispatch,
+    /// Passwords and tokens for smarthosts.
+    vault: Arc<secrets::Vault>,
     reception: Reception,
     stock: Stock,
     /// The settings in force.
@@ -105,6 +109,8 @@ pub(crate) struct Begun {
     pub(crate) inherited: Inherited,
     /// What is left of our privileges.
     pub(crate) standing: privileges::Standing,
+    /// Runs token commands, when there are any.
+    pub(crate) broker: Option<Broker>,
 }
 
 /// How far the daemon has come.
@@ -127,7 +133,7 @@ pub(crate) async fn run(
 ) -> Result<ExitCode> {
     // From here on a signal waits for its turn and does not end the start half-way.
     let mut signals = Signals::listen()?;
-    let Begun { inherited, standing } = begun;
+    let Begun { inherited, standing, broker } = begun;
     let files = resources::raise_files();
     let machine = machine::look(&loaded.config);
     tracing::debug!(files, memory = machine.memory, "what this process may use");
@@ -151,7 +157,7 @@ pub(crate) async fn run(
     let kept = (spool as Arc<dyn Spool>, Arc::clone(&journal), stock);
     let users = Arc::new(Keeper::new(data)?);
     users::first(&users, &loaded.config.users);
-    let rights = (standing.rights(), allow_clock_scale);
+    let rights = (standing.rights(), allow_clock_scale, broker);
     let daemon = wire(world, kept, users, lowered, &loaded, (opened, certified), rights);
     daemon.system.hold(&loaded.config, &machine);
     daemon.go_on_with(maintenance::noted(&loaded.config.data)?);
@@ -198,10 +204,12 @@ fn wire(
     lowered: Arc<Lowered>,
     loaded: &Loaded,
     (opened, certified): (Opened, certificates::Held),
-    (rights, allow_clock_scale): (Rights, bool),
+    (rights, allow_clock_scale, broker): (Rights, bool, Option<Broker>),
 ) -> Daemon {
     let resolver = Arc::new(Resolver::new(world.clone(), lowered.dns.clone()));
-    let courier = Courier::new(world.clone(), resolver, Arc::clone(&lowered.delivery));
+    let vault = Arc::new(secrets::Vault::new(broker));
+    let courier = Courier::new(world.clone(), resolver, Arc::clone(&lowered.delivery))
+        .with_secrets(Arc::clone(&vault) as Arc<dyn posthaste_delivery::Secrets>);
     courier.renew_resolvers(&lowered.dns, &lowered.routes);
     let dispatch = Dispatch::new(
         Arc::clone(&spool),
@@ -231,6 +239,7 @@ fn wire(
         spool,
         journal,
         dispatch,
+        vault,
         reception,
         stock,
         lowered: Arc::new(Mutex::new(lowered)),

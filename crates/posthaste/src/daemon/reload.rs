@@ -72,6 +72,10 @@ async fn reread(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
     doors.open(&daemon.reception, bound);
     doors.close_others(listeners).await;
     let mut after_restart = after_restart(&daemon.started_with, &loaded.config);
+    let commands = loaded.config.token_commands();
+    if !commands.iter().all(|command| daemon.vault.can_run(command)) {
+        after_restart.push("route.auth.token_command".to_owned());
+    }
     match doors.bind(&daemon.world, &after).await {
         Ok(bound) => doors.open(&daemon.reception, bound),
         // Its port was ours a moment ago; the next reload tries again.
@@ -108,6 +112,7 @@ pub(super) async fn take(daemon: &Daemon, fresh: &Arc<Lowered>) -> u64 {
     if old.routes != fresh.routes {
         daemon.reception.forget_verified();
     }
+    daemon.vault.forget();
     let reload = Reload {
         settings: Arc::clone(&fresh.dispatch),
         delivery: Arc::clone(&fresh.delivery),

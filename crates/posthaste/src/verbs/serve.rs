@@ -4,6 +4,7 @@ use crate::cli::Global;
 use crate::daemon::{Inherited, privileges};
 use crate::failure::Failure;
 use crate::recipients::Books;
+use crate::token_broker::Broker;
 use crate::{config, daemon, logs, place, recipients};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -26,10 +27,15 @@ pub(super) fn run(global: &Global) -> Result<ExitCode, Failure> {
             read().map_err(|failure| failure.add(&format!("read as the user `{user}`")))?
         }
     };
+    // Before the right to run programs is given up.
+    let broker = Broker::start(loaded.config.token_commands());
+    let broker = broker.map_err(|error| {
+        Failure::failed(format!("the process that runs token commands cannot be started: {error}"))
+    })?;
     let standing = privileges::confine(standing, &loaded.config, file.as_deref());
     let opened = recipients::open(&loaded.config.own, &Books::default())?;
     loaded.tell_warnings();
-    let begun = daemon::Begun { inherited, standing };
+    let begun = daemon::Begun { inherited, standing, broker };
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     let runtime = builder.worker_threads(workers()).enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
