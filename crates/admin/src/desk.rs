@@ -192,6 +192,8 @@ pub struct Numbers {
     pub pickup_bad: u64,
     /// Files there that cannot be taken up, read or moved, and stay as they are.
     pub pickup_stuck: u64,
+    /// Smarthosts that do not let us in: mail waits for a password to be corrected.
+    pub smarthosts_closed: u64,
     /// Where that folder is; `None` when there is none.
     pub pickup: Option<String>,
     /// What holds us back.

@@ -16,6 +16,6 @@ pub mod units;
 pub mod view;
 
 pub use desk::Desk;
-pub use text::fault as told;
 pub use http::{Admin, Settings};
 pub use text::answer_word;
+pub use text::fault as told;

@@ -3,6 +3,7 @@
 //! Not here: how a host is reached and a message handed over (`delivery`), and which message is next (`queue`).
 
 use crate::content::InHand;
+use crate::decided::decided;
 use crate::destination::{self, Destination, NO_ROUTE};
 use crate::hosts::TicketHosts;
 use crate::settle::{Pending, Told, all_alike};
@@ -13,7 +14,7 @@ use posthaste_evidence::{Connection, ConnectionId, Fault, FaultClass, LoginFault
 use posthaste_io::Instant;
 use posthaste_mail::Timestamp;
 use posthaste_queue::{ConnectTicket, DestinationState, Pulled, Work};
-use posthaste_route::{Action, Route, Table};
+use posthaste_route::{Route, Table};
 use posthaste_spool::{LedgerEntry, LedgerKey, ReadFault, Started};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -573,21 +574,6 @@ impl Serving {
             self.inner.scheduler().connection_ended(now, &self.ticket);
         }
     }
-}
-
-/// What the rules say of a message without any host being asked.
-#[must_use]
-pub fn decided(route: &Route, size: u64) -> Option<Fault> {
-    let name = || route.name.clone();
-    match &route.action {
-        Action::Discard => return Some(Fault::RouteDiscards { route: name() }),
-        Action::Fail { status, text } => {
-            return Some(Fault::RouteFails { route: name(), status: *status, text: text.clone() });
-        }
-        Action::Mx { .. } | Action::SmartHosts { .. } | Action::Hold => {}
-    }
-    let limit = route.message_size.filter(|limit| size > *limit)?;
-    Some(Fault::OverRouteSize { route: name(), limit })
 }
 
 /// Waits until a settlement is durable. One that is refused means that the store has failed, which ends the

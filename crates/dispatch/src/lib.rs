@@ -9,6 +9,7 @@ mod connection;
 mod content;
 mod counters;
 mod damage;
+mod decided;
 mod desk;
 mod destination;
 mod expiry;
@@ -28,8 +29,8 @@ mod settling;
 mod softened;
 mod watcher;
 
-pub use connection::decided;
 pub use counters::{Counters, Numbers};
+pub use decided::decided;
 pub use desk::{Explained, MessageStatus};
 pub use last::LastTried;
 pub use operator::{Mesh, Sieve};

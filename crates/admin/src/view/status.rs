@@ -44,6 +44,8 @@ pub struct StatusObject {
     pub pickup_waiting: u64,
     pub pickup_bad: u64,
     pub pickup_stuck: u64,
+    /// Destinations of routes with fixed next hops that do not let us log in.
+    pub smarthosts_closed: u64,
     /// The pickup folder.
     pub pickup: Option<String>,
     /// Mail is accepted.
@@ -198,6 +200,7 @@ impl StatusObject {
             pickup_waiting: numbers.pickup_waiting,
             pickup_bad: numbers.pickup_bad,
             pickup_stuck: numbers.pickup_stuck,
+            smarthosts_closed: numbers.smarthosts_closed,
             pickup: numbers.pickup.clone(),
             accepting: ready.refusing.is_none() && !ready.stopping,
             refusing: ready.refusing,

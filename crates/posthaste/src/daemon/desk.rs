@@ -221,6 +221,7 @@ impl Daemon {
             pickup_waiting: self.state.pickup.messages.load(Ordering::Relaxed),
             pickup_bad: self.state.pickup.bad.load(Ordering::Relaxed),
             pickup_stuck: self.state.pickup.stuck.load(Ordering::Relaxed),
+            smarthosts_closed: self.dispatch.not_let_in().len() as u64,
             pickup: Some(self.started_with.submission.pickup.display().to_string()),
             messages: self.dispatch.load().0 as u64,
             conditions: self.conditions(),

@@ -189,6 +189,11 @@ fn to_do(status: &Value) -> Vec<String> {
             "of the spool: `posthaste spool quarantine list`",
         ),
         (&status["by_status"]["unreachable"], "recipient", "without a route: `posthaste queue`"),
+        (
+            &status["smarthosts_closed"],
+            "smarthost",
+            "not letting us in: `posthaste queue` says which `auth` to correct",
+        ),
         (&status["pickup_stuck"], "pickup file", "cannot be taken up: the log says why"),
         (&status["events_dropped"], "event", "lost: the event log's disk is slow or full"),
         (&status["sessions_dropped"], "session", "not logged: the log's disk is slow or full"),

@@ -191,3 +191,45 @@ fn the_worked_example_of_a_content_filter_sends_each_message_through_it_once() {
     let reinject = config.listeners.iter().find(|l| l.name == "reinject").expect("there");
     assert!(reinject.address.ip().is_loopback());
 }
+
+#[test]
+fn how_a_route_logs_in() {
+    use posthaste_mail::Mechanism;
+    use posthaste_route::SecretSource;
+    let route = |rest: &str| format!("[[route]]\nto = [\"*\"]\nvia = \"10.0.0.1:587\"\n{rest}\n");
+    let auth = |text: &str| good(&route(text)).routes[0].auth.clone().expect("it logs in");
+    let file = auth("auth = { user = \"me@a.example\", password_file = \"hub.password\" }");
+    assert_eq!(file.secret, SecretSource::File("/etc/posthaste/hub.password".into()));
+    assert_eq!(file.mechanisms, [Mechanism::ScramSha256, Mechanism::Plain, Mechanism::Login]);
+    assert!(!file.in_clear);
+    let token =
+        auth("auth_in_clear = true\nauth.user = \"me\"\nauth.token_command = [\"/bin/t\", \"x\"]");
+    assert_eq!((token.mechanisms, token.in_clear), (vec![Mechanism::XOAuth2], true));
+    let plain = auth("auth = { user = \"me\", password_env = \"P\", mechanisms = [\"PLAIN\"] }");
+    assert_eq!(plain.mechanisms, [Mechanism::Plain]);
+    for (text, what) in [
+        ("auth = { user = \"me\", password = \"x\" }", "no secret stands in this file"),
+        ("auth = { user = \"me\" }", "exactly one of password_file"),
+        ("auth = { user = \"me\", password_file = \"a\", password_env = \"B\" }", "exactly one of"),
+        ("auth = { password_env = \"B\" }", "`route.auth.user` is missing"),
+        ("auth = { user = \"me\", token_command = [\"token\"] }", "its whole path"),
+        (
+            "auth = { user = \"me\", password_env = \"B\", mechanisms = [\"XOAUTH2\"] }",
+            "write token_command",
+        ),
+        (
+            "auth = { user = \"me\", token_command = [\"/t\"], mechanisms = [\"PLAIN\"] }",
+            "\"XOAUTH2\" and nothing else",
+        ),
+        (
+            "auth = { user = \"me\", password_env = \"B\", mechanisms = [\"CRAM-MD5\"] }",
+            "not allowed",
+        ),
+        ("auth_in_clear = true", "means nothing without `auth`"),
+    ] {
+        let said = complaints(&route(text));
+        assert!(said.contains(what), "{text}: {said}");
+    }
+    let by_mx = "[[route]]\nto = [\"a.example\"]\nauth = { user = \"me\", password_env = \"B\" }";
+    assert!(complaints(by_mx).contains("`route.auth` is for fixed next hops"), "never by MX");
+}
