@@ -6,7 +6,6 @@ use super::domains::Source;
 use super::file::Config;
 use super::read::Section;
 use super::setting::Word;
-use super::tls_roots::TlsRoots;
 use posthaste_route::SecretSource;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -51,24 +50,17 @@ impl Config {
         let of_routes = self.routes.iter().filter_map(|rule| rule.tls.roots().path());
         let tls = roots.chain(of_routes).chain(&self.client_roots).chain(certificates);
         let keys = self.dkim.iter().map(|key| &key.path);
-        let others = tls.chain([&self.users]).chain(keys);
+        let passwords = self.routes.iter().filter_map(|route| match &route.auth.as_ref()?.secret {
+            SecretSource::File(path) => Some(path),
+            _ => None,
+        });
+        let others = tls.chain([&self.users]).chain(keys).chain(passwords);
         own.chain(&self.resolver.hosts_file.0).chain(others).cloned().collect()
     }
 
     /// The programs that settings name and that the daemon starts.
     pub(crate) fn programs(&self) -> Vec<PathBuf> {
         Vec::new()
-        let roots = match &self.resolver.tls_roots {
-            TlsRoots::File { path, .. } => Some(path),
-            TlsRoots::System => None,
-        };
-        let passwords = self.routes.iter().filter_map(|route| match &route.auth.as_ref()?.secret {
-            SecretSource::File(path) => Some(path),
-            _ => None,
-        });
-        let certificates = self.certificates.iter().flat_map(|files| [&files.chain, &files.key]);
-        let tls = roots.into_iter().chain(&self.client_roots).chain(certificates).chain(passwords);
-        own.chain(&self.resolver.hosts_file.0).chain(tls).chain([&self.users]).cloned().collect()
     }
 }
 
