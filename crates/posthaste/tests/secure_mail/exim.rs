@@ -76,6 +76,19 @@ impl Peer for Exim {
         Some(Seen::read(line.split(" X=").nth(1)?.split(' ').next()?, None))
     }
 
+    fn says_of_waiting(&self, domain: &str) -> String {
+        let log = self.log();
+        let transport =
+            format!("T={} ", domain.split('.').next().unwrap_or_default().replace('-', "_"));
+        let ids: Vec<_> = log
+            .lines()
+            .filter(|line| line.contains(&transport))
+            .filter_map(|line| line.split(' ').nth(2))
+            .collect();
+        let is_of_it = |line: &&str| ids.iter().any(|id| line.contains(id));
+        log.lines().filter(is_of_it).map(|line| format!("{line}\n")).collect()
+    }
+
     fn log(&self) -> String {
         ["output", "mail/log-main", "mail/log-panic", "mail/log-reject"]
             .map(|file| fs::read_to_string(self.room.path(file)).unwrap_or_default())

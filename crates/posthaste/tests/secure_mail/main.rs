@@ -14,12 +14,18 @@ mod client;
 #[path = "../real_mail/loopback.rs"]
 #[allow(dead_code, reason = "shared with real_mail, which uses all of it")]
 mod loopback;
+#[path = "../real_mail/posthaste.rs"]
+#[allow(dead_code, reason = "shared with real_mail, which uses all of it")]
+mod posthaste;
 #[path = "../real_mail/process.rs"]
 #[allow(dead_code, reason = "shared with real_mail, which uses all of it")]
 mod process;
 #[path = "../real_mail/room.rs"]
 #[allow(dead_code, reason = "shared with real_mail, which uses all of it")]
 mod room;
+#[path = "../real_mail/sink.rs"]
+#[allow(dead_code, reason = "shared with real_mail, which uses all of it")]
+mod sink;
 #[path = "../real_mail/tree.rs"]
 #[allow(dead_code, reason = "shared with real_mail, which uses all of it")]
 mod tree;
@@ -29,8 +35,12 @@ use tree as base_tree;
 mod among_peers;
 mod authority;
 mod exim;
+mod inbound;
 mod more_tree;
 mod opensmtpd;
+mod ours;
 mod peer;
 mod postfix;
+mod programs;
+mod scan;
 mod way;

@@ -87,6 +87,11 @@ impl Peer for OpenSmtpd {
         Some(Seen::read(secured, None))
     }
 
+    /// All that it says: each such way has an OpenSMTPD of its own.
+    fn says_of_waiting(&self, _: &str) -> String {
+        self.log()
+    }
+
     fn log(&self) -> String {
         fs::read_to_string(self.room.path("output")).unwrap_or_default()
     }

@@ -27,6 +27,9 @@ pub(crate) trait Peer {
     /// What it says, as the client, of the connection by which it delivered mail to this domain; none if it did not.
     fn says_of_sent(&self, domain: &str) -> Option<Seen>;
 
+    /// What it says, as the client, of why mail to this domain still waits; empty if it says nothing.
+    fn says_of_waiting(&self, domain: &str) -> String;
+
     /// What it logged.
     fn log(&self) -> String;
 }
@@ -72,6 +75,7 @@ impl Place {
             domain: self.domain,
             starttls: at(SUBMISSION),
             implicit: at(SUBMISSIONS),
+            open: at(SUBMISSION),
             old: OLD.map(at),
         }
     }

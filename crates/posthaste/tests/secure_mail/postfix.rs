@@ -66,15 +66,27 @@ impl Peer for Postfix {
         Some(Seen::read(secured.split("established").nth(1)?, None))
     }
 
+    fn says_of_waiting(&self, domain: &str) -> String {
+        let log = self.base.log();
+        let service = format!("way-{}/smtp[", domain.split('.').next().unwrap_or_default());
+        log.lines().filter(|l| l.contains(&service)).map(|line| format!("{line}\n")).collect()
+    }
+
     fn log(&self) -> String {
         self.base.log()
     }
 }
 
-/// Cyrus SASL keeps passwords as they are: SCRAM and PLAIN find the same user.
+/// Cyrus SASL keeps passwords as they are: SCRAM and PLAIN find the same users.
 fn make_users(folder: &Path) {
+    [USER, SCRAM_USER].iter().for_each(|user| make_user(folder, user));
+    let mail = 8; // in every Debian
+    std::os::unix::fs::chown(folder.join("sasldb"), Some(mail), Some(mail)).expect("root");
+}
+
+fn make_user(folder: &Path, user: &str) {
     let mut command = more_tree::command("usr/sbin/saslpasswd2");
-    command.args(["-p", "-c", "-f"]).arg(folder.join("sasldb")).args(["-u", "users", USER]);
+    command.args(["-p", "-c", "-f"]).arg(folder.join("sasldb")).args(["-u", "users", user]);
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -89,8 +101,6 @@ fn make_users(folder: &Path) {
         .expect("it reads");
     let output = child.wait_with_output().expect("ours");
     assert!(output.status.success(), "{output:?}");
-    let mail = 8; // in every Debian
-    std::os::unix::fs::chown(folder.join("sasldb"), Some(mail), Some(mail)).expect("root");
 }
 
 fn settings(scene: &Scene<'_>, folder: &Path) -> String {
@@ -167,11 +177,11 @@ fn client_options(way: &Way, name: &str, folder: &Path) -> String {
     if way.old {
         options.push("smtp_tls_mandatory_protocols=TLSv1.2".to_owned());
     }
-    let mechanism = way.auth.name().to_lowercase();
-    if !mechanism.is_empty() {
+    if let Some(user) = way.user() {
+        let mechanism = way.auth.name().to_lowercase();
         options.push("smtp_sasl_auth_enable=yes".to_owned());
         options.push(format!("smtp_sasl_mechanism_filter={mechanism}"));
-        let secret = format!("{USER}:{}", way.password());
+        let secret = format!("{user}:{}", way.password());
         options.push(format!("{{ smtp_sasl_password_maps = static:{{{secret}}} }}"));
     }
     options.iter().map(|option| format!("-o {option} ")).collect()

@@ -6,8 +6,9 @@
 use std::fmt;
 use std::net::SocketAddr;
 
-/// The one user of these tests.
+/// Who logs in with PLAIN and LOGIN, and with SCRAM: Posthaste keeps either keys for SCRAM or a hash that is harder to guess.
 pub(crate) const USER: &str = "robin";
+pub(crate) const SCRAM_USER: &str = "wren";
 pub(crate) const PASSWORD: &str = "a-long Pass/word=1";
 pub(crate) const WRONG_PASSWORD: &str = "not-the-password";
 /// A name that no certificate has.
@@ -100,6 +101,15 @@ impl Way {
         matches!(self.check, Check::Nothing | Check::Passes) && self.right_password
     }
 
+    /// Who logs in.
+    pub(crate) fn user(&self) -> Option<&'static str> {
+        match self.auth {
+            Auth::No => None,
+            Auth::Plain | Auth::Login => Some(USER),
+            Auth::Scram => Some(SCRAM_USER),
+        }
+    }
+
     /// Whether the certificate is looked at.
     pub(crate) fn checks(&self) -> bool {
         self.check != Check::Nothing
@@ -138,12 +148,17 @@ pub(crate) struct Target {
     pub(crate) domain: &'static str,
     pub(crate) starttls: SocketAddr,
     pub(crate) implicit: SocketAddr,
+    /// STARTTLS for clients without AUTH.
+    pub(crate) open: SocketAddr,
     /// STARTTLS and implicit TLS 1.2 alone; the same as the others where it cannot be asked for.
     pub(crate) old: [SocketAddr; 2],
 }
 
 impl Target {
     pub(crate) fn address(&self, way: &Way) -> SocketAddr {
+        if way.auth == Auth::No && way.security == Security::StartTls {
+            return self.open;
+        }
         match (way.old, way.security) {
             (true, Security::StartTls) => self.old[0],
             (true, Security::Implicit) => self.old[1],

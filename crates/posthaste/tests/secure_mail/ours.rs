@@ -1,0 +1,138 @@
+//! Posthaste with its doors, users and ways out, and what it says of a message.
+//!
+//! Not here: how the daemon is run (`posthaste`).
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+use crate::authority::Authority;
+use crate::loopback;
+use crate::peer::{SMTP, SUBMISSION, SUBMISSIONS};
+use crate::posthaste::Posthaste;
+use crate::way::{PASSWORD, SCRAM_USER, Seen, Target, USER};
+
+pub(crate) const NAME: &str = "mail.posthaste.test";
+pub(crate) const DOMAIN: &str = "posthaste.test";
+/// For the test itself, without TLS.
+const RELAY: u16 = 2525;
+
+/// A daemon with two users, and all its doors.
+pub(crate) struct Ours {
+    pub(crate) daemon: Posthaste,
+    pub(crate) target: Target,
+    pub(crate) relay: SocketAddr,
+    dir: TempDir,
+}
+
+impl Ours {
+    /// Starts it with these routes (TOML) and these own domains besides.
+    pub(crate) fn start(
+        authority: &Authority,
+        own: &[String],
+        more: impl Fn(&Path) -> String,
+    ) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        authority.certify(NAME, dir.path());
+        fs::write(dir.path().join("trusted.pem"), authority.pem()).expect("ours");
+        let ip = loopback::address(0).ip();
+        let at = |port| SocketAddr::from((ip, port));
+        let settings = settings(dir.path(), &at, own) + &more(dir.path());
+        let daemon = Posthaste::start(&settings, dir.path());
+        let (starttls, implicit, open) = (at(SUBMISSION), at(SUBMISSIONS), at(SMTP));
+        let target = Target {
+            name: NAME,
+            domain: DOMAIN,
+            starttls,
+            implicit,
+            open,
+            old: [starttls, implicit],
+        };
+        let ours = Self { daemon, target, relay: at(RELAY), dir };
+        ours.add_user(USER, &[]);
+        ours.add_user(SCRAM_USER, &["--scram"]);
+        ours
+    }
+
+    /// Its folder: the certificate's place, and that of secrets.
+    pub(crate) fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Who handed in the one message to this address, as tracking tells; none if nobody had logged in.
+    pub(crate) fn user_of(&self, to: &str) -> Option<String> {
+        [USER, SCRAM_USER]
+            .iter()
+            .find(|user| {
+                let filter = format!("source_user = {user} and to = \"{to}\"");
+                let found = self.daemon.json(&["track", &filter]);
+                found["messages"].as_array().is_some_and(|messages| !messages.is_empty())
+            })
+            .map(|user| (*user).to_owned())
+    }
+
+    fn add_user(&self, name: &str, options: &[&str]) {
+        let output =
+            self.feed(&[&["user", "add", name], options].concat(), &format!("{PASSWORD}\n"));
+        assert!(output.status.success(), "{output:?}\n{}", self.daemon.log());
+    }
+
+    /// A verb that reads.
+    fn feed(&self, words: &[&str], input: &str) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste"));
+        command.args(words).arg("--config").arg(self.dir.path().join("posthaste.toml"));
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("cargo built it");
+        child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads");
+        child.wait_with_output().expect("ours")
+    }
+}
+
+fn settings(dir: &Path, at: &dyn Fn(u16) -> SocketAddr, own: &[String]) -> String {
+    let step = "{ times = 600, every = \"1s\" }";
+    let folder = dir.display();
+    let mut text = format!(
+        "hostname = \"{NAME}\"\ndata = \"{folder}/data\"\npostmaster = \"a@sender.test\"\n\
+         [resolver]\nservers = [\"127.0.0.1:9\"]\nroots = []\n\
+         [limits]\nfailed_logins_per_minute = 0\nuser_messages_per_minute = 0\n\
+         connections_per_minute = 0\nsessions_per_client = 200\nsessions_per_network = 200\nsessions_per_user = 200\n\
+         [retry]\nglitch = {step}\ntransient = {step}\n\
+         [admin]\naddress = \"off\"\n\
+         [[certificate]]\nchain = \"{folder}/{NAME}.crt\"\nkey = \"{folder}/{NAME}.key\"\n\
+         [[listener]]\nname = \"relay\"\naddress = \"{}\"\nkind = \"relay\"\ntls = \"off\"\n\
+         [[listener]]\nname = \"mx\"\naddress = \"{}\"\nkind = \"mx\"\n\
+         [[listener]]\nname = \"submission\"\naddress = \"{}\"\nkind = \"submission\"\n\
+         [[listener]]\nname = \"submissions\"\naddress = \"{}\"\nkind = \"submission\"\ntls = \"implicit\"\n",
+        at(RELAY),
+        at(SMTP),
+        at(SUBMISSION),
+        at(SUBMISSIONS)
+    );
+    if !own.is_empty() {
+        let _ = writeln!(text, "[[domain]]\nname = {own:?}\nrecipients = \"any\"");
+    }
+    text
+}
+
+/// What our trace field says of how a message came, and with which protocol.
+pub(crate) fn says_of_taken(message: &str) -> (Seen, String) {
+    let field = message.split(&format!("by {NAME} ")).nth(1).unwrap_or_default();
+    let field = field.split(';').next().unwrap_or_default();
+    let protocol = field.split("with ").nth(1).and_then(|rest| rest.split_whitespace().next());
+    (Seen::read(field, None), protocol.unwrap_or_default().to_owned())
+}
+
+/// Writes a file that only its owner may read.
+pub(crate) fn write_secret(path: &Path, text: &str) {
+    fs::write(path, text).expect("ours");
+    fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("ours");
+}
