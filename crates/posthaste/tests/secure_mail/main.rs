@@ -39,6 +39,7 @@ mod inbound;
 mod more_tree;
 mod opensmtpd;
 mod ours;
+mod outbound;
 mod peer;
 mod postfix;
 mod programs;

@@ -78,7 +78,7 @@ impl Ours {
 
     fn add_user(&self, name: &str, options: &[&str]) {
         let output =
-            self.feed(&[&["user", "add", name], options].concat(), &format!("{PASSWORD}\n"));
+            self.feed(&[&["user", "add", name, "--password-stdin"], options].concat(), &format!("{PASSWORD}\n"));
         assert!(output.status.success(), "{output:?}\n{}", self.daemon.log());
     }
 

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::base_postfix::{More, Postfix as Base};
 use crate::more_tree;
 use crate::peer::{OLD, Peer, SUBMISSION, SUBMISSIONS, Scene};
-use crate::way::{Check, OTHER_NAME, PASSWORD, Security, Seen, USER, Way};
+use crate::way::{Check, OTHER_NAME, PASSWORD, SCRAM_USER, Security, Seen, USER, Way};
 
 pub(crate) struct Postfix {
     base: Base,
