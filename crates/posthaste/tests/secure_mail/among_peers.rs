@@ -131,8 +131,9 @@ fn ways_between(from: &Place, to: &Place) -> Vec<Way> {
         .collect();
     let is_possible = |way: &Way| {
         let names = [from.product, to.product];
-        // OpenSMTPD leaves a host alone for minutes after one failure, whatever was asked of it.
-        !(way.old && names.contains(&"OpenSMTPD")) && (from.product != "OpenSMTPD" || way.works())
+        // OpenSMTPD leaves a host alone for minutes after one failure, and takes its time with every way to it.
+        let is_plain = way.works() && way.checks() && way.auth == Auth::Plain;
+        !(way.old && names.contains(&"OpenSMTPD")) && (from.product != "OpenSMTPD" || is_plain)
     };
     ways(&both).into_iter().filter(is_possible).collect()
 }

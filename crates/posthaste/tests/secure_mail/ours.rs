@@ -8,17 +8,22 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::authority::Authority;
 use crate::loopback;
 use crate::peer::{SMTP, SUBMISSION, SUBMISSIONS};
 use crate::posthaste::Posthaste;
+use crate::process::until;
 use crate::way::{PASSWORD, SCRAM_USER, Seen, Target, USER};
 
 pub(crate) const NAME: &str = "mail.posthaste.test";
 pub(crate) const DOMAIN: &str = "posthaste.test";
+/// How long a session that carried a message may idle before it ends and is logged.
+const SESSION: Duration = Duration::from_secs(30);
 /// For the test itself, without TLS.
 const RELAY: u16 = 2525;
 
@@ -66,19 +71,56 @@ impl Ours {
 
     /// Who handed in the one message to this address, as tracking tells; none if nobody had logged in.
     pub(crate) fn user_of(&self, to: &str) -> Option<String> {
-        [USER, SCRAM_USER]
-            .iter()
-            .find(|user| {
-                let filter = format!("source_user = {user} and to = \"{to}\"");
-                let found = self.daemon.json(&["track", &filter]);
-                found["messages"].as_array().is_some_and(|messages| !messages.is_empty())
-            })
-            .map(|user| (*user).to_owned())
+        let is_of = |user: &&&str| {
+            !self.tracked(&format!("source_user = {user} and to = \"{to}\"")).is_empty()
+        };
+        [USER, SCRAM_USER].iter().find(is_of).map(|user| (*user).to_owned())
+    }
+
+    /// Ids of messages.
+    fn tracked(&self, filter: &str) -> Vec<String> {
+        let found = self.daemon.json(&["track", filter]);
+        let messages = found["messages"].as_array().cloned().unwrap_or_default();
+        messages.iter().filter_map(|message| message["id"].as_str().map(str::to_owned)).collect()
+    }
+
+    /// What the session log tells of how the one message to this address went; it is written when the session ends.
+    pub(crate) fn says_of_sent(&self, to: &str) -> Option<Seen> {
+        let mut seen = None;
+        let _ = until(SESSION, || {
+            seen = self.sessions_of(to).iter().find_map(|session| {
+                let tls = &session["tls"];
+                let is_out = session["direction"] == "out" && session["messages"] != 0;
+                (is_out && tls.is_object()).then(|| Seen::read(&tls.to_string(), None))
+            });
+            seen.is_some()
+        });
+        seen
+    }
+
+    fn sessions_of(&self, to: &str) -> Vec<Value> {
+        let ids = self.tracked(&format!("to = \"{to}\""));
+        let Some(id) = ids.first() else { return Vec::new() };
+        let output = self.daemon.verb(&["track", "--session", id, "--json"]);
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        answer["sessions"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// What the queue tells of the message to this address; empty when it is not there.
+    pub(crate) fn waits(&self, to: &str) -> String {
+        let listed = self.daemon.json(&["queue", "messages", &format!("to = \"{to}\"")]);
+        let messages = listed["messages"].as_array().cloned().unwrap_or_default();
+        let Some(id) = messages.first().and_then(|message| message["id"].as_str()) else {
+            return String::new();
+        };
+        self.daemon.json(&["queue", "show", id]).to_string()
     }
 
     fn add_user(&self, name: &str, options: &[&str]) {
-        let output =
-            self.feed(&[&["user", "add", name, "--password-stdin"], options].concat(), &format!("{PASSWORD}\n"));
+        let output = self.feed(
+            &[&["user", "add", name, "--password-stdin"], options].concat(),
+            &format!("{PASSWORD}\n"),
+        );
         assert!(output.status.success(), "{output:?}\n{}", self.daemon.log());
     }
 

@@ -170,7 +170,8 @@ impl Row<'_> {
     fn judge(&self, ours: &Ours) -> (String, Vec<&'static str>) {
         let kept = self.kept();
         let server = kept.first().map(|text| self.peer.says_of_kept(text));
-        let client = ours.says_of_sent(&self.domain());
+        let sent = self.way.works() && !kept.is_empty();
+        let client = sent.then(|| ours.says_of_sent(&format!("b@{}", self.domain()))).flatten();
         let show =
             |seen: &Option<Seen>| seen.as_ref().map_or_else(|| "-".to_owned(), Seen::to_string);
         let line = format!(
@@ -185,7 +186,10 @@ impl Row<'_> {
                 (kept.is_empty(), "it went all the same"),
                 (self.is_told(ours), "we do not say why it waits"),
             ];
-            return (line, held.iter().filter(|(holds, _)| !holds).map(|(_, what)| *what).collect());
+            return (
+                line,
+                held.iter().filter(|(holds, _)| !holds).map(|(_, what)| *what).collect(),
+            );
         }
         let version = if self.way.old { "1.2" } else { "1.3" };
         let (server, client) = (server.unwrap_or_default(), client.unwrap_or_default());
