@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -48,6 +48,11 @@ impl Ours {
         let ip = loopback::address(0).ip();
         let at = |port| SocketAddr::from((ip, port));
         let settings = settings(dir.path(), &at, own) + &more(dir.path());
+        // Users are looked at every few seconds: these are there when it starts.
+        fs::write(dir.path().join("posthaste.toml"), &settings).expect("ours");
+        fs::create_dir(dir.path().join("data")).expect("ours");
+        add_user(dir.path(), USER, &[]);
+        add_user(dir.path(), SCRAM_USER, &["--scram"]);
         let daemon = Posthaste::start(&settings, dir.path());
         let (starttls, implicit, open) = (at(SUBMISSION), at(SUBMISSIONS), at(SMTP));
         let target = Target {
@@ -58,10 +63,7 @@ impl Ours {
             open,
             old: [starttls, implicit],
         };
-        let ours = Self { daemon, target, relay: at(RELAY), dir };
-        ours.add_user(USER, &[]);
-        ours.add_user(SCRAM_USER, &["--scram"]);
-        ours
+        Self { daemon, target, relay: at(RELAY), dir }
     }
 
     /// Its folder: the certificate's place, and that of secrets.
@@ -115,28 +117,23 @@ impl Ours {
         };
         self.daemon.json(&["queue", "show", id]).to_string()
     }
+}
 
-    fn add_user(&self, name: &str, options: &[&str]) {
-        let output = self.feed(
-            &[&["user", "add", name, "--password-stdin"], options].concat(),
-            &format!("{PASSWORD}\n"),
-        );
-        assert!(output.status.success(), "{output:?}\n{}", self.daemon.log());
-    }
-
-    /// A verb that reads.
-    fn feed(&self, words: &[&str], input: &str) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste"));
-        command.args(words).arg("--config").arg(self.dir.path().join("posthaste.toml"));
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("cargo built it");
-        child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads");
-        child.wait_with_output().expect("ours")
-    }
+fn add_user(folder: &Path, name: &str, options: &[&str]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste"));
+    command.args(["user", "add", name, "--password-stdin"]).args(options);
+    command.arg("--config").arg(folder.join("posthaste.toml"));
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("cargo built it");
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(format!("{PASSWORD}\n").as_bytes()).expect("it reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("ours");
+    assert!(output.status.success(), "{output:?}");
 }
 
 fn settings(dir: &Path, at: &dyn Fn(u16) -> SocketAddr, own: &[String]) -> String {

@@ -106,7 +106,7 @@ impl Row<'_> {
             target.address(way)
         );
         if way.security == crate::way::Security::Implicit {
-            text += "implicit_tls = true\n";
+            text += "tls_wrap = true\n";
         }
         if way.checks() {
             let name = if way.check == Check::OtherName { OTHER_NAME } else { target.name };

@@ -105,7 +105,7 @@ fn make_user(folder: &Path, user: &str) {
 
 fn settings(scene: &Scene<'_>, folder: &Path) -> String {
     let (dir, place) = (folder.display(), &scene.place);
-    let ways: String = scene
+    let places: String = scene
         .ways
         .iter()
         .map(|way| {
@@ -118,6 +118,8 @@ fn settings(scene: &Scene<'_>, folder: &Path) -> String {
             )
         })
         .collect();
+    // An empty table is none.
+    let ways = if places.is_empty() { String::new() } else { format!("inline:{{{places} }}") };
     format!(
         "mynetworks = 127.0.0.0/8\n\
          smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination\n\
@@ -130,7 +132,7 @@ fn settings(scene: &Scene<'_>, folder: &Path) -> String {
          smtp_tls_CAfile = {dir}/trusted.pem\nmessage_size_limit = 40000000\n\
          smtp_tls_session_cache_database =\nsmtp_connection_cache_on_demand = no\n\
          minimal_backoff_time = 1s\nmaximal_backoff_time = 3s\nqueue_run_delay = 1s\n\
-         transport_maps = inline:{{{ways} }}\n",
+         transport_maps = {ways}\n",
         libraries = more_tree::library_path(),
         sasl = more_tree::sasl_path(),
         name = place.name,
