@@ -2,6 +2,7 @@
 //!
 //! Not here: how the daemon is run (`posthaste`).
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
@@ -71,12 +72,19 @@ impl Ours {
         self.dir.path()
     }
 
-    /// Who handed in the one message to this address, as tracking tells; none if nobody had logged in.
-    pub(crate) fn user_of(&self, to: &str) -> Option<String> {
-        let is_of = |user: &&&str| {
-            !self.tracked(&format!("source_user = {user} and to = \"{to}\"")).is_empty()
-        };
-        [USER, SCRAM_USER].iter().find(is_of).map(|user| (*user).to_owned())
+    /// Who handed in what, as tracking tells: users by recipients.
+    pub(crate) fn logins(&self) -> BTreeMap<String, &'static str> {
+        let mut all = BTreeMap::new();
+        for user in [USER, SCRAM_USER] {
+            let filter = format!("source_user = {user}");
+            let found = self.daemon.json(&["track", &filter, "--limit", "1000"]);
+            for message in found["messages"].as_array().into_iter().flatten() {
+                for recipient in message["recipients"].as_array().into_iter().flatten() {
+                    all.insert(recipient["address"].as_str().unwrap_or_default().to_owned(), user);
+                }
+            }
+        }
+        all
     }
 
     /// Ids of messages.
@@ -121,7 +129,7 @@ impl Ours {
 
 fn add_user(folder: &Path, name: &str, options: &[&str]) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste"));
-    command.args(["user", "add", name, "--password-stdin"]).args(options);
+    command.args(["user", "add", name, "--password-stdin", "--sender", "*"]).args(options);
     command.arg("--config").arg(folder.join("posthaste.toml"));
     let mut child = command
         .stdin(Stdio::piped())
@@ -164,10 +172,10 @@ fn settings(dir: &Path, at: &dyn Fn(u16) -> SocketAddr, own: &[String]) -> Strin
 
 /// What our trace field says of how a message came, and with which protocol.
 pub(crate) fn says_of_taken(message: &str) -> (Seen, String) {
-    let field = message.split(&format!("by {NAME} ")).nth(1).unwrap_or_default();
-    let field = field.split(';').next().unwrap_or_default();
-    let protocol = field.split("with ").nth(1).and_then(|rest| rest.split_whitespace().next());
-    (Seen::read(field, None), protocol.unwrap_or_default().to_owned())
+    let (before, after) = message.split_once(&format!("by {NAME} ")).unwrap_or_default();
+    let from = before.rsplit("Received:").next().unwrap_or_default();
+    let protocol = after.split("with ").nth(1).and_then(|rest| rest.split_whitespace().next());
+    (Seen::read(from, None), protocol.unwrap_or_default().to_owned())
 }
 
 /// Writes a file that only its owner may read.

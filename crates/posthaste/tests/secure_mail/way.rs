@@ -124,6 +124,8 @@ impl Way {
 /// wrong name, a wrong authority and a wrong password.
 pub(crate) fn ways(mechanisms: &[Auth]) -> Vec<Way> {
     let mut all = Vec::new();
+    let usual = mechanisms.iter().copied().find(|auth| *auth != Auth::No);
+    let usual = Way { auth: usual.unwrap_or(Auth::No), ..USUAL };
     for security in [Security::StartTls, Security::Implicit] {
         for auth in mechanisms {
             all.push(Way { security, auth: *auth, ..USUAL });
@@ -132,9 +134,9 @@ pub(crate) fn ways(mechanisms: &[Auth]) -> Vec<Way> {
                 all.push(Way { security, auth: *auth, right_password: false, ..USUAL });
             }
         }
-        all.push(Way { security, check: Check::OtherName, ..USUAL });
-        all.push(Way { security, check: Check::OtherRoots, ..USUAL });
-        all.push(Way { security, old: true, ..USUAL });
+        all.push(Way { security, check: Check::OtherName, ..usual });
+        all.push(Way { security, check: Check::OtherRoots, ..usual });
+        all.push(Way { security, old: true, ..usual });
     }
     all
 }
