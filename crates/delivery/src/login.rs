@@ -64,7 +64,7 @@ impl Desk<'_> {
 
     /// How, if at all: found out before a word is said of it.
     fn mechanism(&self, login: &Login, talk: &Talk) -> Result<Mechanism, LoginFault> {
-        let may_be_heard = !talk.secured && !(login.in_clear && is_private(self.host));
+        let may_be_heard = !(talk.secured || login.in_clear && is_private(self.host));
         if may_be_heard {
             return Err(LoginFault::NeedsTls);
         }
