@@ -21,3 +21,4 @@ mod recipients;
 #[path = "../../../admin/tests/admin/sample.rs"]
 mod sample;
 mod spool;
+mod users;
