@@ -57,11 +57,6 @@ impl Config {
         let others = tls.chain([&self.users]).chain(keys).chain(passwords);
         own.chain(&self.resolver.hosts_file.0).chain(others).cloned().collect()
     }
-
-    /// The programs that settings name and that the daemon starts.
-    pub(crate) fn programs(&self) -> Vec<PathBuf> {
-        Vec::new()
-    }
 }
 
 pub(super) fn read(section: Section<'_, '_>) -> Process {

@@ -1,6 +1,6 @@
 //! Rereading the settings while mail flows. A file that is wrong, or an address that cannot be had, changes nothing.
 
-use super::{Daemon, certificates, privileges};
+use super::{Daemon, certificates};
 use crate::config::{self, Config, Level, LogFormat, Lowered};
 use posthaste_admin::desk::{ReloadFault, Reloaded};
 use posthaste_dispatch::Reload;
@@ -48,9 +48,6 @@ async fn reread(daemon: &Daemon) -> Result<Reloaded, ReloadFault> {
         Ok(Err(wrong)) => return Err(ReloadFault(wrong.to_string())),
         Err(gone) => return Err(ReloadFault(gone.to_string())),
     };
-    if let Some(program) = privileges::out_of_reach(&loaded.config) {
-        return Err(not_startable(&program));
-    }
     let recipients = timeout(LONGEST_READ, daemon.read_recipients(&loaded.config)).await;
     let recipients = recipients.map_err(|_| too_slow())?;
     let recipients = recipients.map_err(|faults| ReloadFault(faults.to_string()))?;
@@ -91,14 +88,6 @@ fn too_slow() -> ReloadFault {
     let seconds = LONGEST_READ.as_secs();
     ReloadFault(format!(
         "the settings, or a file they name, could not be read within {seconds} s; is its disk there?"
-    ))
-}
-
-fn not_startable(program: &Path) -> ReloadFault {
-    ReloadFault(format!(
-        "the program {} may not be started: since its start the daemon may start those only that its settings named then; \
-         restart it",
-        program.display()
     ))
 }
 

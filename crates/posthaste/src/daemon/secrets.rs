@@ -17,6 +17,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 /// How long a token is used before it is asked for again.
 const TOKEN_LIFE: Duration = Duration::from_secs(5 * 60);
@@ -26,25 +27,29 @@ const LONGEST_READ: Duration = Duration::from_secs(10);
 /// Where delivery gets them.
 pub(super) struct Vault {
     broker: Option<Arc<Broker>>,
-    tokens: Mutex<BTreeMap<Vec<String>, Token>>,
-    /// One command runs at a time: who waited finds its token.
-    flight: tokio::sync::Mutex<()>,
+    tokens: Arc<Tokens>,
+    /// One command runs at a time.
+    flight: Arc<tokio::sync::Mutex<()>>,
 }
 
+/// What each command came to the last time.
+#[derive(Default)]
+struct Tokens(Mutex<BTreeMap<Vec<String>, Token>>);
+
 struct Token {
-    secret: Secret,
-    until: Instant,
+    result: Result<Secret, SecretFault>,
+    since: Instant,
 }
 
 impl Vault {
     pub(super) fn new(broker: Option<Broker>) -> Self {
         let broker = broker.map(Arc::new);
-        Self { broker, tokens: Mutex::default(), flight: tokio::sync::Mutex::default() }
+        Self { broker, tokens: Arc::default(), flight: Arc::default() }
     }
 
     /// Forgets all tokens: the settings were read again.
     pub(super) fn forget(&self) {
-        self.tokens().clear();
+        self.tokens.held().clear();
     }
 
     /// Commands are fixed when the daemon starts.
@@ -53,22 +58,41 @@ impl Vault {
     }
 
     async fn token(&self, command: &[String]) -> Result<Secret, SecretFault> {
-        let _alone = self.flight.lock().await;
-        if let Some(token) = self.tokens().get(command).filter(|t| Instant::now() < t.until) {
-            return Ok(token.secret.clone());
+        let asked = Instant::now();
+        let alone = Arc::clone(&self.flight).lock_owned().await;
+        if let Some(result) = self.tokens.known(command, asked) {
+            return result;
         }
         let unknown = SecretFault::NotRun(rustix::io::Errno::PERM.raw_os_error());
         let broker = Arc::clone(self.broker.as_ref().ok_or(unknown)?);
-        let words = command.to_vec();
-        let asked = tokio::task::spawn_blocking(move || broker.token(&words)).await;
-        let secret = asked.unwrap_or(Err(unknown))?;
-        let token = Token { secret: secret.clone(), until: Instant::now() + TOKEN_LIFE };
-        self.tokens().insert(command.to_vec(), token);
-        Ok(secret)
+        let (tokens, words) = (Arc::clone(&self.tokens), command.to_vec());
+        // Who asked may not wait so long; the command runs all the same, and no other one beside it.
+        let run = tokio::task::spawn_blocking(move || {
+            let result = broker.token(&words);
+            let token = Token { result: result.clone(), since: Instant::now() };
+            tokens.held().insert(words, token);
+            drop(alone);
+            result
+        });
+        run.await.unwrap_or(Err(unknown))
+    }
+}
+
+impl Tokens {
+    /// What need not be asked for again by one who has waited since `asked`: a token for a while, and how the command failed
+    /// meanwhile.
+    fn known(&self, command: &[String], asked: Instant) -> Option<Result<Secret, SecretFault>> {
+        let held = self.held();
+        let token = held.get(command)?;
+        let is_known = match token.result {
+            Ok(_) => token.since.elapsed() < TOKEN_LIFE,
+            Err(_) => token.since >= asked,
+        };
+        is_known.then(|| token.result.clone())
     }
 
-    fn tokens(&self) -> MutexGuard<'_, BTreeMap<Vec<String>, Token>> {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, BTreeMap<Vec<String>, Token>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -84,7 +108,7 @@ impl Secrets for Vault {
                 }
                 SecretSource::Environment(name) => {
                     let value = std::env::var_os(name).ok_or(SecretFault::Unset)?;
-                    one_line(Secret::new(value.into_vec()))
+                    one_line(&Zeroizing::new(value.into_vec()))
                 }
                 SecretSource::Command(words) => self.token(words).await,
             }
@@ -93,9 +117,9 @@ impl Secrets for Vault {
 
     fn refused(&self, source: &SecretSource, secret: &Secret) {
         let SecretSource::Command(words) = source else { return };
-        let mut tokens = self.tokens();
+        let mut tokens = self.tokens.held();
         // Another connection may have got a new one meanwhile.
-        if tokens.get(words).is_some_and(|token| token.secret == *secret) {
+        if tokens.get(words).is_some_and(|token| token.result.as_ref() == Ok(secret)) {
             tokens.remove(words);
         }
     }
@@ -109,10 +133,10 @@ fn read(path: &Path) -> Result<Secret, SecretFault> {
         SecretFault::Unreadable(number)
     };
     let most = u64::try_from(MAX_SECRET).unwrap_or(u64::MAX) + 1;
-    let mut octets = Vec::with_capacity(MAX_SECRET + 1);
+    let mut octets = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 1));
     let file = File::open(path).map_err(unreadable)?;
     file.take(most).read_to_end(&mut octets).map_err(unreadable)?;
-    one_line(Secret::new(octets))
+    one_line(&octets)
 }
 
 #[cfg(test)]
@@ -137,7 +161,27 @@ mod tests {
         assert_eq!(vault.secret(&source).await, Err(SecretFault::TooLong));
         let unset = SecretSource::Environment("POSTHASTE_NO_SUCH_VARIABLE".into());
         assert_eq!(vault.secret(&unset).await, Err(SecretFault::Unset));
-        let command = SecretSource::Command(vec!["/bin/echo".into()]);
+        let command = SecretSource::Command(words());
         assert_eq!(vault.secret(&command).await, Err(SecretFault::NotRun(1)));
+    }
+
+    fn words() -> Vec<String> {
+        vec!["/bin/echo".into()]
+    }
+
+    #[test]
+    fn a_token_is_kept_and_a_failure_only_for_those_who_waited_for_it() {
+        let (tokens, before) = (Tokens::default(), Instant::now());
+        assert_eq!(tokens.known(&words(), before), None);
+        for (result, for_those_who_waited, for_others) in
+            [(Ok(Secret::new("x")), true, true), (Err(SecretFault::TimedOut), true, false)]
+        {
+            let since = Instant::now();
+            tokens.held().insert(words(), Token { result: result.clone(), since });
+            std::thread::sleep(Duration::from_millis(1));
+            for (asked, known) in [(before, for_those_who_waited), (Instant::now(), for_others)] {
+                assert_eq!(tokens.known(&words(), asked), known.then(|| result.clone()));
+            }
+        }
     }
 }

@@ -21,4 +21,5 @@ mod recipients;
 #[path = "../../../admin/tests/admin/sample.rs"]
 mod sample;
 mod spool;
+mod tokens;
 mod users;

@@ -16,19 +16,19 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// The user it becomes, and one who is neither that nor root.
-const NOBODY: &str = "nobody";
+pub(crate) const NOBODY: &str = "nobody";
 const SOMEBODY_ELSE: u32 = 1;
 const SOON: Duration = Duration::from_secs(20);
 
-struct Scene {
+pub(crate) struct Scene {
     folder: tempfile::TempDir,
     /// Below 1024: nobody but root may open it.
     port: u16,
-    next_hop: u16,
+    pub(crate) next_hop: u16,
     delivered: Receiver<String>,
 }
 
-struct Daemon {
+pub(crate) struct Daemon {
     child: Child,
     log: PathBuf,
 }
@@ -41,7 +41,7 @@ impl Drop for Daemon {
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         assert!(rustix::process::geteuid().is_root(), "these tests start the daemon as root");
         let folder = tempfile::tempdir().unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
@@ -49,12 +49,12 @@ impl Scene {
         Self { folder, port: low_port(), next_hop, delivered }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// A configuration with programs' doors outside of `data`, as an administrator has them.
-    fn settings(&self, process: &str, more: &str) {
+    pub(crate) fn settings(&self, process: &str, more: &str) {
         let text = format!(
             "hostname = \"a.example\"\ndata = \"data\"\npostmaster = \"ann@b.example\"\n{more}\n\
              [[listener]]\nname = \"low\"\naddress = \"127.0.0.1:{}\"\n\
@@ -68,14 +68,16 @@ impl Scene {
 
     fn serve(&self) -> Daemon {
         let log = self.path("log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste"));
-        command.current_dir(self.folder.path()).args(["serve", "--config", "p.toml"]);
+        // What is open at 9 is handed down.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "exec 9< p.toml; exec \"$0\" serve --config p.toml"]);
+        command.arg(env!("CARGO_BIN_EXE_posthaste")).current_dir(self.folder.path());
         let said = fs::File::create(&log).unwrap();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said);
         Daemon { child: command.spawn().unwrap(), log }
     }
 
-    fn start(&self) -> Daemon {
+    pub(crate) fn start(&self) -> Daemon {
         let daemon = self.serve();
         let ran = self.verb(&["ping", "--wait", "20s"]);
         assert_eq!(ran.code, 0, "{ran:?}\n{}", fs::read_to_string(&daemon.log).unwrap());
@@ -90,7 +92,7 @@ impl Scene {
         fs::read_to_string(&daemon.log).unwrap()
     }
 
-    fn verb(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn verb(&self, arguments: &[&str]) -> Ran {
         posthaste(self.folder.path(), &[arguments, &["--config", "p.toml"]].concat())
     }
 
@@ -99,7 +101,7 @@ impl Scene {
     }
 
     /// A client on the low port hands in a message with this subject.
-    fn hand_in(&self, subject: &str) {
+    pub(crate) fn hand_in(&self, subject: &str) {
         let mut client = session(self.port).expect("it greets");
         let message = format!("Subject: {subject}\r\n\r\nhello\r\n.\r\n");
         for (line, code) in [
@@ -119,7 +121,7 @@ impl Scene {
         }
     }
 
-    fn arrives(&self, subject: &str) {
+    pub(crate) fn arrives(&self, subject: &str) {
         let message =
             self.delivered.recv_timeout(SOON).unwrap_or_else(|e| panic!("{subject}: {e}"));
         assert!(message.contains(&format!("Subject: {subject}\r\n")), "{subject}: {message}");
@@ -139,6 +141,10 @@ impl Scene {
 }
 
 impl Daemon {
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     fn proc(&self, file: &str) -> String {
         fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
     }
@@ -150,7 +156,7 @@ impl Daemon {
         line.expect(name).split_whitespace().map(str::to_owned).collect()
     }
 
-    fn stop(mut self, scene: &Scene) {
+    pub(crate) fn stop(mut self, scene: &Scene) {
         assert_eq!(scene.verb(&["stop"]).code, 0);
         assert!(self.child.wait().unwrap().success());
     }
@@ -202,7 +208,7 @@ fn low_port() -> u16 {
     ports.by_ref().take(300).find(free).expect("one of these ports is free")
 }
 
-fn nobody() -> u32 {
+pub(crate) fn nobody() -> u32 {
     let passwd = fs::read_to_string("/etc/passwd").unwrap();
     let line =
         passwd.lines().find(|line| line.starts_with("nobody:")).expect("every system has it");

@@ -196,18 +196,6 @@ const SELF: Calls = &[
     libc::SYS_wait4,
     libc::SYS_waitid,
 ];
-/// Beginning a program and seeing to its end, where settings name one.
-const PROGRAMS: Calls = &[
-    libc::SYS_execve,
-    libc::SYS_pidfd_open,
-    libc::SYS_pidfd_send_signal,
-    libc::SYS_setpgid,
-    libc::SYS_setsid,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_fork,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_vfork,
-];
 /// Older names of some of these, which newer machines do not have.
 #[cfg(target_arch = "x86_64")]
 const OLDER: Calls = &[
@@ -260,16 +248,12 @@ const WRITE: u64 = libc::PROT_WRITE as u64;
 const EXECUTE: u64 = libc::PROT_EXEC as u64;
 
 /// What a call is allowed with: any line of conditions that hold together.
-fn with_arguments(programs: bool) -> Vec<(libc::c_long, Vec<Vec<Asked>>)> {
+fn with_arguments() -> Vec<(libc::c_long, Vec<Vec<Asked>>)> {
     let one_of = |argument: u8, values: &[u64]| -> Vec<Vec<Asked>> {
         values.iter().map(|value| vec![(argument, Dword, Eq, *value)]).collect()
     };
     let number = |value: libc::c_int| u64::from(value.unsigned_abs());
-    let mut families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6].map(number).to_vec();
-    // The C library asks the kernel for addresses when a program looks up a name.
-    families.extend(programs.then_some(number(libc::AF_NETLINK)));
-    // Interpreters write code and run it.
-    let both = if programs { 0 } else { EXECUTE };
+    let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6].map(number);
     let processes = [libc::PR_SET_NAME, libc::PR_GET_NAME, libc::PR_GET_DUMPABLE];
     let processes = [processes.map(number).as_slice(), &[PR_SET_VMA]].concat();
     vec![
@@ -285,17 +269,16 @@ fn with_arguments(programs: bool) -> Vec<(libc::c_long, Vec<Vec<Asked>>)> {
             libc::SYS_mmap,
             vec![vec![(2, Qword, MaskedEq(WRITE), 0)], vec![(2, Qword, MaskedEq(EXECUTE), 0)]],
         ),
-        (libc::SYS_mprotect, vec![vec![(2, Qword, MaskedEq(both), 0)]]),
+        (libc::SYS_mprotect, vec![vec![(2, Qword, MaskedEq(EXECUTE), 0)]]),
     ]
 }
 
 /// The allocator names its memory (prctl(2)).
 const PR_SET_VMA: u64 = 0x5356_4d41;
 
-/// From now on, for every thread and for programs that are started; it cannot be undone. Answers whether the kernel does
-/// it.
-pub(super) fn confine(programs: bool) -> Kept {
-    let Some(program) = compiled(programs) else {
+/// From now on, for every thread; it cannot be undone. Answers whether the kernel does it.
+pub(super) fn confine() -> Kept {
+    let Some(program) = compiled() else {
         tracing::info!("no list of system calls is known for this kind of processor");
         return Kept::Open;
     };
@@ -308,20 +291,19 @@ pub(super) fn confine(programs: bool) -> Kept {
     }
 }
 
-fn compiled(programs: bool) -> Option<BpfProgram> {
+fn compiled() -> Option<BpfProgram> {
     let arch = std::env::consts::ARCH.try_into().ok()?;
     let refused = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
-    let filter = SeccompFilter::new(rules(programs), refused, SeccompAction::Allow, arch);
+    let filter = SeccompFilter::new(rules(), refused, SeccompAction::Allow, arch);
     let filter = filter.expect("what is refused is not what is allowed");
     Some(filter.try_into().expect("the filter is far below the kernel's 4096 steps"))
 }
 
-fn rules(programs: bool) -> BTreeMap<i64, Vec<SeccompRule>> {
-    let always = [OCTETS, FILES, SOCKETS, WAITING, SELF, OLDER].into_iter();
-    let always = always.chain(programs.then_some(PROGRAMS)).flatten();
+fn rules() -> BTreeMap<i64, Vec<SeccompRule>> {
+    let always = [OCTETS, FILES, SOCKETS, WAITING, SELF, OLDER].into_iter().flatten();
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
         always.map(|call| (i64::from(*call), Vec::new())).collect();
-    for (call, lines) in with_arguments(programs) {
+    for (call, lines) in with_arguments() {
         let rule = |asked: Vec<Asked>| {
             let conditions = asked.into_iter().map(|(argument, width, how, value)| {
                 SeccompCondition::new(argument, width, how, value)
@@ -349,6 +331,7 @@ mod tests {
         libc::SYS_clock_settime,
         libc::SYS_clone3,
         libc::SYS_delete_module,
+        libc::SYS_execve,
         libc::SYS_execveat,
         libc::SYS_fanotify_init,
         libc::SYS_fchown,
@@ -402,33 +385,16 @@ mod tests {
 
     #[test]
     fn what_acts_on_the_machine_or_on_others_is_not_allowed() {
-        for programs in [false, true] {
-            let rules = rules(programs);
-            let allowed: Vec<_> = NEVER.iter().filter(|call| rules.contains_key(call)).collect();
-            assert!(allowed.is_empty(), "{allowed:?}");
-            assert!(rules.contains_key(&libc::SYS_read));
-            assert_eq!(rules.contains_key(&libc::SYS_execve), programs);
-        }
-    }
-
-    /// On a thread of its own, as below.
-    #[test]
-    fn a_program_that_a_setting_names_is_started_and_heard() {
-        let program = compiled(true).expect("the machines we build for are known");
-        let thread = std::thread::spawn(move || {
-            seccompiler::apply_filter(&program).expect("this kernel has filters");
-            std::process::Command::new("/bin/sh")
-                .args(["-c", "echo token; uname > /dev/null"])
-                .output()
-        });
-        let said = thread.join().expect("it only starts one").expect("it is started");
-        assert!(said.status.success() && said.stdout == b"token\n", "{said:?}");
+        let rules = rules();
+        let allowed: Vec<_> = NEVER.iter().filter(|call| rules.contains_key(call)).collect();
+        assert!(allowed.is_empty(), "{allowed:?}");
+        assert!(rules.contains_key(&libc::SYS_read));
     }
 
     /// On a thread of its own, which keeps the filter until it ends: the other tests have none.
     #[test]
     fn the_kernel_takes_the_list_and_refuses_the_rest() {
-        let program = compiled(false).expect("the machines we build for are known");
+        let program = compiled().expect("the machines we build for are known");
         let thread = std::thread::spawn(move || {
             seccompiler::apply_filter(&program).expect("this kernel has filters");
             let family = rustix::net::AddressFamily::NETLINK;

@@ -1,5 +1,5 @@
 //! The kernel keeps the process to its own folders (landlock(7)): what is not in reach can be neither read nor written,
-//! and nothing can be executed that no setting names, whoever the process is. What it starts is kept to the same folders.
+//! and nothing can be executed, whoever the process is.
 //!
 //! Kernels differ in how much they can refuse; what they cannot is left out. Not here: which folders (`reach`).
 
@@ -16,8 +16,6 @@ const KNOWN: ABI = ABI::V6;
 const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
 /// To put a socket in place: it is made under another name, which replaces the old one.
 const SOCKET: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadDir | MakeSock | RemoveFile});
-/// To start programs and to load what they need.
-const START: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir | Execute});
 /// Never where it writes: programs, devices.
 const NEVER: BitFlags<AccessFs> =
     make_bitflags!(AccessFs::{Execute | MakeChar | MakeBlock | IoctlDev});
@@ -48,7 +46,6 @@ fn restrict(reach: &Reach) -> Result<RestrictionStatus, RulesetError> {
     let everything = AccessFs::from_all(KNOWN);
     let ruleset = Ruleset::default().handle_access(everything)?.scope(Scope::Signal)?.create()?;
     let ruleset = beneath(ruleset, &reach.read, READ)?;
-    let ruleset = beneath(ruleset, &reach.start, START)?;
     let ruleset = beneath(ruleset, &reach.write, everything & !NEVER)?;
     beneath(ruleset, &reach.sockets, SOCKET)?.restrict_self()
 }

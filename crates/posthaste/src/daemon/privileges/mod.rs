@@ -13,7 +13,7 @@ mod folders;
 mod reach;
 mod user;
 
-pub(crate) use reach::{explain, out_of_reach};
+pub(crate) use reach::explain;
 
 use super::inherited::Inherited;
 use crate::config::{Config, Sandbox};
@@ -66,7 +66,7 @@ pub(crate) fn shed(config: &Config, inherited: &mut Inherited) -> Result<Standin
         );
     }
     no_cores()?;
-    // No program that it might start gets more than it has itself.
+    // No program that the token broker starts gets more than we have ourselves.
     rustix::thread::set_no_new_privs(true).context("new privileges cannot be forgone")?;
     folders::look(config)?;
     let changed = wanted.is_some();
@@ -77,7 +77,7 @@ pub(crate) fn shed(config: &Config, inherited: &mut Inherited) -> Result<Standin
 pub(crate) fn confine(mut standing: Standing, config: &Config, file: Option<&Path>) -> Standing {
     if config.process.sandbox == Sandbox::Auto {
         standing.files = files::confine(reach::of(config, file));
-        standing.calls = calls::confine(!config.programs().is_empty());
+        standing.calls = calls::confine();
     }
     let Standing { user, files, calls, .. } = &standing;
     let (files, calls) = (files.word(), calls.word());

@@ -28,8 +28,6 @@ const OF_THE_SYSTEM: &[&str] = &[
     "/run/resolvconf",
     "/run/connman",
 ];
-/// What a program needs to begin: interpreters, the loader.
-const OF_PROGRAMS: &[&str] = &["/usr", "/bin", "/sbin", "/lib", "/lib64"];
 /// The device that takes everything.
 const NOWHERE: &str = "/dev/null";
 /// Variables that name folders or files to read: systemd's LoadCredential=, and authorities instead of the system's.
@@ -42,8 +40,6 @@ pub(super) struct Reach {
     pub(super) write: Vec<PathBuf>,
     /// Where sockets are made and removed, and nothing else.
     pub(super) sockets: Vec<PathBuf>,
-    /// Where programs lie that it starts; nothing when it starts none.
-    pub(super) start: Vec<PathBuf>,
 }
 
 /// What is in force in this process.
@@ -62,12 +58,8 @@ pub(super) fn of(config: &Config, file: Option<&Path>) -> Reach {
     for path in named {
         reach.read.extend([folder_of(&path), folder_of(&real(&path))]);
     }
-    for program in config.programs() {
-        reach.start.extend(OF_PROGRAMS.iter().map(PathBuf::from));
-        reach.start.extend([folder_of(&program), folder_of(&real(&program))]);
-    }
-    let Reach { read, write, sockets, start } = &mut reach;
-    for paths in [read, write, sockets, start] {
+    let Reach { read, write, sockets } = &mut reach;
+    for paths in [read, write, sockets] {
         paths.sort();
         paths.dedup();
     }
@@ -91,13 +83,6 @@ pub(crate) fn explain(path: &Path, error: io::Error) -> io::Error {
         );
     }
     error
-}
-
-/// A program of these settings that may not be started since the start of the process.
-pub(crate) fn out_of_reach(config: &Config) -> Option<PathBuf> {
-    let reach = IN_FORCE.get()?;
-    let within = |program: &PathBuf| reach.start.iter().any(|f| real(program).starts_with(f));
-    config.programs().into_iter().find(|program| !within(program))
 }
 
 impl Reach {
