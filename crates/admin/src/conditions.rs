@@ -72,6 +72,8 @@ pub struct Conditions {
     pub secured: u64,
     /// TLS handshakes of clients that failed since the start.
     pub handshakes_failed: u64,
+    /// Sessions since the start with something in clear behind STARTTLS, which was dropped.
+    pub injected: u64,
     /// Closed for maintenance.
     pub maintenance: Option<Maintenance>,
     /// Nothing fails for good.

@@ -10,11 +10,11 @@ pub use crate::conditions::{
 use crate::keeper::Keeper;
 use crate::resolving::{Resolving, ServerStanding};
 use bytes::Bytes;
-use posthaste_evidence::{Fault, Observation};
+use posthaste_evidence::{Fault, Observation, TlsDemand};
 use posthaste_io::Task;
 use posthaste_mail::Recipient;
 use posthaste_mail::envelope::Ret;
-use posthaste_mail::{Envelope, Mailbox, QueueId, ReversePath, Timestamp};
+use posthaste_mail::{Envelope, Mailbox, Mechanism, QueueId, ReversePath, Timestamp};
 use posthaste_queue::RecipientState;
 use posthaste_queue::scheduler::{DestinationView, Waiting};
 use posthaste_spool::decision::{Command, DecisionView, HoldView, OrderFault};
@@ -353,6 +353,8 @@ pub struct RouteAnswer {
     pub destination: Option<String>,
     /// Where a connection would be tried, in order.
     pub hops: Vec<RouteHop>,
+    /// How it logs in at its next hops; `None` where it does not.
+    pub login: Option<RouteLogin>,
     /// Why there is no hop.
     pub fault: Option<Fault>,
     /// What was seen while asking: DNS answers and choices.
@@ -422,6 +424,41 @@ pub struct RouteHop {
     pub preference: Option<u16>,
     /// Its endpoint.
     pub address: SocketAddr,
+    /// What it must meet.
+    pub tls: RouteTls,
+}
+
+/// What is demanded of TLS with a host.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteTls {
+    /// How much, and who says so.
+    pub demand: TlsDemand,
+    /// TLS begins with the first octet.
+    pub implicit: bool,
+    /// The name that the host is told in the handshake.
+    pub server_name: String,
+    /// Who must vouch for it; below [`posthaste_evidence::TlsLevel::Verify`] it is only seen whether they do.
+    pub vouchers: RouteVouchers,
+}
+
+/// Who vouches for a host.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RouteVouchers {
+    /// The authorities that this machine trusts, for one of these names: `*.` in front stands for any below.
+    System(Vec<String>),
+    /// The authorities of `tls_roots`, for one of these names.
+    Given(Vec<String>),
+    /// Nobody but these keys: SHA-256 of the SPKI.
+    Keys(Arc<[[u8; 32]]>),
+}
+
+/// How a route logs in. Never the secret.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RouteLogin {
+    /// As the next hop knows us.
+    pub user: String,
+    /// Of these the best that the host offers.
+    pub mechanisms: Vec<Mechanism>,
 }
 
 /// What a reload came to.

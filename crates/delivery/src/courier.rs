@@ -8,6 +8,7 @@ use crate::settings::Settings;
 use posthaste_dns::Resolver;
 use posthaste_io::World;
 use posthaste_route::{Ourselves, Table};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Makes attempts.
@@ -63,6 +64,16 @@ impl Courier {
     /// Forgets which address families seemed dead: the ways out of this machine have changed.
     pub fn forget_families(&self) {
         *self.families() = Families::default();
+    }
+
+    /// A host takes no mail in clear: should it have got some because TLS had failed with it, TLS is tried again. True when
+    /// it was not being tried.
+    pub fn wants_tls(&self, host: SocketAddr) -> bool {
+        let now = self.world.now();
+        let mut broken = self.broken_tls();
+        let rested = broken.rests(now, host);
+        broken.forget(host);
+        rested
     }
 
     /// The settings for an attempt that begins now.

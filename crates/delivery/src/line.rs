@@ -193,7 +193,7 @@ impl Opening<'_> {
                 };
                 log.secured(facts);
                 let greeted = self.hello(&mut talk, log).await;
-                greeted.map_err(|fault| Failed::from(fault).after_handshake())?;
+                greeted.map_err(Failed::after_handshake)?;
                 Ok(talk)
             }
         }

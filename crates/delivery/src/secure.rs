@@ -44,14 +44,15 @@ impl From<TlsFault> for Failed {
 impl Failed {
     /// What failed right after the handshake is laid to TLS: with version 1.3 a server that rejects what it got says so
     /// only then (RFC 8446 section 4.4.2.4).
-    pub(crate) fn after_handshake(self) -> Self {
-        let tls = match self.fault {
-            Fault::Lost { .. } => TlsFault::Lost { reset: false },
+    /// A close is told as such; whoever is silent or talks nonsense may mean the mail.
+    pub(crate) fn after_handshake(fault: Fault) -> Self {
+        let tls = match fault {
+            Fault::Lost { .. } => return TlsFault::Lost { reset: false }.into(),
             Fault::TimedOut { .. } => TlsFault::TimedOut,
             Fault::Gibberish { .. } => TlsFault::Broken,
-            _ => return self,
+            _ => return fault.into(),
         };
-        Self { tls: Some(tls), ..self }
+        Self { fault, tls: Some(tls) }
     }
 }
 

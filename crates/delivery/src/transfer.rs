@@ -60,6 +60,14 @@ pub struct Transfer {
     pub stale: bool,
 }
 
+impl Transfer {
+    /// The host, which was spoken to in clear, takes no mail without TLS.
+    #[must_use]
+    pub fn wants_tls(&self) -> bool {
+        self.results.iter().any(|result| matches!(result.fault, Some(Fault::TlsWanted { .. })))
+    }
+}
+
 /// Notes what is seen on the way.
 struct Log {
     began: Instant,

@@ -328,6 +328,8 @@ impl Serving {
         transfer: Transfer,
     ) -> Then {
         let answered = transfer.results.iter().any(|result| result.reply.is_some());
+        // Another connection may come under TLS: this one is of no use for anything.
+        let over = transfer.wants_tls() && self.inner.courier.wants_tls(line.peer());
         let told = Told {
             at: transfer.at,
             took: transfer.took,
@@ -348,6 +350,10 @@ impl Serving {
             return self.barred(line, barred);
         }
         self.proven(answered);
+        if over {
+            self.leave(line);
+            return Then::Stop;
+        }
         if transfer.usable {
             self.line = Some(line);
             return Then::Go;
@@ -360,9 +366,14 @@ impl Serving {
         if let Some(connection) = line.barred(fault) {
             self.went_down(connection, &[], None);
         }
+        self.leave(line);
+        Then::Stop
+    }
+
+    /// Nobody waits for its last words.
+    fn leave(&self, line: Line) {
         let quit = Box::pin(async move { line.quit().await });
         self.inner.world.spawn.spawn("quit", quit);
-        Then::Stop
     }
 
     /// A transaction came to an end of its own: a destination of which that was not sure is up again.

@@ -25,7 +25,7 @@ pub use dns::{
     ServerObject, ServersObject,
 };
 pub use message::{LastErrorView, MessageObject, RecipientObject, SourceView};
-pub use route::{HopView, RouteObject};
+pub use route::{AuthView, DemandView, HopView, RouteObject};
 pub use selected::Selected;
 pub use status::{
     ExpiringView, MaintenanceView, ResourceView, SpreadView, StatusObject, StoreView,

@@ -1,8 +1,11 @@
 //! **route**: how mail to an address would be sent now, and why not now.
 
 use super::{DestinationObject, ObservationView, VERSION};
-use crate::desk::{RouteAnswer, RouteDoes, RouteLimits};
+use crate::desk::{
+    RouteAnswer, RouteDoes, RouteHop, RouteLimits, RouteLogin, RouteTls, RouteVouchers,
+};
 use crate::text;
+use posthaste_evidence::TlsLevel;
 use serde::Serialize;
 use std::net::{IpAddr, SocketAddr};
 
@@ -39,6 +42,17 @@ pub struct RouteObject {
     pub observations: Vec<ObservationView>,
     /// What would become of the recipient when it is given to us.
     pub recipient: AcceptanceView,
+    /// How it logs in at its next hops; `null` where it does not.
+    pub auth: Option<AuthView>,
+}
+
+/// How a route logs in: never the secret.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct AuthView {
+    /// As the next hop knows us.
+    pub user: String,
+    /// Of these the best that the host offers: `SCRAM-SHA-256`, `PLAIN`, `LOGIN`, `XOAUTH2`.
+    pub mechanisms: Vec<&'static str>,
 }
 
 /// What a route has of its own; `null` and empty where the common settings hold.
@@ -83,18 +97,33 @@ pub struct HopView {
     pub ip: IpAddr,
     /// Its port.
     pub port: u16,
+    /// What it must meet.
+    pub tls: DemandView,
+}
+
+/// What is demanded of TLS with a host.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct DemandView {
+    /// `none`, `opportunistic`, `require`, `verify`, or `pinned`.
+    pub level: &'static str,
+    /// Who says so: `route`, `mta-sts`, or `dane`.
+    pub by: &'static str,
+    /// TLS begins with the first octet.
+    pub implicit: bool,
+    /// The name that the host is told in the handshake; `null` without TLS.
+    pub server_name: Option<String>,
+    /// The certificate must be for one of them; below `verify` it is only seen whether it is.
+    pub names: Vec<String>,
+    /// Whose authorities vouch: `system`, or `given` for those of `tls_roots`; `null` where none is asked.
+    pub roots: Option<&'static str>,
+    /// SHA-256 of public keys (SPKI) in base64: as `tls_pins` has them.
+    pub pins: Vec<String>,
 }
 
 impl RouteObject {
     /// From what the desk says.
     #[must_use]
     pub fn of(address: &str, answer: &RouteAnswer) -> Self {
-        let hops = answer.hops.iter().map(|hop| HopView {
-            host: hop.host.clone(),
-            preference: hop.preference,
-            ip: hop.address.ip(),
-            port: hop.address.port(),
-        });
         Self {
             v: VERSION,
             address: address.to_owned(),
@@ -108,7 +137,7 @@ impl RouteObject {
             },
             limits: LimitsView::of(&answer.limits),
             destination: answer.destination.clone(),
-            hops: hops.collect(),
+            hops: answer.hops.iter().map(HopView::of).collect(),
             reason: answer.fault.as_ref().map(text::fault),
             enhanced: answer.fault.as_ref().map(|fault| fault.status().to_string()),
             standing: answer.standing.as_ref().map(DestinationObject::of),
@@ -121,6 +150,7 @@ impl RouteObject {
                 reply: answer.acceptance.reply.clone(),
                 takes_everybody: answer.acceptance.takes_everybody,
             },
+            auth: answer.login.as_ref().map(AuthView::of),
         }
     }
 }
@@ -135,5 +165,55 @@ impl LimitsView {
             ehlo: limits.ehlo.clone(),
             resolvers: limits.resolvers.clone(),
         }
+    }
+}
+
+impl HopView {
+    fn of(hop: &RouteHop) -> Self {
+        Self {
+            host: hop.host.clone(),
+            preference: hop.preference,
+            ip: hop.address.ip(),
+            port: hop.address.port(),
+            tls: DemandView::of(&hop.tls),
+        }
+    }
+}
+
+impl DemandView {
+    fn of(tls: &RouteTls) -> Self {
+        let level = tls.demand.level;
+        let (level_name, by) = (level.name(), tls.demand.origin.name());
+        let bare = Self {
+            level: level_name,
+            by,
+            implicit: tls.implicit,
+            server_name: None,
+            names: Vec::new(),
+            roots: None,
+            pins: Vec::new(),
+        };
+        if level == TlsLevel::None {
+            return bare;
+        }
+        let server_name = Some(tls.server_name.clone());
+        match &tls.vouchers {
+            RouteVouchers::System(names) => {
+                Self { server_name, names: names.clone(), roots: Some("system"), ..bare }
+            }
+            RouteVouchers::Given(names) => {
+                Self { server_name, names: names.clone(), roots: Some("given"), ..bare }
+            }
+            RouteVouchers::Keys(keys) => {
+                Self { server_name, pins: keys.iter().map(text::pin).collect(), ..bare }
+            }
+        }
+    }
+}
+
+impl AuthView {
+    fn of(login: &RouteLogin) -> Self {
+        let mechanisms = login.mechanisms.iter().map(|mechanism| mechanism.name());
+        Self { user: login.user.clone(), mechanisms: mechanisms.collect() }
     }
 }

@@ -58,6 +58,8 @@ pub struct StatusObject {
     pub certificates: Vec<ExpiringView>,
     pub sessions_secured: u64,
     pub handshakes_failed: u64,
+    /// Sessions with something in clear behind STARTTLS, which was dropped.
+    pub injected: u64,
     pub pressure: Vec<ResourceView>,
     pub sessions_limit: u64,
     pub connections_limit: u64,
@@ -209,6 +211,7 @@ impl StatusObject {
             certificates: certificates(&numbers.conditions, now),
             sessions_secured: numbers.conditions.secured,
             handshakes_failed: numbers.conditions.handshakes_failed,
+            injected: numbers.conditions.injected,
             pressure: resources(&numbers.conditions),
             sessions_limit: numbers.conditions.sessions_limit,
             connections_limit: numbers.conditions.connections_limit,

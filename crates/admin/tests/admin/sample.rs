@@ -1,14 +1,17 @@
 //! A few messages, destinations and attempts to look at.
 
-use posthaste_admin::desk::{Destination, LastError, Message, RouteAnswer, RouteHop, Standing};
+use posthaste_admin::desk::{
+    Destination, LastError, Message, RouteAnswer, RouteHop, RouteLogin, RouteTls, RouteVouchers,
+    Standing,
+};
 use posthaste_evidence::{
     Answer, AnswerKind, Attempt, ConnectFault, Connection, ConnectionId, Effect, Fault,
     Observation, Outcome, RecipientResult, Record, RecordData, RecordType, Seen, Stage, Subject,
-    Transport, WaitReason,
+    TlsDemand, TlsLevel, TlsOrigin, Transport, WaitReason,
 };
 use posthaste_mail::{
-    BodyType, ContentFacts, EnhancedStatus, Envelope, Mailbox, QueueId, Recipient, Reply,
-    ReversePath, Source, SourceKind, Summary, Timestamp,
+    BodyType, ContentFacts, EnhancedStatus, Envelope, Mailbox, Mechanism, QueueId, Recipient,
+    Reply, ReversePath, Source, SourceKind, Summary, Timestamp,
 };
 use posthaste_queue::scheduler::Waiting;
 use posthaste_queue::{DestinationState, Life, RecipientState};
@@ -172,13 +175,31 @@ pub(crate) fn destination(name: &str) -> Destination {
     }
 }
 
+fn route_tls() -> RouteTls {
+    RouteTls {
+        demand: TlsDemand { level: TlsLevel::Verify, origin: TlsOrigin::Route },
+        implicit: false,
+        server_name: "mx.e.example".into(),
+        vouchers: RouteVouchers::Given(vec!["e.example".into(), "*.e.example".into()]),
+    }
+}
+
 pub(crate) fn route_answer() -> RouteAnswer {
     RouteAnswer {
         acceptance: posthaste_admin::desk::Acceptance { by: "elsewhere", ..Default::default() },
         route: Some("default".into()),
         via: "mx".into(),
         destination: Some("e.example".into()),
-        hops: vec![RouteHop { host: "mx.e.example".into(), preference: Some(10), address: peer() }],
+        hops: vec![RouteHop {
+            host: "mx.e.example".into(),
+            preference: Some(10),
+            address: peer(),
+            tls: route_tls(),
+        }],
+        login: Some(RouteLogin {
+            user: "us@e.example".into(),
+            mechanisms: vec![Mechanism::ScramSha256, Mechanism::Plain],
+        }),
         fault: None,
         observations: history(1).connections[0].observations[..1].to_vec(),
         standing: None,

@@ -7,13 +7,17 @@ use super::desk::last_error;
 use super::recipients::acceptance;
 use crate::config::Lowered;
 use posthaste_admin::desk::{
-    Destination, RouteAnswer, RouteDoes, RouteHop, RouteLimits, RouteQuestion,
+    Destination, RouteAnswer, RouteDoes, RouteHop, RouteLimits, RouteLogin, RouteQuestion,
+    RouteTls, RouteVouchers,
 };
 use posthaste_delivery::lookup::find_hops;
 use posthaste_dispatch::decided;
 use posthaste_evidence::Fault;
 use posthaste_queue::{DestinationView, NO_ROUTE};
-use posthaste_route::{Action, Endpoint, Facts, Ourselves, Protocol, Route, endpoints};
+use posthaste_route::{
+    Action, Endpoint, Facts, Ourselves, Protocol, Reference, Requirement, Roots, Route, Vouchers,
+    endpoints, requirement,
+};
 
 impl Daemon {
     /// What becomes of such mail. Asks DNS only for a route that sends.
@@ -89,12 +93,18 @@ impl Daemon {
         let hop = |endpoint: Endpoint| {
             let hop = &hops[endpoint.hop];
             let preference = by_mx.then_some(hop.preference);
-            RouteHop { host: hop.host.clone(), preference, address: endpoint.address }
+            let tls = demanded(requirement(route, hop, facts.host(), Vec::new()));
+            RouteHop { host: hop.host.clone(), preference, address: endpoint.address, tls }
+        };
+        let login = |login: &posthaste_route::Login| RouteLogin {
+            user: login.user.clone(),
+            mechanisms: login.mechanisms.clone(),
         };
         RouteAnswer {
             hops: endpoints(&hops).into_iter().map(hop).collect(),
             fault: answer.fault.or(fault),
             observations: found.observations,
+            login: route.auth.as_ref().map(login),
             ..answer
         }
     }
@@ -115,4 +125,26 @@ fn limits(settings: &Lowered, route: &Route) -> RouteLimits {
         ehlo: route.ehlo.clone(),
         resolvers: route.resolvers.iter().map(|server| server.address).collect(),
     }
+}
+
+/// As `delivery` will be asked to meet it.
+fn demanded(requirement: Requirement) -> RouteTls {
+    let Requirement { demand, implicit, server_name, vouchers } = requirement;
+    let named = |names: Vec<Reference>| {
+        let name = |reference| match reference {
+            Reference::Exactly(name) => name,
+            Reference::Below(name) => format!("*.{name}"),
+        };
+        names.into_iter().map(name).collect()
+    };
+    let vouchers = match vouchers {
+        Vouchers::Authorities { roots: Roots::System, names } => {
+            RouteVouchers::System(named(names))
+        }
+        Vouchers::Authorities { roots: Roots::Given(_), names } => {
+            RouteVouchers::Given(named(names))
+        }
+        Vouchers::Keys(keys) => RouteVouchers::Keys(keys),
+    };
+    RouteTls { demand, implicit, server_name, vouchers }
 }

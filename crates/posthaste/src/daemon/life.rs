@@ -67,6 +67,7 @@ impl Daemon {
             certificates: self.expiring_certificates(),
             secured: refused.secured,
             handshakes_failed: refused.handshakes_failed,
+            injected: refused.injected,
             maintenance: self.life.maintenance().clone(),
             soft_fail: settings.dispatch.soft_fail,
             sessions_limit: settings.reception.limits.sessions as u64,

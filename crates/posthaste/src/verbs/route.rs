@@ -48,6 +48,10 @@ fn show(route: &Value, out: &Out) {
             out.line(&format!("destination  {}", text(&route["destination"])));
             out.line(&format!("tried for    {expire}"));
             out.line(&format!("limits       {}", limits(route)));
+            if let Some(user) = route["auth"]["user"].as_str() {
+                let mechanisms = each(&route["auth"]["mechanisms"]).join(", ");
+                out.line(&format!("logs in      as {user}, by {mechanisms}"));
+            }
             if !route["reason"].is_null() {
                 out.line(&format!("not sent     {}", said()));
             }
@@ -58,10 +62,11 @@ fn show(route: &Value, out: &Out) {
     if route["action"].as_str().is_some_and(|action| action != "send") {
         return;
     }
-    let mut hops = Table::new(&["HOP", "PREFERENCE", "ADDRESS", "PORT"]);
+    let mut hops = Table::new(&["HOP", "PREFERENCE", "ADDRESS", "PORT", "TLS"]);
     for hop in route["hops"].as_array().into_iter().flatten() {
-        let cells = ["host", "preference", "ip", "port"].map(|name| text(&hop[name]));
-        hops.row(cells.to_vec());
+        let mut cells = ["host", "preference", "ip", "port"].map(|name| text(&hop[name])).to_vec();
+        cells.push(demanded(&hop["tls"]));
+        hops.row(cells);
     }
     out.line("");
     hops.print(out, "no next hop");
@@ -90,8 +95,7 @@ fn limits(route: &Value) -> String {
         add(format!("messages up to {}", print_size(most)));
     }
     for (name, words) in [("source", "from"), ("resolvers", "resolvers")] {
-        let all = limits[name].as_array().into_iter().flatten().map(text);
-        let all: Vec<String> = all.collect();
+        let all = each(&limits[name]);
         if !all.is_empty() {
             add(format!("{words} {}", all.join(" ")));
         }
@@ -100,6 +104,29 @@ fn limits(route: &Value) -> String {
         add(format!("EHLO {ehlo}"));
     }
     parts.join(", ")
+}
+
+fn each(list: &Value) -> Vec<String> {
+    list.as_array().into_iter().flatten().map(text).collect()
+}
+
+/// What TLS with a host must be; names and keys only where mail depends on them.
+fn demanded(tls: &Value) -> String {
+    let level = text(&tls["level"]);
+    let names = each(&tls["names"]).join(" ");
+    let mut said = match (level.as_str(), tls["roots"].as_str()) {
+        ("verify", Some("given")) => format!("{level}: {names}, by tls_roots"),
+        ("verify", _) => format!("{level}: {names}"),
+        ("pinned", _) => format!("{level}: {}", each(&tls["pins"]).join(" ")),
+        _ => level,
+    };
+    if tls["implicit"] == true {
+        said += ", from the first octet";
+    }
+    match tls["by"].as_str() {
+        None | Some("route") => said,
+        Some(other) => format!("{said}, by {other}"),
+    }
 }
 
 /// Whether it would be accepted, and why.

@@ -56,41 +56,49 @@ fn lines(status: &Value) -> Vec<String> {
         ),
         worst_line(&status["worst"]),
         format!(
-            "last min   {} accepted, {} delivered, {} deferred, {} failed",
+            "last min   {} accepted, {} delivered, {} deferred, {} failed; so far {}, {}, {}, {}",
             minute("accepted"),
             minute("delivered"),
             minute("deferred"),
-            minute("failed")
-        ),
-        format!(
-            "so far     {} accepted, {} delivered, {} deferred, {} failed",
+            minute("failed"),
             of("accepted"),
             of("delivered"),
             of("deferred"),
             of("failed")
         ),
         format!(
-            "open       {} of {} sessions in, {} of {} connections out; {} refused by limits{}{}",
+            "open       {} of {} sessions in, {} of {} connections out; {} refused by limits{}",
             of("sessions"),
             of("sessions_limit"),
             of("connections"),
             of("connections_limit"),
             of("refused_by_limits"),
-            failed_logins(status),
             strangers(status)
         ),
+        clients_line(status),
         store_line(status),
         format!("to do      {}", to_do(status).join("; ")),
     ]
 }
 
-fn failed_logins(status: &Value) -> String {
-    match status["failed_logins"].as_u64() {
+/// How clients came in since the start: under TLS, and who they are.
+fn clients_line(status: &Value) -> String {
+    let injected = match status["injected"].as_u64() {
         None | Some(0) => String::new(),
         Some(_) => {
-            format!("; {} since the start", counted(&status["failed_logins"], "failed login"))
+            format!(
+                ", {} with plain text put behind STARTTLS",
+                counted(&status["injected"], "session")
+            )
         }
-    }
+    };
+    format!(
+        "clients    {} under TLS, {}{injected}; {}, {} so far",
+        counted(&status["sessions_secured"], "session"),
+        counted(&status["handshakes_failed"], "failed handshake"),
+        counted(&status["logins"], "login"),
+        counted(&status["failed_logins"], "failed login"),
+    )
 }
 
 /// What else became of strangers, where anything did.
@@ -275,6 +283,17 @@ mod tests {
             (
                 json!({ "messages": 1, "recipients": 2 }),
                 "queue      1 message, 2 recipients (- in flight, - held), the oldest -",
+            ),
+            (
+                json!({ "sessions_secured": 7, "handshakes_failed": 1, "logins": 0,
+                    "failed_logins": 2 }),
+                "clients    7 sessions under TLS, 1 failed handshake; 0 logins, 2 failed logins so far",
+            ),
+            (
+                json!({ "sessions_secured": 1, "handshakes_failed": 0, "injected": 1, "logins": 3,
+                    "failed_logins": 0 }),
+                "clients    1 session under TLS, 0 failed handshakes, 1 session with plain text put behind STARTTLS; \
+                 3 logins, 0 failed logins so far",
             ),
             (
                 json!({ "resolvers": [{ "text": null }, { "text": "10.0.0.5:53 is dead" }] }),

@@ -299,7 +299,13 @@ fn a_route_is_explained() {
     let fake = three();
     let ran = fake.run(&["route", "eve@e.example"]);
     assert_eq!(ran.code, 0);
-    assert!(ran.stdout.contains("mx.e.example  10          192.0.2.1  25"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains(
+            "mx.e.example  10          192.0.2.1  25    verify: e.example *.e.example, by tls_roots"
+        ),
+        "{}",
+        ran.stdout
+    );
     assert_eq!(fake.run(&["route", "eve"]).code, 2);
     let json = fake.run(&["route", "eve@e.example", "--from", "<>", "--json"]).json();
     assert_eq!(json["destination"], "e.example");

@@ -160,12 +160,21 @@ fn route_says_what_a_route_does_and_which_limits_hold() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let [port, next] = free_ports();
+    let password = folder.join("password");
+    std::fs::write(&password, "hunter2hunter2\n").unwrap();
+    let closed = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(&password, closed).unwrap();
     let rules = format!(
         "[[route]]\nto = \"gone.test\"\nvia = \"discard\"\n\
          [[route]]\nto = \"closed.test\"\nvia = \"fail\"\ntext = \"moved away\"\n\
          [[route]]\nto = \"kept.test\"\nvia = \"hold\"\n\
          [[route]]\nto = \"small.test\"\nvia = \"127.0.0.1:{next}\"\nmessage_size = \"1kB\"\n\
-         connections = 3\nmessages_per_minute = 60\nehlo = \"us.example\"\n"
+         connections = 3\nmessages_per_minute = 60\nehlo = \"us.example\"\n\
+         [[route]]\nto = \"wrapped.test\"\nvia = \"127.0.0.1:465\"\ntls = \"require\"\n\
+         [[route]]\nto = \"safe.test\"\nvia = \"127.0.0.1:{next}\"\ntls = \"verify\"\n\
+         tls_names = [\"*.safe.test\", \"hostname\"]\n\
+         auth = {{ user = \"me\", password_file = \"{}\" }}\n",
+        password.display()
     );
     settings(folder, &[port], &rules);
     let text = std::fs::read_to_string(folder.join("p.toml")).unwrap();
@@ -180,11 +189,16 @@ fn route_says_what_a_route_does_and_which_limits_hold() {
         ("a@small.test", "1", "60 messages a minute, messages up to 1"),
         ("a@small.test", "1", "3 over all of the route"),
         ("a@small.test", "1", "EHLO us.example"),
+        ("a@small.test", "1", "  opportunistic\n"),
         ("a@small.test", "2000", "not sent     5.3.4 "),
+        ("a@wrapped.test", "1", "  require, from the first octet\n"),
+        ("a@safe.test", "1", "  verify: *.safe.test 127.0.0.1\n"),
+        ("a@safe.test", "1", "logs in      as me, by SCRAM-SHA-256, PLAIN, LOGIN\n"),
     ] {
         let ran = posthaste(folder, &["route", address, "--size", more, "--config", "p.toml"]);
         assert!(ran.code == 0 && ran.stdout.contains(line), "{address} {line}: {ran:?}");
         assert!(more != "1" || !ran.stdout.contains("not sent"), "{ran:?}");
+        assert!(!ran.stdout.contains("hunter2"), "{ran:?}");
     }
     let asked = ["route", "a@gone.test", "--listener", "nolist", "--config", "p.toml"];
     let ran = posthaste(folder, &asked);

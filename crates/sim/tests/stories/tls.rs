@@ -49,12 +49,35 @@ fn broken_tls_costs_one_connection_an_hour_and_no_mail_waits() {
     system.pass(HOUR);
     assert_eq!(one(&system, 3).0, 2, "its rest is over");
     assert_eq!(one(&system, 4).0, 1);
-    system.reload(&plan);
+    let _nothing_waits = system.reload(&plan);
     assert_eq!(one(&system, 5).0, 2, "a reload forgets");
     system.pass(HOUR);
     shakes(&system, Handshake::good(&[ADDRESS]));
     assert_eq!(one(&system, 6).0, 1, "it works");
     assert_eq!(taken(&system, HOST).len(), 6);
+}
+
+#[test]
+fn a_host_that_takes_nothing_in_clear_is_tried_with_tls_again_at_the_next_attempt() {
+    let (system, _) = system(TlsPolicy::Opportunistic, Handshake::Fails(TlsFault::Alert(40)));
+    let wants = Action::Reply("530 5.7.0 Must issue a STARTTLS command first".into());
+    let script = Script::default().offering(&["STARTTLS"]).always(Step::Mail, wants);
+    peer(&system, HOST).set(script);
+    send(&system, 1, &["r@d.test"]);
+    let mut had = Vec::new();
+    for _ in 0..3 * 3600 {
+        system.pass(SECOND);
+        let now = peer(&system, HOST).connections();
+        if had.last() != Some(&now) {
+            had.push(now);
+        }
+    }
+    // Each attempt both ways, long before an hour's rest would be over.
+    assert!(had.len() > 3 && had[1..].iter().all(|count| count % 2 == 0), "{had:?}");
+    peer(&system, HOST).set(Script::default().offering(&["STARTTLS"]));
+    shakes(&system, Handshake::good(&[ADDRESS]));
+    until_quiet(&system, 4 * HOUR);
+    assert_eq!(taken(&system, HOST), ["r@d.test"]);
 }
 
 #[test]
