@@ -6,6 +6,7 @@
 use crate::Stream;
 use posthaste_evidence::{TlsFacts, TlsReceived};
 use posthaste_mail::Secret;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,12 +83,19 @@ pub struct Offer {
 }
 
 /// A certificate of ours with its key.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The certificate, then those that lead to its authority; PEM text.
+    /// The certificate, then those that lead to its authority; PEM text, and nothing of the key: it is not wiped.
     pub chain: Arc<str>,
     /// Its private key: PKCS#8, PKCS#1 or SEC1, PEM text.
     pub key: Secret,
+}
+
+/// Neither of them: a chain that was put together wrongly may hold a key.
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Identity(..)")
+    }
 }
 
 /// What is asked of clients.
@@ -108,4 +116,18 @@ pub struct Received {
     pub stream: Box<dyn Stream>,
     /// What the handshake showed.
     pub facts: TlsReceived,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_not_shown() {
+        let identity = Identity { chain: "PRIVATE".into(), key: Secret::new("PRIVATE") };
+        let identities = Arc::from([identity]);
+        let offer = Offer { identities, clients: Clients::Unasked, limit: Duration::ZERO };
+        let shown = format!("{offer:?}");
+        assert!(shown.contains("Identity") && !shown.contains("PRIVATE"), "{shown}");
+    }
 }

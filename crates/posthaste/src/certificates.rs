@@ -164,8 +164,8 @@ fn read(files: &CertificateFiles) -> Result<(Identity, Certificate), (PathBuf, S
     let text = |path: &PathBuf| {
         octets(path).map_err(|why| (path.clone(), format!("cannot be read: {why}")))
     };
-    let chain = String::from_utf8_lossy(&text(&files.chain)?).into();
-    let identity = Identity { chain, key: Secret::new(text(&files.key)?) };
+    let chain = certificates_in(&text(&files.chain)?).into();
+    let identity = Identity { chain, key: text(&files.key)? };
     let own = check_identity(&identity).map_err(|bad| {
         let path = if bad.is_of_key() { &files.key } else { &files.chain };
         (path.clone(), bad.to_string())
@@ -173,14 +173,34 @@ fn read(files: &CertificateFiles) -> Result<(Identity, Certificate), (PathBuf, S
     Ok((identity, own))
 }
 
-fn octets(path: &Path) -> io::Result<Vec<u8>> {
-    let mut octets = Vec::new();
-    crate::regular::open(path)?.take(MAX_FILE + 1).read_to_end(&mut octets)?;
-    if octets.len() as u64 > MAX_FILE {
+/// Both kinds of files may hold a key, so both are secrets.
+fn octets(path: &Path) -> io::Result<Secret> {
+    // All the room it may need: one that grows leaves copies behind.
+    let mut octets = Vec::with_capacity(usize::try_from(MAX_FILE + 2).unwrap_or_default());
+    let read = crate::regular::open(path)?.take(MAX_FILE + 1).read_to_end(&mut octets);
+    let octets = Secret::new(octets);
+    read?;
+    if octets.expose().len() as u64 > MAX_FILE {
         let what = format!("it is larger than {MAX_FILE} octets");
         return Err(io::Error::new(io::ErrorKind::InvalidData, what));
     }
     Ok(octets)
+}
+
+/// The blocks of certificates, and nothing of a key that may stand beside them.
+fn certificates_in(pem: &Secret) -> String {
+    let (mut kept, mut inside) = (Vec::new(), false);
+    for line in pem.expose().split_inclusive(|octet| *octet == b'\n') {
+        let mark = line.trim_ascii_end();
+        if mark.starts_with(b"-----BEGIN ") {
+            inside = mark == b"-----BEGIN CERTIFICATE-----";
+        }
+        if inside {
+            kept.extend_from_slice(line);
+        }
+        inside &= !mark.starts_with(b"-----END ");
+    }
+    String::from_utf8_lossy(&kept).into_owned()
 }
 
 /// A hostname that no certificate can have is left out.

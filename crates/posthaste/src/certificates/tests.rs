@@ -38,6 +38,36 @@ fn put(folder: &Path, (chain, key): &(String, String)) {
 }
 
 #[test]
+fn the_key_is_nowhere_but_in_its_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = config(dir.path(), "");
+    settings.data = dir.path().to_owned();
+    let made = open_or_make(&settings, now()).unwrap();
+    let (chain, key) = issued(&["mx.example.org"], 2200);
+    let broken = "-----BEGIN CERTIFICATE-----\nMIIB\n";
+    for (text, certificates) in [
+        (format!("{chain}{key}"), 2),
+        (format!("{key}{chain}"), 2),
+        (format!("about us\r\n{}{key}", chain.replace('\n', "\r\n")), 2),
+        (format!("{chain}{broken}{key}"), 3),
+    ] {
+        let kept = certificates_in(&Secret::new(text));
+        assert_eq!(kept.matches("BEGIN CERTIFICATE").count(), certificates, "{kept}");
+        assert!(!kept.contains("PRIVATE") && !key.lines().any(|line| kept.contains(line)));
+    }
+    fs::write(dir.path().join("both.pem"), format!("{key}{chain}")).unwrap();
+    let both = config(dir.path(), "[[certificate]]\nchain = \"both.pem\"\nkey = \"both.pem\"");
+    for certificates in [made, open(&both).unwrap()] {
+        let identity = &certificates.identities[0];
+        assert!(identity.chain.starts_with("-----BEGIN CERTIFICATE-----"));
+        assert!(!identity.chain.contains("PRIVATE"));
+    }
+    fs::write(dir.path().join("both.pem"), format!("{chain}{broken}{key}")).unwrap();
+    let said = open(&both).map(|_| ()).unwrap_err().to_string();
+    assert!(said.contains("it is no PEM text"), "{said}");
+}
+
+#[test]
 fn without_any_one_is_made_once_and_anew_when_it_no_longer_fits() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path(), "");

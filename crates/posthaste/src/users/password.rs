@@ -10,6 +10,7 @@ use posthaste_smtp::sasl::scram::Stored;
 use posthaste_smtp::sasl::server::MAX_PASSWORD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// Memory in KiB, passes and lanes: the first choice of OWASP's Password Storage Cheat Sheet for argon2id. RFC 9106
 /// section 4 has more memory, which a server that checks several at once does not spend on each.
@@ -161,10 +162,16 @@ pub(crate) fn check(password: &Secret) -> Result<(), String> {
 
 /// A password of 100 random bits.
 pub(crate) fn generate() -> Result<Secret> {
-    let octets = random::<{ GROUPS * GROUP }>()?;
-    let letters = octets.map(|octet| char::from(LETTERS[usize::from(octet % 32)]));
-    let groups: Vec<String> = letters.chunks(GROUP).map(|group| group.iter().collect()).collect();
-    Ok(Secret::new(groups.join("-")))
+    let octets = Zeroizing::new(random::<{ GROUPS * GROUP }>()?);
+    // All the room it needs: one that grows leaves copies behind.
+    let mut text = Vec::with_capacity(GROUPS * (GROUP + 1));
+    for group in octets.chunks(GROUP) {
+        if !text.is_empty() {
+            text.push(b'-');
+        }
+        text.extend(group.iter().map(|octet| LETTERS[usize::from(octet % 32)]));
+    }
+    Ok(Secret::new(text))
 }
 
 pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
