@@ -179,6 +179,8 @@ struct List {
     inside: Option<Vec<Token>>,
     /// They were closed.
     closed: bool,
+    /// Another address follows them, with nothing between the two: programs differ in which of them they take.
+    doubled: bool,
 }
 
 impl List {
@@ -191,6 +193,10 @@ impl List {
             (Kind::Special(b'<'), None) => self.inside = Some(Vec::new()),
             (Kind::Special(b',' | b';'), _) => self.close(value, entries),
             (Kind::Special(b':'), None) => self.outside.clear(),
+            (Kind::Special(b'<' | b'@'), Some(_)) => {
+                self.doubled = true;
+                self.outside.push(token);
+            }
             _ => self.outside.push(token),
         }
     }
@@ -203,7 +209,7 @@ impl List {
         let (Some(start), Some(end)) = (start, end) else { return };
         let address = match &list.inside {
             None => specification(value, &list.outside),
-            Some(_) if !list.closed => None,
+            Some(_) if !list.closed || list.doubled => None,
             Some(inside) if inside.is_empty() => return,
             Some(inside) => specification(value, without_route(inside)),
         };
@@ -313,6 +319,9 @@ mod tests {
             ("<a b@c>", &["{a b@c}"]),
             ("<a@b, c@d", &["{a@b, c@d}"]),
             ("\"a@b", &["{\"a@b}"]),
+            ("A <a@b> B <c@d>, e@f", &["{A <a@b> B <c@d>}", "e@f"]),
+            ("<a@b> c@d", &["{a@b> c@d}"]),
+            ("c@d <a@b>", &["a@b"]),
             ("(a@b", &["{(a@b}"]),
             ("a@", &["{a@}"]),
             ("@b", &["{@b}"]),

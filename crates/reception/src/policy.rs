@@ -319,6 +319,14 @@ pub(crate) fn not_your_sender() -> Reply {
     reply(553, (5, 7, 1), "Sender address not allowed for this user")
 }
 
+pub(crate) fn not_your_from() -> Reply {
+    reply(550, (5, 7, 1), "The From field names somebody whom this user may not send as")
+}
+
+pub(crate) fn from_unseen() -> Reply {
+    reply(550, (5, 7, 1), "The header section is too long for its From field to be checked")
+}
+
 pub(crate) fn user_too_many_messages() -> Reply {
     reply(451, (4, 7, 0), "Too many messages a minute of this user, try again later")
 }

@@ -4,6 +4,7 @@
 //! (`incoming`).
 
 mod auth;
+mod author;
 mod rcpt;
 mod record;
 mod tls;
@@ -407,6 +408,9 @@ impl Conversation {
         let Some(message) = message else {
             return self.refuse(&policy::refused(Refused::Unhealthy));
         };
+        if let Some(refusal) = self.refuses_author(&message) {
+            return self.refuse(&refusal);
+        }
         let settings = &self.policy.settings;
         let work = accept(&self.house, settings, message);
         match self.wire.within(settings.limits.store_timeout, work).await {

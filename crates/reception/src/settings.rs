@@ -57,6 +57,8 @@ pub struct Listener {
     pub bare_newline: Option<BareNewline>,
     /// AUTH is offered, under TLS only (RFC 4954). Always so where [`ListenerKind::Submission`].
     pub auth: bool,
+    /// A user's message must be from one of the user's own senders, in `From:` too (RFC 6409 section 8).
+    pub check_from: bool,
     /// Clients who need no AUTH at a door for submission; nobody by default, loopback neither.
     pub without_auth: Vec<Network>,
     /// Balancers: connections from there must begin with a PROXY header (version 2), and count as those of the client
@@ -206,6 +208,7 @@ impl Listener {
             kind: ListenerKind::Relay,
             bare_newline: None,
             auth: false,
+            check_from: true,
             without_auth: Vec::new(),
             proxy_from: Vec::new(),
             tls: ListenerTls::default(),

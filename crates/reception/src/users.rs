@@ -3,7 +3,7 @@
 
 use posthaste_io::Task;
 use posthaste_mail::{ReversePath, Secret};
-use posthaste_route::Sender;
+use posthaste_route::{Pattern, Sender};
 use posthaste_smtp::sasl::Mechanism;
 use posthaste_smtp::sasl::scram::Stored;
 use std::fmt;
@@ -90,6 +90,12 @@ impl Account {
     #[must_use]
     pub fn may_send_as(&self, path: &ReversePath) -> bool {
         self.senders.iter().any(|sender| sender.is(path))
+    }
+
+    /// The user may send with every address.
+    #[must_use]
+    pub fn may_send_as_anybody(&self) -> bool {
+        self.senders.iter().any(|sender| *sender == Sender::Fits(Pattern::Any))
     }
 }
 

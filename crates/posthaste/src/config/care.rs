@@ -1,5 +1,5 @@
 //! What is allowed, or nearly, and hardly meant: relay networks that make an open relay, next hops that no address family
-//! of the route reaches, a source that is not of this machine, a keyword written wrong, own mail that no route takes, DNS servers named twice.
+//! of the route reaches, a source that is not of this machine, a keyword written wrong, AUTH where nobody can log in, own mail that no route takes, DNS servers named twice.
 //!
 //! Not here: what a setting may be at all (`receive`, `routes`, `domains`).
 
@@ -11,7 +11,7 @@ use super::complain::nearest;
 use super::kinds::Via;
 use super::read::Section;
 use super::routes::RouteRule;
-use posthaste_reception::{Listener, Network};
+use posthaste_reception::{Listener, ListenerKind, ListenerTls, Network};
 use posthaste_route::domain::to_dns;
 use posthaste_route::{Families, Pattern};
 use std::io::ErrorKind;
@@ -94,6 +94,39 @@ fn is_wide(network: &Network) -> bool {
             };
             network.prefix() < WIDEST_V6 && !PRIVATE_V6.iter().any(within)
         }
+    }
+}
+
+/// Doors where AUTH is offered and cannot be done, or where those are who try passwords.
+pub(super) fn logins(section: &Section<'_, '_>, listener: &Listener) {
+    if !listener.auth {
+        return;
+    }
+    let clear = "AUTH is done under TLS only";
+    match (listener.kind, listener.tls) {
+        (ListenerKind::Submission, ListenerTls::Off) if listener.without_auth.is_empty() => {
+            let what = format!(
+                "{clear}: nobody could log in here, and nobody else may send; write tls = \"starttls\" or tls = \"implicit\""
+            );
+            section.complain("tls", what);
+        }
+        (ListenerKind::Submission, ListenerTls::Off) => {
+            let what =
+                format!("{clear}: nobody can log in here, only clients of `without_auth` send");
+            section.warn("tls", what);
+        }
+        (_, ListenerTls::Off) => {
+            let what = format!(
+                "{clear}: nobody can log in here; write tls = \"starttls\", or auth = false"
+            );
+            section.complain("auth", what);
+        }
+        (ListenerKind::Inbound, _) => {
+            let what = "users log in at the door that everybody on the Internet comes to, and that is where passwords are tried; \
+                        better a listener of its own with kind = \"submission\"";
+            section.warn("auth", what);
+        }
+        _ => {}
     }
 }
 

@@ -1,5 +1,6 @@
 //! `[[listener]]` and `[limits]`: where mail comes in, and how much of it.
 
+use super::care;
 use super::file::Surroundings;
 use super::read::{Preset, Section};
 use super::setting::{Size, Word};
@@ -35,6 +36,7 @@ pub(super) fn listeners(top: &Section<'_, '_>, around: &Surroundings) -> Vec<Lis
     let mut seen: Vec<Listener> = Vec::new();
     for (index, section) in sections.into_iter().enumerate() {
         let listener = tls::listener(&section, around, listener(&section, index));
+        care::logins(&section, &listener);
         if seen.iter().any(|l| l.address == listener.address && l.address.port() != 0) {
             let what = format!("two listeners have the address {}", listener.address);
             section.complain("address", what);
@@ -67,6 +69,7 @@ fn listener(section: &Section<'_, '_>, index: usize) -> Listener {
         let what = "users log in at a listener of the kind \"submission\"; for one without AUTH write kind = \"relay\"";
         section.complain("auth", what);
     }
+    let check_from = section.take("check_from", true);
     let without_auth: Vec<Network> = section.take("without_auth", Vec::new());
     if !users_only && !without_auth.is_empty() {
         let what =
@@ -79,6 +82,7 @@ fn listener(section: &Section<'_, '_>, index: usize) -> Listener {
         kind,
         bare_newline: section.take_optional("bare_newline", why),
         auth,
+        check_from,
         without_auth,
         proxy_from: proxies(section),
         ..Listener::new("", DEFAULT_LISTEN)

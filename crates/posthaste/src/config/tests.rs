@@ -241,6 +241,14 @@ const WRONG: &[(&str, &str)] = &[
         "p.toml:3:8: users log in at a listener of the kind \"submission\"; for one without AUTH write kind = \"relay\"",
     ),
     (
+        "[[listener]]\nkind = \"submission\"\ntls = \"off\"",
+        "p.toml:3:7: AUTH is done under TLS only: nobody could log in here, and nobody else may send; write tls = \"starttls\" or tls = \"implicit\"",
+    ),
+    (
+        "[[listener]]\nauth = true\ntls = \"off\"",
+        "p.toml:2:8: AUTH is done under TLS only: nobody can log in here; write tls = \"starttls\", or auth = false",
+    ),
+    (
         "[[listener]]\nproxy_from = \"0.0.0.0/0\"",
         "p.toml:2:14: `listener.proxy_from`: \"0.0.0.0/0\" is everybody, who could then claim any address; write those of your balancers",
     ),
@@ -383,6 +391,15 @@ fn what_is_allowed_and_probably_a_mistake_is_warned_of() {
             "hostname = \"mail_1.example.org\"",
             "p.toml:1:12: `hostname`: \"mail_1.example.org\" has an underscore, which is not allowed in the name of a \
              host; many hosts refuse mail from it",
+        ),
+        (
+            "[[listener]]\nkind = \"mx\"\nauth = true",
+            "p.toml:3:8: users log in at the door that everybody on the Internet comes to, and that is where passwords are \
+             tried; better a listener of its own with kind = \"submission\"",
+        ),
+        (
+            "[[listener]]\nkind = \"submission\"\ntls = \"off\"\nwithout_auth = \"10.0.0.7\"",
+            "p.toml:3:7: AUTH is done under TLS only: nobody can log in here, only clients of `without_auth` send",
         ),
     ] {
         assert_eq!(warnings(text), [expected], "{text}");

@@ -117,6 +117,38 @@ fn who_has_logged_in_sends_to_anywhere_as_himself_and_so_it_is_recorded() {
 }
 
 #[test]
+fn a_user_writes_as_himself_in_the_header_too() {
+    let (house, _) = house(|_| {});
+    let (forged, unseen) = (
+        "550 5.7.1 The From field names somebody whom this user may not send as\r\n",
+        "550 5.7.1 The header section is too long for its From field to be checked\r\n",
+    );
+    let long = format!("X: {}\r\n", "y".repeat(900)).repeat(80);
+    for (header, expected) in [
+        ("From: Ann <ann@example.org>\r\n".to_owned(), "250 2.0.0 queued"),
+        ("From: boss@example.org\r\n".to_owned(), forged),
+        ("From: ann@example.org\r\nFrom: boss@example.org\r\n".to_owned(), forged),
+        (format!("{long}From: boss@example.org\r\n"), unseen),
+    ] {
+        let client = client(&house, STRANGER);
+        let begin = format!("{RIGHT}MAIL FROM:<ann@example.org>\r\n{TO_ANYWHERE}DATA\r\n");
+        assert_eq!(codes(&house.say(&client, begin)), ["235", "250", "250", "354"]);
+        let said = house.say(&client, format!("{header}\r\nbody\r\n.\r\n"));
+        assert!(said.starts_with(expected), "{said}");
+        assert_eq!(codes(&house.say(&client, "NOOP\r\n")), ["250"], "the session goes on");
+        client.close();
+        house.wait(60);
+    }
+    assert_eq!((house.store.messages().len(), house.reception.counts().refused_senders), (1, 3));
+
+    let (house, _) = self::house(|settings| settings.listeners[0].check_from = false);
+    let client = self::client(&house, STRANGER);
+    let begin = format!("{RIGHT}MAIL FROM:<ann@example.org>\r\n{TO_ANYWHERE}DATA\r\n");
+    house.say(&client, begin);
+    assert_eq!(codes(&house.say(&client, "From: boss@example.org\r\n\r\n.\r\n")), ["250"]);
+}
+
+#[test]
 fn scram_takes_one_answer_more_and_the_server_proves_itself() {
     let (house, _) = house(|_| {});
     let client = client(&house, STRANGER);
