@@ -90,6 +90,10 @@ pub struct Conditions {
     pub failed_logins: u64,
     /// See above.
     pub refused_logins: u64,
+    /// Messages signed with DKIM since the start, and those that a key is there for and that no signature would hold on.
+    pub signed: u64,
+    /// See above.
+    pub unsigned: u64,
     /// What became of strangers.
     pub strangers: Strangers,
 }

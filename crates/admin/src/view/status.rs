@@ -67,6 +67,10 @@ pub struct StatusObject {
     pub logins: u64,
     pub failed_logins: u64,
     pub refused_logins: u64,
+    /// With DKIM.
+    pub signed: u64,
+    /// A key was there, and no signature would hold.
+    pub unsigned: u64,
     pub strangers: StrangersView,
     pub last_minute: TrafficView,
     pub by_status: SpreadView,
@@ -219,6 +223,8 @@ impl StatusObject {
             logins: numbers.conditions.logins,
             failed_logins: numbers.conditions.failed_logins,
             refused_logins: numbers.conditions.refused_logins,
+            signed: numbers.conditions.signed,
+            unsigned: numbers.conditions.unsigned,
             strangers: StrangersView::of(numbers.conditions.strangers),
             last_minute: TrafficView::of(numbers.minute),
             by_status: SpreadView::of(numbers.spread),

@@ -78,6 +78,8 @@ impl Daemon {
             refused_by_limits: refused.refused_sessions
                 + refused.refused_client_sessions
                 + refused.refused_rates,
+            signed: refused.signed,
+            unsigned: refused.unsigned,
             strangers: Strangers {
                 made_room: refused.made_room,
                 refused_networks: refused.refused_networks,

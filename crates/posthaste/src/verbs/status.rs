@@ -56,7 +56,7 @@ fn lines(status: &Value) -> Vec<String> {
         ),
         worst_line(&status["worst"]),
         format!(
-            "last min   {} accepted, {} delivered, {} deferred, {} failed; so far {}, {}, {}, {}",
+            "last min   {} accepted, {} delivered, {} deferred, {} failed; so far {}, {}, {}, {}{}",
             minute("accepted"),
             minute("delivered"),
             minute("deferred"),
@@ -64,7 +64,8 @@ fn lines(status: &Value) -> Vec<String> {
             of("accepted"),
             of("delivered"),
             of("deferred"),
-            of("failed")
+            of("failed"),
+            signatures(status)
         ),
         format!(
             "open       {} of {} sessions in, {} of {} connections out; {} refused by limits{}",
@@ -79,6 +80,15 @@ fn lines(status: &Value) -> Vec<String> {
         store_line(status),
         format!("to do      {}", to_do(status).join("; ")),
     ]
+}
+
+/// Of messages with DKIM, where there are any.
+fn signatures(status: &Value) -> String {
+    let counted = |key: &str, said: &str| match status[key].as_u64() {
+        None | Some(0) => String::new(),
+        Some(count) => format!("; {count} {said}"),
+    };
+    counted("signed", "signed") + &counted("unsigned", "could not be signed")
 }
 
 /// How clients came in since the start: under TLS, and who they are.
