@@ -29,6 +29,8 @@ pub struct Line {
     pub(crate) served: u32,
     host: String,
     peer: SocketAddr,
+    /// In clear because TLS with it failed a while ago.
+    pub(crate) tls_rests: bool,
     id: posthaste_evidence::ConnectionId,
     record: Option<Connection>,
     /// When the operator named the host, how it was reached: that it wants us to log in is then ours to correct.
@@ -40,6 +42,8 @@ pub(crate) struct Greeted {
     talk: Talk,
     /// The operator named the host.
     fixed: bool,
+    /// TLS with it was tried before, and is not now.
+    tls_rests: bool,
 }
 
 /// What came of greeting.
@@ -75,7 +79,8 @@ pub(crate) async fn greet(
     let mut log = Log { world, candidate, began: world.now(), observations: Vec::new() };
     let result = opening.open(stream, recorder, &mut log).await;
     let fixed = matches!(opening.route.action, Action::SmartHosts { .. });
-    let result = result.map(|talk| Greeted { talk, fixed });
+    let tls_rests = opening.means == Means::Clear && candidate.requirement.wants_tls();
+    let result = result.map(|talk| Greeted { talk, fixed, tls_rests });
     Greeting { result, observations: log.observations }
 }
 
@@ -364,6 +369,7 @@ impl Line {
             served: 0,
             host: record.host.clone().unwrap_or_default(),
             peer: record.peer.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0))),
+            tls_rests: greeted.tls_rests,
             id: record.id,
             fixed: greeted
                 .fixed

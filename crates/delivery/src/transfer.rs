@@ -280,40 +280,37 @@ struct Ending {
     fixed: Option<String>,
 }
 
-/// What a line in clear says of a reply that wants TLS.
+/// What the way of the octets says of a reply that wants TLS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum Clear {
     /// Under TLS: no reply wants it.
     #[default]
     No,
-    /// In clear.
+    /// In clear, and nothing is known of TLS with the host.
     Yes,
-    /// In clear, though the host offers STARTTLS.
+    /// In clear, though the host offers STARTTLS, or did before TLS with it failed.
     Offered,
 }
 
 impl Clear {
     const fn of(line: &Line) -> Self {
-        match (line.talk.secured, line.capabilities().starttls) {
+        match (line.talk.secured, line.capabilities().starttls || line.tls_rests) {
             (true, _) => Self::No,
             (false, false) => Self::Yes,
             (false, true) => Self::Offered,
         }
     }
 
-    /// `530 Must issue a STARTTLS command first` (RFC 3207 section 4), which AUTH has another meaning for (RFC 4954 section
-    /// 6): the code for encryption tells, or the host's own offer, or its words.
+    /// 530 for want of STARTTLS (RFC 3207 section 4), which AUTH has another meaning for (RFC 4954 section 6). X.7.10 is
+    /// encryption needed; X.7.0 and no status say nothing of it: where STARTTLS is offered, it is what comes first. Any other
+    /// status is about who we are.
     fn wants_tls(self, reply: &Reply) -> bool {
-        let says = |reply: &Reply| {
-            let names_tls = |line: &String| line.to_ascii_uppercase().contains("TLS");
-            let status = reply.enhanced.map(|e| (e.subject, e.detail));
-            status == Some((7, 10)) || reply.lines.iter().any(names_tls)
-        };
+        let of_encryption = reply.enhanced.map(|status| (status.subject, status.detail));
         reply.code == MUST_ENCRYPT
-            && match self {
-                Self::No => false,
-                Self::Yes => says(reply),
-                Self::Offered => true,
+            && match of_encryption {
+                Some((7, 10)) => self != Self::No,
+                Some((7, 0)) | None => self == Self::Offered,
+                Some(_) => false,
             }
     }
 }
@@ -522,12 +519,15 @@ mod tests {
             Reply::new(code, status.map(|(s, d)| EnhancedStatus::new(5, s, d)), words)
         };
         for (clear, reply, wants) in [
-            (Clear::Yes, said(530, Some((7, 0)), "Must issue a STARTTLS command first"), true),
-            (Clear::Yes, said(530, None, "tls required"), true),
             (Clear::Yes, said(530, Some((7, 10)), "Encryption needed"), true),
-            (Clear::Yes, said(530, Some((7, 0)), "Authentication required"), false),
+            (Clear::Yes, said(530, Some((7, 0)), "Must issue a STARTTLS command first"), false),
+            (Clear::Yes, said(530, None, "tls required"), false),
+            (Clear::Offered, said(530, Some((7, 0)), "Must issue a STARTTLS command first"), true),
             (Clear::Offered, said(530, Some((7, 0)), "Authentication required"), true),
+            (Clear::Offered, said(530, None, "first"), true),
+            (Clear::Offered, said(530, Some((7, 57)), "Client not authenticated, no TLS"), false),
             (Clear::No, said(530, Some((7, 0)), "Must issue a STARTTLS command first"), false),
+            (Clear::No, said(530, Some((7, 10)), "Encryption needed"), false),
             (Clear::Offered, said(550, Some((7, 1)), "no TLS, no mail"), false),
         ] {
             assert_eq!(clear.wants_tls(&reply), wants, "{clear:?} {reply:?}");

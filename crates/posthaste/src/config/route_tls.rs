@@ -2,7 +2,7 @@
 //!
 //! Not here: what that comes to for one host (`posthaste_route::tls`).
 
-use super::kinds::Via;
+use super::kinds::{NextHop, Via};
 use super::read::{Preset, Section};
 use super::routes::RouteRule;
 use super::setting::{Text, Word};
@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use posthaste_route::domain::{address_in_text, to_dns};
 use posthaste_route::tls::IMPLICIT_TLS_PORT;
-use posthaste_route::{NameRule, Pattern, Roots, TlsPolicy};
+use posthaste_route::{Login, NameRule, Pattern, Roots, TlsPolicy, is_private};
 
 /// Names, and keys, of one route.
 const MAX_NAMES: usize = 64;
@@ -55,10 +55,15 @@ struct Name(NameRule);
 struct Pin([u8; 32]);
 
 /// Takes the settings of a route.
-pub(crate) fn read(section: &Section<'_, '_>, via: &Via) -> RouteTls {
-    let level = match !section.strings("tls_pins").is_empty() {
-        true => Preset::because(Level::Verify, "since keys are pinned"),
-        false => Preset::from(Level::Opportunistic),
+pub(crate) fn read(section: &Section<'_, '_>, via: &Via, auth: Option<&Login>) -> RouteTls {
+    let pinned = !section.strings("tls_pins").is_empty();
+    let level = match auth {
+        _ if pinned => Preset::because(Level::Verify, "since keys are pinned"),
+        Some(Login { in_clear: false, .. }) if matches!(via, Via::Hosts(_)) => {
+            Preset::because(Level::Verify, "because of auth: nobody in between gets the password")
+        }
+        Some(_) => Preset::because(Level::Opportunistic, "because of auth_in_clear"),
+        None => Preset::from(Level::Opportunistic),
     };
     let usual = match via {
         Via::Hosts(_) => "the host as `via` has it",
@@ -129,6 +134,7 @@ pub(crate) fn check(section: &Section<'_, '_>, rule: &RouteRule) {
             section.complain(key, format!("`route.{key}` has more than {MAX_NAMES} elements"));
         }
     }
+    check_auth(section, rule);
     check_wrap(section, rule);
     let everybody = rule.via == Via::Mx && rule.to.contains(&Pattern::Any);
     if everybody && verifies && tls.names.is_empty() {
@@ -136,6 +142,31 @@ pub(crate) fn check(section: &Section<'_, '_>, rule: &RouteRule) {
                     for their own names: much mail will wait; name the domains in `to`, or what is known in `tls_names`";
         section.warn("tls", what);
     }
+}
+
+/// A password goes to nobody but the next hop, unless the operator says otherwise.
+fn check_auth(section: &Section<'_, '_>, rule: &RouteRule) {
+    let (Some(login), Via::Hosts(hosts)) = (&rule.auth, &rule.via) else { return };
+    let is_near = |hop: &NextHop| address_in_text(&hop.host).is_some_and(is_private);
+    let what = match rule.tls.level {
+        Level::Require | Level::Verify => return,
+        // It goes nowhere else.
+        _ if login.in_clear && hosts.iter().all(is_near) => return,
+        Level::None if !login.in_clear => {
+            let what = "`route.tls` is \"none\", and nobody logs in without TLS: write tls = \"verify\", or auth_in_clear = \
+                        true for next hops on this machine or with a private address";
+            section.complain("tls", what);
+            return;
+        }
+        Level::None => {
+            "with tls = \"none\" `route.auth` is of use only where the next hop has a private address; write tls = \"verify\""
+        }
+        Level::Opportunistic => {
+            "`route.auth` with tls = \"opportunistic\": whoever stands in between with a certificate of his own gets the \
+             password; write tls = \"verify\""
+        }
+    };
+    section.warn(if section.has("tls") { "tls" } else { "auth" }, what);
 }
 
 fn check_wrap(section: &Section<'_, '_>, rule: &RouteRule) {

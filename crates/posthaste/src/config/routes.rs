@@ -112,7 +112,8 @@ fn rule(section: &Section<'_, '_>, common: &Schedule, around: &Surroundings) -> 
         _ => Preset::from(false),
     };
     let (text, status) = failure(section, &via);
-    let tls = route_tls::read(section, &via);
+    let auth = smarthost_auth::read(section, around);
+    let tls = route_tls::read(section, &via, auth.as_ref());
     let protocol = section.take("protocol", Protocol::default());
     let port = match protocol {
         Protocol::Smtp => Preset::from(SMTP_PORT),
@@ -140,7 +141,7 @@ fn rule(section: &Section<'_, '_>, common: &Schedule, around: &Surroundings) -> 
         expire_after: expiry(section),
         retry: retry(section, common),
         tls,
-        auth: smarthost_auth::read(section, around),
+        auth,
     }
 }
 

@@ -1,5 +1,6 @@
 //! `[[route]]` as an operator meets it: what may be matched and done, and every error with its place.
 
+use super::care::warnings;
 use super::{complaints, good};
 use crate::config::kinds::Via;
 use crate::config::routes::RouteRule;
@@ -194,6 +195,7 @@ fn the_worked_example_of_a_content_filter_sends_each_message_through_it_once() {
 
 #[test]
 fn how_a_route_logs_in() {
+    use posthaste_evidence::TlsLevel;
     use posthaste_mail::Mechanism;
     use posthaste_route::SecretSource;
     let route = |rest: &str| format!("[[route]]\nto = [\"*\"]\nvia = \"10.0.0.1:587\"\n{rest}\n");
@@ -207,6 +209,34 @@ fn how_a_route_logs_in() {
     assert_eq!((token.mechanisms, token.in_clear), (vec![Mechanism::XOAuth2], true));
     let plain = auth("auth = { user = \"me\", password_env = \"P\", mechanisms = [\"PLAIN\"] }");
     assert_eq!(plain.mechanisms, [Mechanism::Plain]);
+    let tls = |text: &str| good(&route(text)).routes[0].tls.policy().level();
+    let with_auth = "auth = { user = \"me\", password_env = \"P\" }\n";
+    for (more, level) in [
+        ("", TlsLevel::Verify),
+        ("auth_in_clear = true", TlsLevel::Opportunistic),
+        ("tls = \"require\"", TlsLevel::Require),
+        ("tls = \"opportunistic\"", TlsLevel::Opportunistic),
+        ("tls = \"none\"\nauth_in_clear = true", TlsLevel::None),
+    ] {
+        assert_eq!(tls(&format!("{with_auth}{more}")), level, "{more}");
+    }
+    let none = complaints(&route(&format!("{with_auth}tls = \"none\"")));
+    assert!(none.contains("nobody logs in without TLS"), "{none}");
+    assert!(warnings(&route(with_auth)).iter().all(|said| !said.contains("in between")));
+    for (via, more, expected) in [
+        ("10.0.0.1", "tls = \"opportunistic\"", Some("gets the password")),
+        ("hub.example", "auth_in_clear = true", Some("gets the password")),
+        ("hub.example", "auth_in_clear = true\ntls = \"none\"", Some("has a private address")),
+        ("10.0.0.1", "auth_in_clear = true\ntls = \"none\"", None),
+        ("127.0.0.1", "auth_in_clear = true", None),
+        ("hub.example", "tls = \"require\"", None),
+    ] {
+        let said =
+            warnings(&format!("[[route]]\nto = [\"*\"]\nvia = \"{via}:587\"\n{with_auth}{more}"));
+        let said: Vec<_> = said.iter().filter(|said| !said.contains("variable")).collect();
+        assert_eq!(said.len(), usize::from(expected.is_some()), "{via} {more}: {said:?}");
+        assert!(said.iter().all(|said| said.contains(expected.unwrap_or_default())), "{said:?}");
+    }
     for (text, what) in [
         ("auth = { user = \"me\", password = \"x\" }", "no secret stands in this file"),
         ("auth = { user = \"me\" }", "exactly one of password_file"),
