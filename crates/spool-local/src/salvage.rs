@@ -57,6 +57,8 @@ pub enum Left {
 
 /// The most fields of an envelope: a thousand recipients and some.
 const MAX_FIELDS: usize = 70_000;
+/// The most octets that are searched for what stands before a file: a signature of each key, some times over.
+const MAX_FILE_HEAD: usize = 64 * 1024;
 /// What a stored envelope begins with: the key of its id.
 const FIRST_OCTET: u8 = 2;
 
@@ -130,7 +132,11 @@ impl Stretch {
             let content = match content {
                 // Not beside it, then it is in a file: whether that is there is for others to see.
                 Left::Damaged(octets) if !resembles(&envelope, &octets) => {
-                    Left::InFile { size: envelope.facts.size, head: Bytes::new() }
+                    let head = self.head_at(at, end).unwrap_or_default();
+                    Left::InFile {
+                        size: envelope.facts.size.saturating_sub(head.len() as u64),
+                        head,
+                    }
                 }
                 content => content,
             };
@@ -163,6 +169,21 @@ impl Stretch {
                 let length = octets.len() - rest.len();
                 let envelope = Envelope::decode(&octets[..length]).ok()?;
                 return Some((envelope, length + CRC as usize));
+            }
+        }
+        None
+    }
+
+    /// What stands before the octets of a file, when it begins here: whole lines that end with the checksum for their place.
+    fn head_at(&self, at: usize, end: usize) -> Option<Bytes> {
+        let octets = &self.octets[at..end.min(at.saturating_add(MAX_FILE_HEAD))];
+        let place = self.offset.checked_add(u32::try_from(at).ok()?)?;
+        let (mut crc, mut length) = (Seed::from_number(self.seed).at(place), 0);
+        while let Some(line) = octets[length..].iter().position(|octet| *octet == b'\n') {
+            crc = crc32c::crc32c_append(crc, &octets[length..=length + line]);
+            length += line + 1;
+            if octets.get(length..length + CRC as usize)? == crc.to_le_bytes() {
+                return Some(self.octets.slice(at..at + length));
             }
         }
         None

@@ -8,7 +8,7 @@ use posthaste_io_sim::{Rng, SimDisk};
 use posthaste_mail::QueueId;
 use posthaste_spool::store::Quarantined;
 use posthaste_spool::testing::{self, NOON};
-use posthaste_spool::{ReadFault, Spool};
+use posthaste_spool::{Content, ReadFault, SpilledBody, Spool};
 use posthaste_spool_local::versions::{CURRENT, versions};
 use posthaste_spool_local::{
     Answer, Checked, Fate, Group, Left, Log, OpenError, Report, Request, Settings,
@@ -259,6 +259,55 @@ fn messages_are_salvaged_out_of_a_damaged_group() {
         let fates = log.fates(&ids.iter().copied().collect());
         let gone = |fate: &Fate| *fate == Fate::Mentioned;
         assert!(fates.values().all(gone), "{place}: {fates:?}");
+    }
+}
+
+#[test]
+fn what_stands_before_a_file_is_salvaged_with_its_envelope() {
+    let head = "DKIM-Signature: v=1; d=a.example;\r\n\tb=abc\r\nDKIM-Signature: v=1\r\n";
+    let signed = || {
+        let disk = SimDisk::new();
+        let (mut log, _) = Log::open(disk.clone(), settings()).expect("opens");
+        let mut mails = [700, 30_000, 1_900].map(|size| testing::mail(log.mint(NOON), 2, size));
+        let mut body = SpilledBody::new(mails[1].envelope.id, 30_000);
+        let file = disk.open(&format!("body-{}", body.id), OpenMode::Create).expect("new");
+        let octets = testing::content(body.id, 30_000);
+        file.write_at(0, &[IoSlice::new(&octets)]).expect("the disk works");
+        body.prepend(head.as_bytes());
+        mails[1].envelope.facts.size = body.size;
+        mails[1].content = Content::Spilled(body);
+        let mut group = Group::default();
+        group.requests.extend(mails.map(|mail| Request::Accept(Arc::new(mail))));
+        log.commit(&mut group).expect("the disk works");
+        assert!(group.answers.iter().all(|a| matches!(a, Answer::Accepted(Ok(_)))));
+        // With a valid group behind it, it is damage and no torn end.
+        let mut after = Group::default();
+        after.requests.push(Request::Accept(Arc::new(testing::mail(log.mint(NOON), 1, 100))));
+        log.commit(&mut after).expect("the disk works");
+        drop(log);
+        disk.process_end()
+    };
+    let segment = &octets(&signed())["segment-000001"];
+    let length = u32::from_le_bytes(segment[8192 + 24..][..4].try_into().expect("four"));
+    let end = 8192 + u64::from(length);
+    let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+    // By the group's directory, and by search.
+    for (place, at) in [
+        ("the first content", 8192 + 64 + 600),
+        ("its header", 8192 + 20),
+        ("its directory", end - 9),
+    ] {
+        let disk = signed();
+        disk.rot("segment-000001", at, 1);
+        let (log, _) = Log::open(disk, settings()).expect("opens");
+        let damaged = log.damaged();
+        let stretch = damaged.iter().find_map(|(_, stretch)| stretch.as_ref()).expect(place);
+        let found = stretch.salvage();
+        let Left::InFile { size, head: left } = &found[1].content else {
+            panic!("{place}: {:?}", found[1].content)
+        };
+        assert_eq!((*size, text(left)), (30_000, head.to_owned()), "{place}");
+        assert!(matches!(found[2].content, Left::Whole(_)), "{place}");
     }
 }
 
