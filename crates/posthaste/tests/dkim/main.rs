@@ -254,3 +254,42 @@ fn strangers_are_not_signed_and_a_waiting_message_tells_who_signed_it() {
     let listed = json_of(&verb(folder, &["queue", "messages", "to = r@own.test", "--json"]));
     assert_eq!(listed["messages"][0]["signed_by"], json!([]), "{listed}");
 }
+
+#[test]
+fn what_programs_hand_in_is_signed_whether_the_daemon_runs_or_takes_it_up_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let arrived = folder.join("arrived");
+    fs::create_dir(&arrived).unwrap();
+    let sink = Sink::start(&arrived);
+    let port = free_port();
+    let via = sink.address().to_string();
+    fs::write(folder.join("p.toml"), settings(port, "127.0.0.1:1", &via, "")).unwrap();
+    let (keys, records) = make_keys(folder, DOMAIN);
+    fs::write(folder.join("p.toml"), settings(port, "127.0.0.1:1", &via, &keys)).unwrap();
+    let sendmail = folder.join("sendmail");
+    std::os::unix::fs::symlink(BINARY, &sendmail).unwrap();
+    let hand_in = |subject: &str| {
+        let mut command = Command::new(&sendmail);
+        command.current_dir(folder).env("POSTHASTE_CONFIG", folder.join("p.toml"));
+        command.args(["-f", "ann@sender.test", "r@remote.test"]).stdin(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // Neither From: nor Date:, and a body that canonical forms differ on.
+        let text = format!("Subject: {subject}\nTo: r@remote.test\n\n.dot\n  two  blanks \n\n\n");
+        child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(child.wait().unwrap().success(), "{subject}");
+    };
+    let daemon = start(folder);
+    hand_in("taken at once");
+    drop(daemon);
+    hand_in("left in the pickup folder");
+    let _daemon = start(folder);
+    sink.wait_for(2, PATIENCE);
+    let answers = verified(&arrived, &records);
+    assert!(answers.iter().all(|answer| answer["valid"] == json!([true, true])), "{answers:?}");
+    assert_eq!(answers.len(), 2);
+    let status = json_of(&verb(folder, &["status", "--json"]));
+    assert_eq!((&status["signed"], &status["unsigned"]), (&json!(1), &json!(0)), "{status}");
+    let said = String::from_utf8(verb(folder, &["status"]).stdout).unwrap();
+    assert!(said.contains("; 1 signed\n"), "{said}");
+}
