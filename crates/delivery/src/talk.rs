@@ -124,7 +124,7 @@ impl Talk {
     pub(crate) async fn flush(&mut self, world: &World, limit: Duration) -> Result<(), Break> {
         let (output, secret);
         let output: &[u8] = if matches!(self.session.stage(), Stage::Auth) {
-            // Wiped when it is dropped; the session log learns its length.
+            // Wiped when it is dropped; the session log learns that something was said.
             secret = Secret::new(self.session.take_output());
             self.recorder.push(Who::We, &without_secrets(secret.expose()));
             secret.expose()

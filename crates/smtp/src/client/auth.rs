@@ -92,23 +92,26 @@ fn line(out: &mut Vec<u8>, parts: &[&[u8]]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// What may be shown of our lines while we log in: the command and its mechanism, of all else only the length.
+/// What stands for each word that may be secret, whatever its length.
+const HIDDEN: &[u8] = b"***";
+
+/// What may be shown of our lines while we log in: the command and its mechanism, that something was said, and that the
+/// exchange was cancelled. Not even the length of all else, which tells that of a password.
 #[must_use]
 pub fn without_secrets(output: &[u8]) -> Vec<u8> {
-    let mut shown = Vec::with_capacity(output.len());
+    let mut shown = Vec::new();
     for line in output.split_inclusive(|octet| *octet == b'\n') {
-        let open = match line.starts_with(b"AUTH ") {
-            true => line
-                .iter()
-                .enumerate()
-                .filter(|(_, o)| **o == b' ')
-                .nth(1)
-                .map_or(line.len(), |(at, _)| at + 1),
+        let said = line.strip_suffix(b"\n").unwrap_or(line);
+        let said = said.strip_suffix(b"\r").unwrap_or(said);
+        let spaces = || said.iter().enumerate().filter(|(_, octet)| **octet == b' ');
+        let open = match said.starts_with(b"AUTH ") {
+            true => spaces().nth(1).map_or(said.len(), |(at, _)| at + 1),
             false => 0,
         };
-        shown.extend_from_slice(&line[..open]);
-        let hide = |octet: &u8| if matches!(octet, b'\r' | b'\n') { *octet } else { b'*' };
-        shown.extend(line[open..].iter().map(hide));
+        let rest = &said[open..];
+        shown.extend_from_slice(&said[..open]);
+        shown.extend_from_slice(if matches!(rest, b"" | b"*") { rest } else { HIDDEN });
+        shown.extend_from_slice(&line[said.len()..]);
     }
     shown
 }

@@ -50,10 +50,13 @@ impl Session {
             Cut::TooLong => 0,
             Cut::Line(length) => length,
         };
-        self.heard.line(&input[..length]);
+        self.heard.line(&auth::loggable(&input[..length]));
         self.commands = self.commands.saturating_add(1);
-        let line = input.split_to(length);
+        let mut line = input.split_to(length);
         let quits = line.strip_suffix(b"\r\n").map(command::parse) == Some(Ok(Command::Quit));
+        if auth::is_auth(&line) {
+            line.fill(0);
+        }
         Some(match quits {
             true => Step::Event(self.quit()),
             false if self.commands > MAX_REFUSED_COMMANDS => self.fault(Fault::TooManyCommands),

@@ -11,6 +11,7 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 use serde_json::Value;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read, Write as _};
+use zeroize::Zeroizing;
 
 /// The password, and the same to be shown when it was made here.
 pub(super) fn get(args: &PasswordArgs, name: &str) -> Result<(Secret, Option<Secret>), Failure> {
@@ -42,10 +43,9 @@ pub(super) fn show(made: Option<&Secret>, user: &mut Value, out: &Out) {
 }
 
 fn first_line(from: impl Read) -> io::Result<Secret> {
-    let mut octets = Vec::with_capacity(MAX_SECRET + 1);
-    from.take(MAX_SECRET as u64).read_to_end(&mut octets)?;
-    let all = Secret::new(octets);
-    let line = all.expose().split(|octet| *octet == b'\n').next().unwrap_or_default();
+    let mut all = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 1));
+    from.take(MAX_SECRET as u64).read_to_end(&mut all)?;
+    let line = all.split(|octet| *octet == b'\n').next().unwrap_or_default();
     Ok(Secret::new(line.strip_suffix(b"\r").unwrap_or(line)))
 }
 
@@ -72,12 +72,12 @@ fn asked(name: &str) -> Result<Secret, Failure> {
 }
 
 fn typed(terminal: &mut File) -> io::Result<Secret> {
-    let mut line = Vec::with_capacity(MAX_SECRET);
-    let mut octet = [0];
-    while line.len() < MAX_SECRET && terminal.read(&mut octet)? == 1 && octet[0] != b'\n' {
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_SECRET));
+    let mut octet = Zeroizing::new([0]);
+    while line.len() < MAX_SECRET && terminal.read(&mut *octet)? == 1 && octet[0] != b'\n' {
         line.push(octet[0]);
     }
-    Ok(Secret::new(line))
+    Ok(Secret::new(line.as_slice()))
 }
 
 /// What is typed is not shown until it is dropped.
