@@ -114,12 +114,12 @@ fn scram(password: &str, signs: bool) -> (Session, Vec<Step>) {
     let mut session = session(Mechanism::ScramSha256, "pencil");
     let line = said(&mut session);
     let first = line.strip_prefix("AUTH SCRAM-SHA-256 ").expect("with its first message");
-    let first = ClientFirst::read(&STANDARD.decode(first.trim()).unwrap()).unwrap();
+    let first = ClientFirst::read(&STANDARD.decode(first.trim()).expect("base64")).expect("SCRAM");
     let keys = Stored::of(&Secret::new(password), b"salt", 4096);
     let server = ServerFirst::new(&first, "theirs", &keys.salt, keys.iterations);
     feed(&mut session, format!("334 {}\r\n", STANDARD.encode(server.text())).as_bytes());
-    let last = STANDARD.decode(said(&mut session).trim()).unwrap();
-    let last = ClientFinal::read(&last, &first, &server).unwrap();
+    let last = STANDARD.decode(said(&mut session).trim()).expect("base64");
+    let last = ClientFinal::read(&last, &first, &server).expect("SCRAM");
     if signs {
         let signed = auth_message(&first, &server, &last);
         let signature = ServerFinal::Signature(keys.server.sign(&signed)).text();

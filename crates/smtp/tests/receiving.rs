@@ -326,6 +326,16 @@ fn what_is_heard_of_auth_is_the_mechanism() {
 }
 
 #[test]
+fn what_is_heard_of_auth_at_a_door_that_is_shut_is_the_mechanism_too() {
+    let mut receiver = Receiver::new(Settings::default());
+    receiver.session.refuse_service(&Reply::new(554, None, "no service"));
+    receiver.session.listen_in();
+    receiver.feed(b"EHLO c\r\nAUTH PLAIN AGFubgBzZWNyZXQ=\r\nQUIT\r\n");
+    let heard = String::from_utf8_lossy(receiver.session.heard()).replace("\r\n", "|");
+    assert_eq!(heard, "EHLO c|AUTH PLAIN ***|QUIT|");
+}
+
+#[test]
 fn a_line_within_auth_may_be_long_and_has_an_end() {
     let auth = Extensions { auth: true, ..Extensions::default() };
     let mechanisms = vec![Mechanism::Plain];

@@ -21,7 +21,7 @@ impl Talk {
     }
 
     fn said(&mut self) -> String {
-        String::from_utf8(self.session.take_output()).unwrap()
+        String::from_utf8(self.session.take_output()).expect("ASCII")
     }
 
     /// The steps that these octets lead to, up to the one that waits.

@@ -299,6 +299,7 @@ fn compiled() -> Option<BpfProgram> {
     Some(filter.try_into().expect("the filter is far below the kernel's 4096 steps"))
 }
 
+#[allow(clippy::useless_conversion, reason = "on some machines the numbers are narrower")]
 fn rules() -> BTreeMap<i64, Vec<SeccompRule>> {
     let always = [OCTETS, FILES, SOCKETS, WAITING, SELF, OLDER].into_iter().flatten();
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
