@@ -15,7 +15,7 @@ use crate::loopback;
 use crate::process::{Process, until};
 use crate::tree;
 
-const START: Duration = Duration::from_secs(20);
+const START: Duration = Duration::from_secs(60);
 /// A port found free may be taken before BIND has it.
 const PORTS_TRIED: usize = 5;
 
