@@ -3,8 +3,10 @@
 //!
 //! Not here: what a setting may be at all (`receive`, `routes`, `domains`).
 
+mod networks;
 mod resolver;
 
+pub(super) use networks::{proxies, relays, without_auth};
 pub(super) use resolver::{resolver, resolvers};
 
 use super::complain::nearest;
@@ -15,48 +17,7 @@ use posthaste_reception::{Listener, ListenerKind, ListenerTls, Network};
 use posthaste_route::domain::to_dns;
 use posthaste_route::{Families, Pattern};
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv6Addr, UdpSocket};
-
-/// A relay network with fewer common bits is wider than what anybody was ever given: /8 was the largest block of IPv4,
-/// and registries give providers of IPv6 /20 at most.
-const WIDEST_V4: u8 = 8;
-const WIDEST_V6: u8 = 20;
-/// Addresses that never come from the Internet: unique local and link-local (RFC 4193, RFC 4291 section 2.5.6).
-const PRIVATE_V6: [(Ipv6Addr, u8); 2] = [
-    (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
-    (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
-];
-
-/// Relay networks that hold the Internet, or a large part of it.
-pub(super) fn relays(top: &Section<'_, '_>, listeners: &[Listener]) {
-    let reached: Vec<String> = listeners
-        .iter()
-        .filter(|listener| !listener.address.ip().to_canonical().is_loopback())
-        .map(|listener| listener.address.to_string())
-        .collect();
-    for (text, place) in top.strings("relay_networks") {
-        // What is no network was complained about.
-        let Ok(network) = text.parse::<Network>() else { continue };
-        if network.prefix() == 0 {
-            let what = format!(
-                "`relay_networks`: \"{text}\" is everybody: an open relay, which spammers find within hours; write the \
-                 networks of your own clients"
-            );
-            top.complain_at(&place, what);
-        } else if is_wide(&network) {
-            let where_from = match reached.as_slice() {
-                [] => "no listener is reached from outside yet".to_owned(),
-                reached => format!("AN OPEN RELAY for them: it listens on {}", reached.join(", ")),
-            };
-            let widest = if network.address().is_ipv4() { WIDEST_V4 } else { WIDEST_V6 };
-            let what = format!(
-                "`relay_networks`: \"{text}\" is wider than /{widest} and holds strangers, who may send to anywhere; \
-                 {where_from}"
-            );
-            top.warn_at(&place, what);
-        }
-    }
-}
+use std::net::{IpAddr, UdpSocket};
 
 /// Refused networks that hold those whose clients may send to anywhere, or lie in one of them.
 pub(super) fn refused(top: &Section<'_, '_>, relay_networks: &[Network]) {
@@ -79,20 +40,6 @@ pub(super) fn refused(top: &Section<'_, '_>, relay_networks: &[Network]) {
                  a stranger"
             );
             top.warn_at(&place, what);
-        }
-    }
-}
-
-fn is_wide(network: &Network) -> bool {
-    match network.address() {
-        IpAddr::V4(_) => network.prefix() < WIDEST_V4,
-        IpAddr::V6(address) => {
-            let within = |(private, prefix): &(Ipv6Addr, u8)| {
-                let shift = 128 - u32::from(*prefix);
-                network.prefix() >= *prefix
-                    && address.to_bits() >> shift == private.to_bits() >> shift
-            };
-            network.prefix() < WIDEST_V6 && !PRIVATE_V6.iter().any(within)
         }
     }
 }

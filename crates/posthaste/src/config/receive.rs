@@ -37,6 +37,8 @@ pub(super) fn listeners(top: &Section<'_, '_>, around: &Surroundings) -> Vec<Lis
     for (index, section) in sections.into_iter().enumerate() {
         let listener = tls::listener(&section, around, listener(&section, index));
         care::logins(&section, &listener);
+        care::without_auth(&section, &listener);
+        care::proxies(&section);
         if seen.iter().any(|l| l.address == listener.address && l.address.port() != 0) {
             let what = format!("two listeners have the address {}", listener.address);
             section.complain("address", what);
@@ -84,21 +86,9 @@ fn listener(section: &Section<'_, '_>, index: usize) -> Listener {
         auth,
         check_from,
         without_auth,
-        proxy_from: proxies(section),
+        proxy_from: section.take("proxy_from", Vec::new()),
         ..Listener::new("", DEFAULT_LISTEN)
     }
-}
-
-/// Balancers, each of which is believed whatever it says of clients.
-fn proxies(section: &Section<'_, '_>) -> Vec<Network> {
-    let proxies: Vec<Network> = section.take("proxy_from", Vec::new());
-    if let Some(all) = proxies.iter().find(|network| network.prefix() == 0) {
-        let what = format!(
-            "`listener.proxy_from`: \"{all}\" is everybody, who could then claim any address; write those of your balancers"
-        );
-        section.complain("proxy_from", what);
-    }
-    proxies
 }
 
 /// The limits of receiving.

@@ -250,7 +250,7 @@ const WRONG: &[(&str, &str)] = &[
     ),
     (
         "[[listener]]\nproxy_from = \"0.0.0.0/0\"",
-        "p.toml:2:14: `listener.proxy_from`: \"0.0.0.0/0\" is everybody, who could then claim any address; write those of your balancers",
+        "p.toml:2:14: `listener.proxy_from`: \"0.0.0.0/0\" is everybody: they could then claim any address; write those of your balancers",
     ),
     (
         "refuse_networks = [\"192.0.2.0/24\", \"0.0.0.0/1\"]\nrelay_networks = \"10.0.0.0/8\"",

@@ -24,7 +24,7 @@ fn nobody_relays_for_the_whole_internet_without_being_told() {
         ("128.0.0.0/1", true),
         ("10.0.0.0/8", false),
         ("192.168.0.0/16", false),
-        ("2000::/3", true),
+        ("2000::/4", true),
         ("2001:db8::/32", false),
         ("fc00::/7", false),
         ("fe80::/10", false),
@@ -34,6 +34,52 @@ fn nobody_relays_for_the_whole_internet_without_being_told() {
         assert_eq!(said.len(), usize::from(wide), "{network} {said:?}");
         assert!(said.iter().all(|s| s.ends_with("no listener is reached from outside yet")));
     }
+}
+
+#[test]
+fn nobody_is_trusted_for_being_anybody() {
+    let submission = "[[listener]]\nkind = \"submission\"\naddress = \"0.0.0.0:587\"\n";
+    let unicast: Vec<String> = (1..224).map(|n| format!("\"{n}.0.0.0/8\"")).collect();
+    let public: Vec<&str> =
+        unicast.iter().map(String::as_str).filter(|n| !n.contains("\"10.")).collect();
+    for (networks, everybody) in [
+        ("\"0.0.0.0/0\"", Some("\"0.0.0.0/0\" is everybody")),
+        ("\"127.0.0.0/8\", \"::/0\"", Some("\"::/0\" is everybody")),
+        ("\"2000::/3\"", Some("\"2000::/3\" is everybody")),
+        ("\"0.0.0.0/1\", \"128.0.0.0/1\"", Some("these networks are together everybody")),
+        (
+            "\"128.0.0.0/2\", \"192.0.0.0/3\", \"0.0.0.0/1\"",
+            Some("these networks are together everybody"),
+        ),
+        ("\"3000::/4\", \"2000::/4\"", Some("these networks are together everybody")),
+        (&public.join(", "), Some("these networks are together everybody")),
+        (&public[1..].join(", "), None),
+        ("\"10.0.0.7\", \"192.0.2.0/24\", \"2001:db8::/32\"", None),
+        ("", None),
+    ] {
+        for (before, key, name) in [
+            ("", "relay_networks", "relay_networks"),
+            (submission, "without_auth", "listener.without_auth"),
+            ("[[listener]]\n", "proxy_from", "listener.proxy_from"),
+        ] {
+            let text = format!("{before}{key} = [{networks}]");
+            let said = read("p.toml", &text, &around()).err().map(|error| error.to_string());
+            match everybody {
+                None => assert_eq!(said, None, "{text}"),
+                Some(what) => {
+                    let what = format!("`{name}`: {what}: ");
+                    assert!(said.as_ref().is_some_and(|s| s.contains(&what)), "{text}: {said:?}");
+                }
+            }
+        }
+    }
+    let wide = |text: &str| warnings(&format!("{submission}{text}"));
+    let said = "p.toml:4:17: `listener.without_auth`: \"64.0.0.0/2\" is wider than /8 and holds strangers, who may send to \
+                anywhere without a login; AN OPEN RELAY for them: it listens on 0.0.0.0:587";
+    assert_eq!(wide("without_auth = [\"64.0.0.0/2\"]"), [said]);
+    let said = "p.toml:4:14: `listener.proxy_from`: \"64.0.0.0/2\" is wider than /8 and holds strangers, who could claim any \
+                address, also one of `relay_networks`";
+    assert_eq!(wide("proxy_from = \"64.0.0.0/2\""), [said]);
 }
 
 #[test]
