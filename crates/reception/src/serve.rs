@@ -7,6 +7,7 @@ use crate::pressure::Pressure;
 use crate::proxy::{self, Introduced, Missing};
 use crate::rates::Deed;
 use crate::session::{Conversation, Recorder};
+use crate::settings::ListenerTls;
 use futures_util::future::{Either, select};
 use posthaste_io::{Listener, Stream};
 use posthaste_mail::Reply;
@@ -80,14 +81,14 @@ async fn begin(house: &Arc<House>, stream: Box<dyn Stream>, which: Which<'_>) ->
     if house.places.is_paused() {
         house.counters.refused_maintenance.one();
         let recorder = record(house, &policy, &door, &*stream);
-        turn_away(stream, &policy::maintenance(), recorder).await;
+        turn_away(stream, &door, &policy::maintenance(), recorder).await;
         return true;
     }
     let (rates, now) = (policy.rates(trust), house.world.clock.now());
     if !house.rates.allows(rates, Deed::Connection, stream.peer().ip(), now) {
         house.counters.refused_rates.one();
         let recorder = record(house, &policy, &door, &*stream);
-        turn_away(stream, &policy::too_many_connections(), recorder).await;
+        turn_away(stream, &door, &policy::too_many_connections(), recorder).await;
         return true;
     }
     match place(house, &policy, trust, &*stream) {
@@ -100,7 +101,7 @@ async fn begin(house: &Arc<House>, stream: Box<dyn Stream>, which: Which<'_>) ->
         }
         Err(none) => {
             let recorder = record(house, &policy, &door, &*stream);
-            turn_away(stream, &no_place(house, none), recorder).await;
+            turn_away(stream, &door, &no_place(house, none), recorder).await;
         }
     }
     true
@@ -124,7 +125,7 @@ async fn begin_behind(
         }
         Err(none) => {
             let recorder = record(house, &policy, &door, &*stream);
-            turn_away(stream, &no_place(house, none), recorder).await;
+            turn_away(stream, &door, &no_place(house, none), recorder).await;
         }
     }
 }
@@ -144,7 +145,7 @@ async fn behind(
             let trust = policy.trust(&door, stream.peer().ip());
             if let Some(refusal) = refusal_behind(&house, &policy, trust, &mut place, &*stream) {
                 let recorder = record(&house, &policy, &door, &*stream);
-                return turn_away(stream, &refusal, recorder).await;
+                return turn_away(stream, &door, &refusal, recorder).await;
             }
             stream
         }
@@ -245,12 +246,23 @@ fn record(house: &Arc<House>, policy: &Policy, door: &Door, stream: &dyn Stream)
     Recorder::new(Arc::clone(house), keep, id, &door.listener.name, stream)
 }
 
-/// One write that is not waited for: a client refused for being one too many must not hold up the door.
-async fn turn_away(mut stream: Box<dyn Stream>, reply: &Reply, mut recorder: Recorder) {
-    let line = format!("{reply}\r\n");
+/// One write that is not waited for: a client refused for being one too many must not hold up the door. Where TLS comes
+/// before the greeting, nothing is said: in clear it would be taken for broken TLS, and a handshake costs what is lacking.
+async fn turn_away(
+    mut stream: Box<dyn Stream>,
+    door: &Door,
+    reply: &Reply,
+    mut recorder: Recorder,
+) {
+    let line = match door.listener.tls {
+        ListenerTls::Implicit => String::new(),
+        ListenerTls::Off | ListenerTls::StartTls => format!("{reply}\r\n"),
+    };
     recorder.turned_away(line.as_bytes(), reply);
     poll_fn(|cx| {
-        let _unsent_is_no_matter = stream.poll_write(cx, &[IoSlice::new(line.as_bytes())]);
+        if !line.is_empty() {
+            let _unsent_is_no_matter = stream.poll_write(cx, &[IoSlice::new(line.as_bytes())]);
+        }
         let _nor_is_this = stream.poll_shutdown(cx);
         Poll::Ready(())
     })

@@ -35,10 +35,13 @@ struct Ready {
     judge: Judge,
 }
 
+/// For these keys and clients.
+type Kept = (Weak<[Identity]>, Clients, Ready);
+
 /// The server's side of all handshakes.
 pub(super) struct Server {
     provider: Arc<CryptoProvider>,
-    ready: Mutex<Vec<(Weak<[Identity]>, Clients, Ready)>>,
+    ready: Mutex<Vec<Kept>>,
 }
 
 impl Server {

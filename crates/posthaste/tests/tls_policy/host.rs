@@ -8,6 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -30,6 +31,12 @@ pub(crate) enum Behaviour {
     OldVersion,
     /// It refuses the handshake with the alert `protocol_version`.
     Alert,
+    /// TLS with the first octet.
+    Wrapped(Own),
+    /// It says 530 to MAIL in clear.
+    InsistsOnTls,
+    /// What follows STARTTLS is for another server on this machine, at this port.
+    PassesOn(u16),
 }
 
 /// Whose certificate a host shows.
@@ -43,6 +50,8 @@ pub(crate) enum Own {
     SelfSigned,
     /// A good one for another key than the pinned one.
     OtherKey,
+    /// A good one for this name.
+    For(&'static str),
 }
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
@@ -70,6 +79,13 @@ impl Authorities {
         self.ours.pem()
     }
 
+    /// A certificate for 127.0.0.1 and its key, as PEM.
+    pub(crate) fn certified(&self) -> (String, String) {
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("a name");
+        let certificate = params.signed_by(&self.key, &self.ours).expect("signed");
+        (certificate.pem(), self.key.serialize_pem())
+    }
+
     /// SHA-256 of the SPKI of the key, in hexadecimal.
     pub(crate) fn pin(&self) -> String {
         use sha2_of::sha256;
@@ -77,7 +93,11 @@ impl Authorities {
     }
 
     fn config(&self, own: Own) -> ServerConfig {
-        let name = if own == Own::WrongName { "other.test" } else { "127.0.0.1" };
+        let name = match own {
+            Own::WrongName => "other.test",
+            Own::For(name) => name,
+            _ => "127.0.0.1",
+        };
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
         let (from, to) = match own {
             Own::Expired => (2020, 2021),
@@ -122,26 +142,44 @@ pub(crate) struct Host {
     address: SocketAddr,
     /// Of each message taken, whether it came encrypted.
     taken: Arc<Mutex<Vec<bool>>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Host {
     pub(crate) fn start(behaviour: Behaviour, authorities: &Authorities) -> Self {
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), behaviour, authorities)
+    }
+
+    pub(crate) fn start_at(
+        address: SocketAddr,
+        behaviour: Behaviour,
+        authorities: &Authorities,
+    ) -> Self {
         let config = match behaviour {
-            Behaviour::Tls(own) => Some(Arc::new(authorities.config(own))),
+            Behaviour::Tls(own) | Behaviour::Wrapped(own) => {
+                Some(Arc::new(authorities.config(own)))
+            }
             _ => None,
         };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let taken = Arc::new(Mutex::default());
+        let (taken, connections) = (Arc::new(Mutex::default()), Arc::new(AtomicUsize::new(0)));
         let session = Session { behaviour, config, taken: Arc::clone(&taken) };
+        let count = Arc::clone(&connections);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
+                count.fetch_add(1, Ordering::Relaxed);
                 let session = session.clone();
                 // A client that hangs up is no concern of the host.
                 thread::spawn(move || drop(session.serve(stream)));
             }
         });
-        Self { address, taken }
+        Self { address, taken, connections }
+    }
+
+    /// How many there have been.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
@@ -162,6 +200,11 @@ struct Session {
 
 impl Session {
     fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
+        if let Behaviour::Wrapped(_) = self.behaviour {
+            let mut secured = self.secured(stream)?;
+            secured.write_all(b"220 host ESMTP\r\n")?;
+            return self.dialogue(&mut secured, true).map(drop);
+        }
         stream.write_all(b"220 host ESMTP\r\n")?;
         if !self.dialogue(&mut stream, false)? {
             return Ok(());
@@ -169,10 +212,11 @@ impl Session {
         match self.behaviour {
             Behaviour::Tls(_) => {
                 stream.write_all(b"220 go ahead\r\n")?;
-                let config = self.config.clone().expect("made for it");
-                let server = ServerConnection::new(config).map_err(io::Error::other)?;
-                let mut secured = StreamOwned::new(server, stream);
-                self.dialogue(&mut secured, true).map(drop)
+                self.dialogue(&mut self.secured(stream)?, true).map(drop)
+            }
+            Behaviour::PassesOn(port) => {
+                stream.write_all(b"220 go ahead\r\n")?;
+                pass_on(stream, TcpStream::connect((Ipv4Addr::LOCALHOST, port))?)
             }
             Behaviour::Injects => {
                 stream.write_all(b"220 go ahead\r\n250-host\r\n250 8BITMIME\r\n")?;
@@ -203,23 +247,43 @@ impl Session {
         }
     }
 
-    /// True when STARTTLS is to be answered.
+    fn secured(&self, stream: TcpStream) -> io::Result<StreamOwned<ServerConnection, TcpStream>> {
+        let config = self.config.clone().expect("made for it");
+        let server = ServerConnection::new(config).map_err(io::Error::other)?;
+        Ok(StreamOwned::new(server, stream))
+    }
+
+    /// True when STARTTLS is to be answered. LMTP (RFC 2033) is spoken to whoever says LHLO.
     fn dialogue(&self, stream: &mut (impl Read + Write), encrypted: bool) -> io::Result<bool> {
-        let offers = !encrypted && self.behaviour != Behaviour::NoStartTls;
+        let insists = self.behaviour == Behaviour::InsistsOnTls;
+        let offers = !encrypted && !insists && self.behaviour != Behaviour::NoStartTls;
+        let (mut lmtp, mut recipients) = (false, 0);
         loop {
             let said = line(stream)?.to_ascii_uppercase();
             let reply = match said.split([' ', ':']).next().unwrap_or_default() {
-                "EHLO" if offers => "250-host\r\n250 STARTTLS",
+                "LHLO" | "EHLO" if offers => "250-host\r\n250 STARTTLS",
                 "STARTTLS" if self.behaviour == Behaviour::Refuses => "454 4.7.0 TLS not available",
                 "STARTTLS" if offers => return Ok(true),
+                "MAIL" if insists => "530 5.7.0 Must issue a STARTTLS command first",
                 "RCPT" if said.contains("<LATER@") => "450 4.2.0 later",
+                "RCPT" => {
+                    recipients += 1;
+                    "250 2.0.0 well"
+                }
                 "DATA" => {
                     stream.write_all(b"354 go on\r\n")?;
                     while line(stream)? != "." {}
                     self.taken.lock().expect("nobody panics").push(encrypted);
+                    for _ in 1..if lmtp { recipients } else { 1 } {
+                        stream.write_all(b"250 2.0.0 taken\r\n")?;
+                    }
                     "250 2.0.0 taken"
                 }
-                "EHLO" | "MAIL" | "RCPT" | "RSET" => "250 2.0.0 well",
+                "LHLO" => {
+                    lmtp = true;
+                    "250 2.0.0 well"
+                }
+                "EHLO" | "MAIL" | "RSET" => "250 2.0.0 well",
                 "QUIT" => {
                     stream.write_all(b"221 2.0.0 bye\r\n")?;
                     return Ok(false);
@@ -250,6 +314,18 @@ fn line(stream: &mut impl Read) -> io::Result<String> {
 /// Something came.
 fn hear(stream: &mut TcpStream) -> io::Result<()> {
     stream.read(&mut [0; 4096]).map(drop)
+}
+
+/// Until one of them hangs up.
+fn pass_on(client: TcpStream, server: TcpStream) -> io::Result<()> {
+    let (mut from_client, mut to_server) = (client.try_clone()?, server.try_clone()?);
+    thread::spawn(move || {
+        let _ended = io::copy(&mut from_client, &mut to_server);
+        to_server.shutdown(std::net::Shutdown::Write)
+    });
+    let (mut from_server, mut to_client) = (server, client);
+    let _ended = io::copy(&mut from_server, &mut to_client);
+    to_client.shutdown(std::net::Shutdown::Both)
 }
 
 /// Until the client hangs up.

@@ -21,7 +21,12 @@ mod process;
 #[path = "../real_mail/tree.rs"]
 mod tree;
 
+#[path = "../dns_cases/scripted.rs"]
+#[allow(dead_code, reason = "shared with dns_cases, which uses all of it")]
+mod scripted;
+
 mod host;
+mod ways;
 
 use crate::client::Client;
 use crate::host::{Authorities, Behaviour, Host, Own};

@@ -21,5 +21,6 @@ mod recipients;
 #[path = "../../../admin/tests/admin/sample.rs"]
 mod sample;
 mod spool;
+mod tls;
 mod tokens;
 mod users;
