@@ -256,7 +256,7 @@ impl Session {
     /// True when STARTTLS is to be answered. LMTP (RFC 2033) is spoken to whoever says LHLO.
     fn dialogue(&self, stream: &mut (impl Read + Write), encrypted: bool) -> io::Result<bool> {
         let insists = self.behaviour == Behaviour::InsistsOnTls;
-        let offers = !encrypted && !insists && self.behaviour != Behaviour::NoStartTls;
+        let offers = !encrypted && self.behaviour != Behaviour::NoStartTls;
         let (mut lmtp, mut recipients) = (false, 0);
         loop {
             let said = line(stream)?.to_ascii_uppercase();
