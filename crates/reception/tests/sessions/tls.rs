@@ -231,19 +231,3 @@ fn a_stop_does_not_wait_for_handshakes() {
     assert!(client.is_closed());
     assert_eq!(house.reception.open_sessions(), 0);
 }
-
-/// In clear a client that waits for a handshake takes a reply for broken TLS.
-#[test]
-fn who_is_turned_away_where_tls_comes_first_is_told_nothing() {
-    for (tls, told) in [(ListenerTls::Implicit, 0), (ListenerTls::StartTls, 1)] {
-        let house = House::with(|settings| {
-            settings.listeners[0].tls = tls;
-            settings.limits.sessions = 0;
-        });
-        let client = house.client(STRANGER);
-        assert_eq!(codes(&house.say(&client, "")), vec!["421"; told]);
-        assert!(client.is_closed());
-        let [session] = &recorded(&house)[..] else { panic!("one") };
-        assert_eq!((session.ended, session.refused), (Ended::TurnedAway, 1));
-    }
-}
