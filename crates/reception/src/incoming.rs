@@ -14,7 +14,8 @@ use std::borrow::Cow;
 const KEPT_WHOLE: usize = 16 * 1024;
 /// The largest block that small pieces are copied into, octets.
 const BLOCK: usize = 64 * 1024;
-/// The size of the first block when the client did not announce the message's size, octets.
+/// The size of the first block when the client did not announce the message's size, octets: at most, for it is made to
+/// measure, so that who sends little holds little, whatever it announced.
 const FIRST_BLOCK: usize = 16 * 1024;
 /// The most octets of the header section that are looked at for the summary and for loops.
 pub(crate) const MAX_HEAD: usize = 64 * 1024;
@@ -25,6 +26,8 @@ pub(crate) struct Incoming {
     trace: Bytes,
     chunks: Vec<Bytes>,
     tail: Vec<u8>,
+    /// How large the first block may be before it grows.
+    first: usize,
     /// Octets so far, trace header included.
     size: usize,
     share: Share,
@@ -64,7 +67,8 @@ impl Incoming {
             size: trace.len(),
             trace: Bytes::from(trace),
             chunks: Vec::new(),
-            tail: Vec::with_capacity(first),
+            tail: Vec::new(),
+            first,
             share,
             budget,
             spilled: None,
@@ -88,6 +92,9 @@ impl Incoming {
         } else {
             if self.tail.len() + piece.len() > BLOCK {
                 self.close_block();
+            }
+            if self.tail.capacity() == 0 {
+                self.tail.reserve_exact((piece.len() * 2).min(self.first).max(piece.len()));
             }
             self.tail.extend_from_slice(&piece);
         }

@@ -17,6 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 /// Bits of an IPv6 address that make a client: whoever has one address there has them all.
 const CLIENT_PREFIX: u8 = 64;
@@ -25,12 +26,15 @@ const NETWORK_V4: u8 = 24;
 const NETWORK_V6: u8 = 48;
 /// Strangers leave this part of all places to relay networks and users.
 const RESERVE_PART: usize = 10;
-/// Sessions that were told to make room and are not gone yet may be this part of all places, or [`FEW`].
+/// Sessions that were told to make room and are not gone yet may be this part of all places, or [`FEW`]. They hold
+/// descriptors and memory, but no place: who comes then waits for a moment, see [`NoPlace::Soon`].
 const LEAVING_PART: usize = 4;
 const FEW: usize = 16;
 /// Sessions looked at for one that makes room. What was out of date is put right on the way, so that the next look is
 /// short.
-const MAX_LOOKS: usize = 4096;
+const MAX_LOOKS: usize = 32 * 1024;
+/// A client that has sent content, or whose message was accepted, within this time is at work, and makes room for nobody.
+const AT_WORK: Duration = Duration::from_millis(500);
 /// From this share of the strangers' places on, in percent, they get less time.
 const STRESS_PERCENT: usize = 75;
 
@@ -43,6 +47,8 @@ pub(crate) struct Places {
     draining: AtomicBool,
     /// Maintenance: sessions end between transactions, and none begins.
     paused: AtomicBool,
+    /// A door waits for a place that is free soon.
+    held_up: AtomicBool,
     /// Who waits in [`Places::empty`].
     last_left: AtomicWaker,
 }
@@ -125,8 +131,10 @@ pub(crate) enum Amid {
 /// No place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum NoPlace {
-    /// All are taken.
+    /// All are taken, by clients at work.
     Full,
+    /// All are taken, but some are on their way out or have not even begun: in a moment one of them can make room.
+    Soon,
     /// The client has too many.
     Client,
     /// The client's network has too many.
@@ -192,15 +200,29 @@ impl Places {
         let strangers = self.strangers.load(Ordering::Relaxed);
         let full = held >= seats.all || (seats.stranger && strangers >= seats.strangers());
         if full {
-            let too_many_leave = taken.leaving >= (seats.all / LEAVING_PART).max(FEW);
-            if too_many_leave || !taken.make_room(now) {
-                return Err(NoPlace::Full);
+            if taken.leaving >= (seats.all / LEAVING_PART).max(FEW) {
+                return Err(NoPlace::Soon);
+            }
+            if !taken.make_room(now) {
+                return Err(if taken.has_newcomers() { NoPlace::Soon } else { NoPlace::Full });
             }
             self.strangers.fetch_sub(1, Ordering::Relaxed);
         }
         let (number, standing) = taken.enter(now, seats.stranger);
         self.strangers.fetch_add(usize::from(seats.stranger), Ordering::Relaxed);
         Ok((number, standing, full))
+    }
+
+    /// A door waits for [`NoPlace::Soon`] to change: all are woken as soon as it may have. A wake may get lost between
+    /// threads; where many come and go the next is not far.
+    pub(crate) fn hold_up(&self) {
+        self.held_up.store(true, Ordering::SeqCst);
+    }
+
+    fn go_on(&self) {
+        if self.held_up.load(Ordering::Relaxed) && self.held_up.swap(false, Ordering::SeqCst) {
+            self.taken.lock().doors.iter().for_each(|waker| waker.wake());
+        }
     }
 
     /// True when so many of the strangers' places are taken that they get less time.
@@ -242,7 +264,8 @@ impl Places {
         self.taken.lock().sessions.len()
     }
 
-    /// A waker for a loop that accepts connections: woken by [`Places::drain`].
+    /// A waker for a loop that accepts connections: woken by [`Places::drain`], and as told at
+    /// [`Places::hold_up`].
     pub(crate) fn door(&self) -> Arc<AtomicWaker> {
         let waker = Arc::new(AtomicWaker::new());
         let mut taken = self.taken.lock();
@@ -343,17 +366,33 @@ impl Taken {
         true
     }
 
+    /// True when there are sessions that have not come to wait for their client yet. To be asked when nobody could be
+    /// told to go: of those who have said nothing only such are left then.
+    fn has_newcomers(&self) -> bool {
+        self.order.first().is_some_and(|first| first.0 == Progress::Nothing)
+    }
+
+    /// Whoever has used up its patience; else whoever is not at work, however far it has come: one of many who stand
+    /// still is less of a loss than somebody new who is turned away.
+    fn least_far(&mut self, now: Instant) -> Option<u64> {
+        let mut looks = MAX_LOOKS;
+        self.stood_still(now, Progress::patience, &mut looks).or_else(|| {
+            self.stood_still(now, |progress| progress.patience().min(AT_WORK), &mut looks)
+        })
+    }
+
     /// Sessions only ever come further, so what the order says of one is at most out of date: the first that is where
     /// the order has it comes before all others.
-    fn least_far(&mut self, now: Instant) -> Option<u64> {
-        let mut looks = 0;
+    fn stood_still(
+        &mut self,
+        now: Instant,
+        patience: fn(Progress) -> Duration,
+        looks: &mut usize,
+    ) -> Option<u64> {
         for progress in Progress::ALL {
             let mut from = (progress, Instant::default(), 0);
             while let Some(&key) = self.order.range(from..).next().filter(|key| key.0 == progress) {
-                looks += 1;
-                if looks > MAX_LOOKS {
-                    return None;
-                }
+                *looks = looks.checked_sub(1)?;
                 let (_, since, number) = key;
                 let entry = self.sessions.get_mut(&number)?;
                 let (progress_now, since_now) = entry.standing.get();
@@ -363,7 +402,7 @@ impl Taken {
                     self.order.insert((progress_now, since_now, number));
                     continue;
                 }
-                if now - since < progress.patience() {
+                if now - since < patience(progress) {
                     break;
                 }
                 if entry.standing.is_waiting() {
@@ -418,6 +457,9 @@ impl Place {
     /// The session waits for the client, or does so no more. Only then can it make room.
     pub(crate) fn waits(&self, waiting: bool) {
         self.standing.waits(waiting);
+        if waiting {
+            self.places.go_on();
+        }
     }
 
     /// Why the session is to end now. Otherwise the task is woken when it is.
@@ -454,6 +496,7 @@ impl Drop for Place {
         taken.uncount(self.guest);
         drop(taken);
         drop(entry);
+        self.places.go_on();
         self.places.last_left.wake();
     }
 }

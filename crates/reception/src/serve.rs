@@ -9,18 +9,24 @@ use crate::rates::Deed;
 use crate::session::{Conversation, Recorder};
 use crate::settings::ListenerTls;
 use futures_util::future::{Either, select};
+use futures_util::task::AtomicWaker;
 use posthaste_io::{Listener, Stream};
 use posthaste_mail::Reply;
 use std::future::poll_fn;
 use std::io::IoSlice;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 /// Programs on this machine may have one session for so many of the network's, beside those.
 const LOCAL_SHARE: usize = 8;
 /// One user may have this part of them.
 const USER_SHARE: usize = 4;
+/// How long a door waits for a place that is free soon: who was told to make room only has a reply to send, and does not
+/// wait for the client to take it.
+const SOON: Duration = Duration::from_millis(250);
 
 /// Why a door accepts no more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,14 +62,19 @@ pub(crate) async fn serve(house: &Arc<House>, listener: &dyn Listener, which: Wh
                 continue;
             }
         };
-        if !begin(house, stream, which).await {
+        if !begin(house, stream, which, &waker).await {
             return Ended::NotSet;
         }
     }
 }
 
 /// False when the door is not set any more.
-async fn begin(house: &Arc<House>, stream: Box<dyn Stream>, which: Which<'_>) -> bool {
+async fn begin(
+    house: &Arc<House>,
+    stream: Box<dyn Stream>,
+    which: Which<'_>,
+    waker: &AtomicWaker,
+) -> bool {
     let policy = house.policy();
     let (door, trust) = match which {
         Which::Named(name) => {
@@ -75,7 +86,7 @@ async fn begin(house: &Arc<House>, stream: Box<dyn Stream>, which: Which<'_>) ->
     };
     let balancer = stream.peer().ip();
     if door.listener.proxy_from.iter().any(|network| network.contains(balancer)) {
-        begin_behind(house, policy, door, stream).await;
+        begin_behind(house, policy, door, stream, waker).await;
         return true;
     }
     if house.places.is_paused() {
@@ -91,7 +102,8 @@ async fn begin(house: &Arc<House>, stream: Box<dyn Stream>, which: Which<'_>) ->
         turn_away(stream, &door, &policy::too_many_connections(), recorder).await;
         return true;
     }
-    match place(house, &policy, trust, &*stream) {
+    let (peer, user) = (stream.peer(), stream.user());
+    match soon(house, waker, || take_place(house, &policy, trust, peer, user)).await {
         Ok(place) => {
             house.counters.sessions.one();
             let number = place.number();
@@ -107,15 +119,38 @@ async fn begin(house: &Arc<House>, stream: Box<dyn Stream>, which: Which<'_>) ->
     true
 }
 
+/// Takes a place, and waits for one that is free soon.
+async fn soon<T>(
+    house: &House,
+    waker: &AtomicWaker,
+    take: impl Fn() -> Result<T, NoPlace>,
+) -> Result<T, NoPlace> {
+    let taken = take();
+    if !matches!(taken, Err(NoPlace::Soon)) {
+        return taken;
+    }
+    let taken = poll_fn(|cx| {
+        waker.register(cx.waker());
+        house.places.hold_up();
+        match take() {
+            Err(NoPlace::Soon) if !house.places.is_draining() => Poll::Pending,
+            taken => Poll::Ready(taken),
+        }
+    });
+    let taken = posthaste_io::within(&*house.world.clock, SOON, taken).await;
+    taken.unwrap_or(Err(NoPlace::Full))
+}
+
 /// The client is known once the balancer has told: until then it has a place that counts for nobody.
 async fn begin_behind(
     house: &Arc<House>,
     policy: Arc<Policy>,
     door: Arc<Door>,
     stream: Box<dyn Stream>,
+    waker: &AtomicWaker,
 ) {
     let all = seats(house, &policy, Trust::Stranger).all;
-    match house.places.take_unknown(all, house.world.now()) {
+    match soon(house, waker, || house.places.take_unknown(all, house.world.now())).await {
         Ok((place, made_room)) => {
             house.counters.made_room.add(u64::from(made_room));
             let number = place.number();
@@ -196,13 +231,13 @@ fn unproxied(house: &House, missing: Missing, mut recorder: Recorder) {
 pub(crate) fn no_place(house: &House, none: NoPlace) -> Reply {
     let counters = &house.counters;
     match none {
-        NoPlace::Full => counters.refused_sessions.one(),
+        NoPlace::Full | NoPlace::Soon => counters.refused_sessions.one(),
         NoPlace::Client | NoPlace::Network | NoPlace::User => {
             counters.refused_client_sessions.one();
         }
     }
     match none {
-        NoPlace::Full => policy::too_many_sessions(),
+        NoPlace::Full | NoPlace::Soon => policy::too_many_sessions(),
         NoPlace::Client => policy::too_many_of_client(),
         NoPlace::Network => policy::too_many_of_network(),
         NoPlace::User => policy::too_many_of_user(),
@@ -210,18 +245,19 @@ pub(crate) fn no_place(house: &House, none: NoPlace) -> Reply {
 }
 
 /// Programs on this machine have a share of their own, so that no user of it shuts out the others or the network.
-fn place(
+fn take_place(
     house: &Arc<House>,
     policy: &Policy,
     trust: Trust,
-    stream: &dyn Stream,
+    peer: SocketAddr,
+    user: Option<u32>,
 ) -> Result<Place, NoPlace> {
     let seats = seats(house, policy, trust);
     if trust == Trust::Local {
         let share = seats.all.div_ceil(LOCAL_SHARE);
-        return house.places.take_local(stream.user(), share, share.div_ceil(USER_SHARE));
+        return house.places.take_local(user, share, share.div_ceil(USER_SHARE));
     }
-    let (place, made_room) = house.places.take(stream.peer(), seats, house.world.now())?;
+    let (place, made_room) = house.places.take(peer, seats, house.world.now())?;
     house.counters.made_room.add(u64::from(made_room));
     Ok(place)
 }

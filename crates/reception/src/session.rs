@@ -208,8 +208,9 @@ impl Conversation {
                 self.house.counters.refused_content.one();
                 self.drop_content();
             }
-            Event::StartTls => return self.start_tls().await,
-            Event::Auth(ask) => return self.auth(ask).await,
+            // What is rare does not make every session larger.
+            Event::StartTls => return Box::pin(self.start_tls()).await,
+            Event::Auth(ask) => return Box::pin(self.auth(ask)).await,
             Event::Rset => self.transaction = None,
             Event::Quit => {
                 self.transaction = None;
@@ -412,7 +413,7 @@ impl Conversation {
             return self.refuse(&refusal);
         }
         let settings = &self.policy.settings;
-        let work = accept(&self.house, settings, message);
+        let work = Box::pin(accept(&self.house, settings, message));
         match self.wire.within(settings.limits.store_timeout, work).await {
             Some(Ok(id)) => {
                 self.smtp.accept_message(format_args!("queued as {id}"));

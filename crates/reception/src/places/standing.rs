@@ -31,8 +31,8 @@ impl Progress {
     /// In the order in which they make room.
     pub(super) const ALL: [Self; 4] = [Self::Nothing, Self::Commands, Self::Content, Self::Mail];
 
-    /// How long it may stand still before it can be asked to make room. Nothing for whoever has sent no content: of
-    /// them the longest idle goes, so that there is always a place for somebody new.
+    /// How long it may stand still before it is asked to make room like anybody else. Nothing for whoever has sent no
+    /// content: of them the longest idle goes, so that there is always a place for somebody new.
     pub(super) const fn patience(self) -> Duration {
         match self {
             Self::Nothing | Self::Commands => Duration::ZERO,

@@ -24,7 +24,7 @@ fn places_are_limited_in_all_and_per_client() {
     assert_eq!(take("192.0.2.1").err(), Some(NoPlace::Client));
     let _third = take("2001:db8::1").expect("free");
     let _fourth = take("2001:db8::ffff").expect("free");
-    assert_eq!(take("2001:db8:0:1::2").err(), Some(NoPlace::Full), "all are at work");
+    assert_eq!(take("2001:db8:0:1::2").err(), Some(NoPlace::Soon), "none has begun");
     drop(first);
     assert_eq!(take("2001:db8::3").err(), Some(NoPlace::Client));
     assert!(take("192.0.2.1").is_ok());
@@ -58,11 +58,11 @@ fn programs_on_this_machine_and_clients_do_not_shut_each_other_out() {
     assert_eq!(program(36).err(), Some(NoPlace::Full));
     let client = || places.take(from("192.0.2.1"), seats(2, 9, 9), at(0));
     let _clients = [client().expect("free"), client().expect("free")];
-    assert_eq!(client().err(), Some(NoPlace::Full));
+    assert_eq!(client().err(), Some(NoPlace::Soon));
     assert_eq!(places.count(), 6);
     drop(second);
     let again = program(33).expect("free");
-    assert_eq!(client().err(), Some(NoPlace::Full));
+    assert_eq!(client().err(), Some(NoPlace::Soon));
     drop((again, places.take_local(None, 9, 9)));
     assert_eq!(places.taken.lock().users.len(), 3);
 }
@@ -100,7 +100,8 @@ fn who_has_come_least_far_makes_room_and_of_these_who_stood_still_longest() {
         ([(Nothing, 3), (Nothing, 2), (Commands, 1), (Mail, 0)], vec![1, 0, 2, 3]),
         ([(Mail, 1), (Content, 1), (Commands, 9), (Nothing, 10)], vec![3, 2, 1, 0]),
         ([(Commands, 5), (Commands, 4), (Commands, 3), (Commands, 10)], vec![2, 1, 0, 3]),
-        ([(Content, 95), (Mail, 97), (Content, 80), (Mail, 80)], vec![2, 3]),
+        ([(Content, 95), (Mail, 97), (Content, 80), (Mail, 80)], vec![2, 3, 0, 1]),
+        ([(Content, 100), (Mail, 100), (Content, 99), (Content, 100)], vec![2]),
     ] {
         let (places, four) = four(came);
         let mut went = Vec::new();
@@ -132,16 +133,16 @@ fn who_is_at_work_or_trusted_makes_no_room_and_the_trusted_have_a_reserve() {
         places.take(from("127.0.0.1"), friend, at(1))
     };
     let mut strangers: Vec<Place> = (0..18).map(|_| stranger().expect("free").0).collect();
-    assert_eq!(stranger().err(), Some(NoPlace::Full), "the rest is the reserve");
+    assert_eq!(stranger().err(), Some(NoPlace::Soon), "the rest is the reserve");
     assert!(places.is_stressed(20) && !places.is_stressed(30));
     let friends = [friend().expect("reserved").0, friend().expect("reserved").0];
-    assert_eq!(friend().err(), Some(NoPlace::Full));
+    assert_eq!(friend().err(), Some(NoPlace::Soon));
     strangers[7].waits(true);
     let (third, made) = friend().expect("one waits");
     assert!(made && strangers[7].closing(Amid::Content) == Some(Closing::MakingRoom));
     strangers[8].waits(true);
     strangers[8].trust();
-    assert_eq!(friend().err(), Some(NoPlace::Full), "it is trusted now");
+    assert_eq!(friend().err(), Some(NoPlace::Soon), "it is trusted now");
     drop(strangers.remove(8));
     assert_eq!(places.strangers.load(Ordering::Relaxed), 16);
     drop((friends, third, strangers));

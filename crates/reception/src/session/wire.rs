@@ -147,8 +147,7 @@ impl Wire {
     /// the last reply away from it (RFC 1122 section 4.2.2.13).
     pub(super) async fn close(mut self, place: &Place) {
         let deadline = self.clock.now() + LINGER;
-        let Some(stream) = &mut self.stream else { return };
-        if poll_fn(|cx| stream.poll_shutdown(cx)).await.is_err() {
+        if !self.shutdown(deadline, place).await {
             return;
         }
         let mut dropped = 0;
@@ -160,6 +159,24 @@ impl Wire {
             }
             dropped += self.input.len();
         }
+    }
+
+    /// Ends our direction. TLS writes for that, which a client that takes nothing must not hold up.
+    async fn shutdown(&mut self, deadline: Instant, place: &Place) -> bool {
+        let timer = &mut self.timer;
+        let Some(stream) = &mut self.stream else { return false };
+        let mut armed = false;
+        poll_fn(|cx| {
+            if let Poll::Ready(ended) = stream.poll_shutdown(cx) {
+                return Poll::Ready(ended.is_ok());
+            }
+            if place.poll_closing(Amid::Content, cx).is_some() {
+                return Poll::Ready(false);
+            }
+            place.waits(true);
+            poll_timer(timer, deadline, &mut armed, cx).map(|()| false)
+        })
+        .await
     }
 
     async fn linger(&mut self, deadline: Instant, place: &Place) -> Heard {
@@ -213,6 +230,10 @@ fn poll_content(
         Poll::Ready(Err(_)) | Poll::Pending => 0,
     };
     input.truncate(filled + octets);
+    if read.is_pending() {
+        // Who stands still within content holds no more than what is left of it: hardly anything.
+        *input = BytesMut::from(&input[..]);
+    }
     read
 }
 

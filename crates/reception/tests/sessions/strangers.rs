@@ -1,6 +1,7 @@
 //! What strangers who mean no good get: no service, refusals that wait, a place that others need more.
 
 use crate::{FRIEND, House, STRANGER, codes};
+use std::sync::atomic::Ordering;
 
 const HELLO: &str = "EHLO a\r\n";
 const UP_TO_DATA: &str = "MAIL FROM:<>\r\nRCPT TO:<ann@example.org>\r\nDATA\r\n";
@@ -102,12 +103,64 @@ fn when_all_places_are_taken_who_has_come_least_far_goes() {
     let third = from(7);
     assert!(house.heard(&second).starts_with("421 4.3.2 "), "the first is in content that flows");
     house.say(&third, format!("{HELLO}{UP_TO_DATA}a: b\r\n"));
+    house.say(&in_content, "To: x\r\n");
+    house.say(&carried, format!("{UP_TO_DATA}x: y\r\n\r\n.\r\n"));
     let fourth = house.port.connect("198.51.8.1");
     assert!(house.heard(&fourth).starts_with("421 4.3.2 "), "all others are at work");
     assert_eq!(codes(&house.say(&in_content, "\r\nx\r\n.\r\n")), ["250"]);
     assert_eq!(codes(&house.say(&carried, "NOOP\r\n")), ["250"]);
     let counts = house.reception.counts();
-    assert_eq!((counts.made_room, counts.refused_sessions, counts.messages), (3, 1, 2));
+    assert_eq!((counts.made_room, counts.refused_sessions, counts.messages), (3, 1, 3));
+}
+
+#[test]
+fn of_many_who_come_at_once_nobody_is_refused_as_long_as_somebody_can_make_room() {
+    let house = House::with(|s| {
+        s.limits.sessions = 20;
+        s.limits.sessions_per_client = 1;
+    });
+    let from = |n: usize| house.port.connect(&format!("198.51.{n}.1"));
+    let silent: Vec<_> = (0..18).map(from).collect();
+    house.world.run();
+    let at_once: Vec<_> = (18..100).map(from).collect();
+    house.world.run();
+    let all = silent.iter().chain(&at_once);
+    let said: Vec<String> = all.map(super::world::Client::heard).collect();
+    assert!(said.iter().all(|said| said.starts_with("220 ")), "{said:?}");
+    let counts = house.reception.counts();
+    assert_eq!((counts.made_room, counts.refused_sessions), (82, 0));
+    assert_eq!(house.reception.open_sessions(), 18);
+}
+
+#[test]
+fn a_session_takes_little_memory() {
+    let house = behind_a_balancer();
+    let _direct = house.client("198.51.100.1");
+    let direct = house.world.largest.load(Ordering::Relaxed);
+    house.port.connect("192.0.2.1");
+    house.world.run();
+    let behind = house.world.largest.load(Ordering::Relaxed);
+    println!("{direct} octets, behind a balancer {behind}");
+    assert!(direct <= 4608 && behind <= 4608, "{direct} {behind}");
+}
+
+#[test]
+fn places_that_are_full_of_content_which_stands_still_are_no_refusal() {
+    let house = House::with(|s| {
+        s.limits.sessions = 10;
+        s.limits.sessions_per_client = 1;
+    });
+    let from = |n: usize| house.client(&format!("198.51.{n}.1"));
+    let stalled: Vec<_> = (0..9).map(from).collect();
+    for client in &stalled {
+        house.say(client, format!("{HELLO}{UP_TO_DATA}Subject: x\r\n"));
+    }
+    house.wait(1);
+    house.say(&stalled[0], "x: y\r\n");
+    let honest = from(9);
+    let message = format!("{HELLO}{UP_TO_DATA}x: y\r\n\r\n.\r\n");
+    assert_eq!(codes(&house.say(&honest, message)), ["250", "250", "250", "354", "250"]);
+    assert!(!stalled[0].is_closed() && stalled[1].is_closed());
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub(crate) struct TestWorld {
     tasks: Arc<Mutex<Vec<Running>>>,
     time: Arc<Mutex<Time>>,
     pub(crate) sessions: Arc<Sessions>,
+    /// Of the largest session, octets of its task.
+    pub(crate) largest: Arc<AtomicUsize>,
 }
 
 #[derive(Default)]
@@ -197,7 +199,10 @@ impl Future for TestTimer {
 }
 
 impl Spawn for TestWorld {
-    fn spawn(&self, _name: &'static str, task: Task<'static, ()>) -> Box<dyn TaskHandle> {
+    fn spawn(&self, name: &'static str, task: Task<'static, ()>) -> Box<dyn TaskHandle> {
+        if name == "smtp session" {
+            self.largest.fetch_max(size_of_val(&*task), Ordering::Relaxed);
+        }
         let flag = Arc::new(Flag::default());
         flag.woken.store(true, Ordering::SeqCst);
         let running = Running { task: Some(task), flag: Arc::clone(&flag) };
