@@ -34,6 +34,7 @@ pub use counters::Counts;
 pub use examine::Examined;
 pub use network::{Network, NetworkError};
 pub use pressure::{Pressure, Resource};
+pub use proxy::Unproxied;
 pub use rates::Rates;
 pub use recipients::{Directory, Verifier};
 pub use serve::Ended;
@@ -51,7 +52,7 @@ use crate::rates::Ledger;
 use crate::recipients::Setup;
 use crate::recipients::verify::Verification;
 use crate::serve::Which;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use posthaste_evidence::ConnectionId;
 use posthaste_io::{Identity, World, within};
 use posthaste_spool::Spool;
@@ -84,6 +85,7 @@ struct House {
     users: RwLock<Option<Arc<dyn Users>>>,
     failures: Failures,
     doings: Arc<Doings>,
+    unproxied: Mutex<Option<Unproxied>>,
 }
 
 impl Reception {
@@ -109,6 +111,7 @@ impl Reception {
                 users: RwLock::default(),
                 failures: Failures::default(),
                 doings: Arc::default(),
+                unproxied: Mutex::default(),
             }),
         }
     }
@@ -191,6 +194,12 @@ impl Reception {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.house.counters.read()
+    }
+
+    /// The last balancer whose connection was not taken, since the last time this was asked; to be told to the operator.
+    #[must_use]
+    pub fn unproxied(&self) -> Option<Unproxied> {
+        self.house.unproxied.lock().take()
     }
 
     /// What is scarce now; holds for every message from now on. Mail under way is not touched.

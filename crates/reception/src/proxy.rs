@@ -13,11 +13,27 @@ use header::{FIXED, Told};
 use posthaste_io::{Clock, Stream};
 use relayed::Relayed;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::task::Poll;
 use std::time::Duration;
 
 /// How long a balancer may take for its header: it has it ready when it connects.
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// A balancer in [`Listener::proxy_from`](crate::Listener::proxy_from) whose connection was not taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unproxied {
+    /// Its address.
+    pub balancer: IpAddr,
+    /// Where it came in.
+    pub listener: String,
+    /// What is wrong, and what to do.
+    pub reason: String,
+}
+
+/// Of a balancer that does not say enough in time.
+pub(crate) const LATE: &str =
+    "the balancer sends no PROXY header in time; let it send version 2 (haproxy: send-proxy-v2)";
 
 /// Why there is no client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

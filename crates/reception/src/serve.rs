@@ -4,7 +4,7 @@ use crate::House;
 use crate::places::{NoPlace, Place, Seats};
 use crate::policy::{self, Door, Policy, Trust};
 use crate::pressure::Pressure;
-use crate::proxy::{self, Introduced, Missing};
+use crate::proxy::{self, Introduced, Missing, Unproxied};
 use crate::rates::Deed;
 use crate::session::{Conversation, Recorder};
 use crate::settings::ListenerTls;
@@ -14,7 +14,7 @@ use posthaste_io::{Listener, Stream};
 use posthaste_mail::Reply;
 use std::future::poll_fn;
 use std::io::IoSlice;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -174,6 +174,7 @@ async fn behind(
     stream: Box<dyn Stream>,
 ) {
     let unknown = record(&house, &policy, &door, &*stream);
+    let balancer = stream.peer().ip();
     let stream = match proxy::read(&*house.world.clock, stream, &place).await {
         Ok(Introduced::Client(stream)) => {
             unknown.forget();
@@ -188,7 +189,7 @@ async fn behind(
             unknown.forget();
             stream
         }
-        Err(missing) => return unproxied(&house, missing, unknown),
+        Err(missing) => return unproxied(&house, (balancer, &door), missing, unknown),
     };
     house.counters.sessions.one();
     let trust = policy.trust(&door, stream.peer().ip());
@@ -217,14 +218,21 @@ fn refusal_behind(
 }
 
 /// A balancer that closes without a word only looked whether anybody listens.
-fn unproxied(house: &House, missing: Missing, mut recorder: Recorder) {
-    let refusal = match missing {
+fn unproxied(
+    house: &House,
+    (balancer, door): (IpAddr, &Door),
+    missing: Missing,
+    mut recorder: Recorder,
+) {
+    let reason = match missing {
         Missing::Gone => return recorder.forget(),
-        Missing::Late => policy::no_proxy_header(&"the balancer sends no PROXY header in time"),
-        Missing::Bad(fault) => policy::no_proxy_header(&fault),
+        Missing::Late => proxy::LATE.to_owned(),
+        Missing::Bad(fault) => fault.to_string(),
     };
     house.counters.refused_proxies.one();
-    recorder.turned_away(b"", &refusal);
+    recorder.turned_away(b"", &policy::no_proxy_header(&reason));
+    let listener = door.listener.name.clone();
+    *house.unproxied.lock() = Some(Unproxied { balancer, listener, reason });
 }
 
 /// Counts the refusal and words it.

@@ -5,6 +5,7 @@
 
 use posthaste_dispatch::Dispatch;
 use posthaste_evidence::Fault;
+use posthaste_reception::{Reception, Unproxied};
 use posthaste_spool::Stage;
 use posthaste_spool::decision::{DecisionView, HoldView};
 use std::collections::BTreeSet;
@@ -12,6 +13,8 @@ use std::time::Duration;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(5);
+/// How long nothing is told of balancers after that.
+const BALANCERS: Duration = Duration::from_secs(60);
 /// Destinations that are warned of; more are told by `status`.
 const MOST: usize = 1000;
 
@@ -50,6 +53,27 @@ pub(super) async fn watch(dispatch: Dispatch) {
                 "a hold cannot be read and holds nothing: hold anew, and release this one"
             );
         });
+    }
+}
+
+/// Tells of balancers whose connections are not taken, for ever: one of them in a while.
+pub(super) async fn watch_balancers(reception: Reception) {
+    let mut told = 0;
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let Some(Unproxied { balancer, listener, reason }) = reception.unproxied() else {
+            continue;
+        };
+        let connections = reception.counts().refused_proxies;
+        let since_last = connections - told;
+        told = connections;
+        tracing::warn!(
+            %balancer,
+            listener,
+            connections = since_last,
+            "connections from an address in proxy_from are closed: {reason}"
+        );
+        tokio::time::sleep(BALANCERS).await;
     }
 }
 

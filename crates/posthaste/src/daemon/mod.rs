@@ -180,6 +180,7 @@ pub(crate) async fn run(
     indexes::keep(loaded.config.log.events.clone());
     tokio::spawn(watch::watch(daemon.clone()));
     tokio::spawn(alarm::watch(daemon.dispatch.clone()));
+    tokio::spawn(alarm::watch_balancers(daemon.reception.clone()));
     tokio::spawn(recipients::watch(daemon.clone()));
     tokio::spawn(users::watch(daemon.clone()));
     tokio::spawn(certificates::watch(daemon.clone()));

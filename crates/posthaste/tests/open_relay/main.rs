@@ -33,7 +33,7 @@ impl Outcome {
     fn row(&self) -> String {
         let verdict = if self.works() { "RELAYED" } else { "refused" };
         let verdict = if !self.works() && self.seen.taken { "ours" } else { verdict };
-        format!("{verdict:8} {:55} {}", self.trick.name, self.seen.said)
+        format!("{verdict:8} {:55} {} [{}]", self.trick.name, self.seen.said, self.seen.codes)
     }
 }
 
@@ -43,7 +43,7 @@ fn run(scene: &Scene) -> Vec<Outcome> {
         .into_iter()
         .enumerate()
         .map(|(number, trick)| {
-            let seen = attempt::run(scene.port(), &trick, &mark(number));
+            let seen = attempt::run(&scene.target(), &trick, &mark(number));
             (trick, seen)
         })
         .collect();
@@ -76,6 +76,9 @@ fn nothing_of_a_strangers_leaves_for_the_rest_of_the_world() {
         print(title, &outcomes);
         for outcome in &outcomes {
             assert!(!outcome.works(), "{title}: {}", outcome.row());
+            let expected = outcome.trick.codes().filter(|_| title.starts_with("mx"));
+            let codes = outcome.seen.codes.as_str();
+            assert_eq!(expected.unwrap_or(codes), codes, "{title}: {}", outcome.row());
         }
         assert_eq!(scene.world().connections(), 0, "{title}: nobody is even connected to");
         let all = scene.ours().messages();

@@ -1,5 +1,6 @@
 //! A daemon with its next hop and a sink for the rest of the world, in the configurations that the suite is for.
 
+use crate::attempt::Target;
 use crate::sink::Sink;
 use std::net::TcpListener;
 use std::path::Path;
@@ -19,14 +20,14 @@ pub(crate) const CLOSED: &[(&str, &str)] = &[
 
 /// Wrong on purpose; of the tricks so many get somewhere at least and at most.
 pub(crate) const OPEN: &[(&str, &str, usize, usize)] = &[
-    ("OPEN: a relay for the test's network", "EVERYBODY RELAY ANY", 60, 200),
+    ("OPEN: a relay for the test's network", "EVERYBODY RELAY ANY", 82, 82),
     (
         "OPEN: a next hop that honours %, for a network that may relay",
         "EVERYBODY RELAY ANY CLOSED HONOURS",
-        5,
-        200,
+        82,
+        82,
     ),
-    ("OPEN: the victim's domain is among our own", "MX ANY VICTIM", 20, 200),
+    ("OPEN: the victim's domain is among our own", "MX ANY VICTIM", 43, 43),
 ];
 
 pub(crate) struct Scene {
@@ -56,6 +57,7 @@ impl Scene {
         let list = if words.contains("WILD") { "@ours.example\n" } else { "user\n" };
         std::fs::write(folder.path().join("list"), list).unwrap();
         std::fs::write(folder.path().join("aliases"), "sales: user\n").unwrap();
+        add_user(folder.path());
         let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste"));
         command.current_dir(folder.path()).args(["serve", "--config", "p.toml"]);
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
@@ -67,8 +69,9 @@ impl Scene {
         scene
     }
 
-    pub(crate) const fn port(&self) -> u16 {
-        self.port
+    pub(crate) fn target(&self) -> Target {
+        let file = self.folder.path().join("posthaste-data/tls-self-made.pem");
+        Target { port: self.port, certificate: std::fs::read(file).unwrap() }
     }
 
     pub(crate) const fn ours(&self) -> &Sink {
@@ -112,6 +115,9 @@ fn settings(words: &str, port: u16, ours: &Sink, world: &Sink) -> String {
     let kind = ["MX", "RELAY", "SUBMISSION"].into_iter().find(|kind| has(kind)).unwrap();
     let kind = kind.to_lowercase();
     text += &format!("[[listener]]\naddress = \"127.0.0.1:{port}\"\nkind = \"{kind}\"\n");
+    if !has("SUBMISSION") {
+        text += "auth = true\n";
+    }
     let recipients = if has("ASKED") {
         "verify"
     } else if has("KNOWN") || has("WILD") {
@@ -130,6 +136,14 @@ fn settings(words: &str, port: u16, ours: &Sink, world: &Sink) -> String {
     }
     text + "[resolver]\nservers = \"127.0.0.1:1\"\nroots = []\n[admin]\naddress = \"off\"\n\
             [limits]\nsessions_per_client = 500\nconnections_per_minute = 0\ntarpit_delay = \"10ms\"\n"
+}
+
+/// One with a password that no trick knows.
+fn add_user(folder: &Path) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_posthaste"));
+    command.current_dir(folder).args(["user", "add", "user", "--generate", "--config", "p.toml"]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
 
 fn posthaste(folder: &Path, arguments: &[&str]) -> Output {

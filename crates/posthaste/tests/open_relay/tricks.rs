@@ -6,10 +6,11 @@
 pub(crate) enum How {
     /// A transaction with this sender and recipient, after these lines. EHLO comes first unless it is among them.
     Address { before: Vec<&'static str>, mail: &'static str, rcpt: &'static str },
-    /// These octets after the greeting; MARK is the trick's mark.
-    Octets(Vec<u8>),
-    /// These octets before anything else, then an envelope to the victim.
-    Early(Vec<u8>),
+    /// These octets after the greeting; MARK is the trick's mark. The codes of all replies are those, where a stranger
+    /// may send to us.
+    Octets(Vec<u8>, &'static str),
+    /// These octets before anything else, then an envelope to the victim; and the codes.
+    Early(Vec<u8>, &'static str),
 }
 
 /// What may become of its message.
@@ -26,6 +27,16 @@ pub(crate) struct Trick {
     pub(crate) name: String,
     pub(crate) how: How,
     pub(crate) may: May,
+}
+
+impl Trick {
+    /// The codes of the replies, where they are known.
+    pub(crate) const fn codes(&self) -> Option<&'static str> {
+        match self.how {
+            How::Octets(_, codes) | How::Early(_, codes) => Some(codes),
+            How::Address { .. } => None,
+        }
+    }
 }
 
 const SENDER: &str = "<a@stranger.example>";
@@ -152,6 +163,34 @@ const BEFORE: &[(&str, &[&str])] = &[
         &["MAIL FROM:<>", "RCPT TO:<user@ours.example>", "RSET"],
     ),
     ("after EHLO again", &["MAIL FROM:<>", "RCPT TO:<user@ours.example>", "EHLO x.example"]),
+    ("after STARTTLS", &["EHLO x.example", "STARTTLS", "EHLO x.example"]),
+    ("after STARTTLS, without another EHLO", &["EHLO x.example", "STARTTLS"]),
+    (
+        "after a transaction of ours and STARTTLS",
+        &[
+            "EHLO x.example",
+            "MAIL FROM:<>",
+            "RCPT TO:<user@ours.example>",
+            "STARTTLS",
+            "EHLO x.example",
+        ],
+    ),
+    (
+        "after STARTTLS and a failed AUTH",
+        &["EHLO x.example", "STARTTLS", "EHLO x.example", "AUTH PLAIN AHVzZXIAcGFzc3dvcmQ="],
+    ),
+    (
+        "after STARTTLS and AUTH given up",
+        &["EHLO x.example", "STARTTLS", "EHLO x.example", "AUTH LOGIN", "dXNlcg==", "*"],
+    ),
+    (
+        "after STARTTLS and AUTH with no password",
+        &["EHLO x.example", "STARTTLS", "EHLO x.example", "AUTH PLAIN AHVzZXIA"],
+    ),
+    (
+        "after STARTTLS and AUTH EXTERNAL",
+        &["EHLO x.example", "STARTTLS", "EHLO x.example", "AUTH EXTERNAL dXNlcg=="],
+    ),
     ("after a failed AUTH", &["AUTH PLAIN AHVzZXIAcGFzc3dvcmQ="]),
     ("after AUTH LOGIN", &["AUTH LOGIN", "dXNlcg==", "cGFzcw=="]),
     ("after AUTH with an empty response", &["AUTH PLAIN ="]),
@@ -215,6 +254,10 @@ const SECOND: &str =
 
 /// What no line can hold.
 fn octets() -> Vec<Trick> {
+    let long = format!(
+        "RCPT TO:<user@ours.example> X={}\nRCPT TO:<user@victim.example>\r\n",
+        "a".repeat(70_000)
+    );
     let rcpts = [
         ("LF and a second RCPT", "RCPT TO:<user@ours.example>\nRCPT TO:<user@victim.example>\r\n"),
         ("CR and a second RCPT", "RCPT TO:<user@ours.example>\rRCPT TO:<user@victim.example>\r\n"),
@@ -222,76 +265,97 @@ fn octets() -> Vec<Trick> {
         ("NUL behind the victim", "RCPT TO:<user@victim.example\0@ours.example>\r\n"),
         ("LF within the path", "RCPT TO:<user@victim.example\n@ours.example>\r\n"),
         ("VT and FF within the path", "RCPT TO:<user\x0b@victim.example\x0c>\r\n"),
-        ("a line too long, with RCPT behind it", LONG),
+        ("a line too long, with RCPT behind it", &long),
     ];
     let mut tricks: Vec<Trick> = rcpts
         .into_iter()
         .map(|(name, rcpt)| {
-            of_octets(name, &format!("{ENVELOPE}{rcpt}DATA\r\nSubject: MARK\r\n\r\nx\r\n.\r\n"))
+            of_octets(
+                name,
+                &format!("{ENVELOPE}{rcpt}DATA\r\nSubject: MARK\r\n\r\nx\r\n.\r\n"),
+                "220 250 250 500 554 500 500 500 500 500 500 221",
+            )
         })
         .collect();
     let first = format!("{ENVELOPE}RCPT TO:<user@ours.example>\r\nDATA\r\nSubject: x\r\n\r\nx");
-    for (name, end) in [
-        ("LF . CRLF", "\n.\r\n"),
-        ("CR . CRLF", "\r.\r\n"),
-        ("LF . LF", "\n.\n"),
-        ("CR . CR", "\r.\r"),
-        ("CRLF . LF", "\r\n.\n"),
-        ("CRLF . CR", "\r\n.\r"),
-        ("LF . CR LF with NUL", "\n\0.\r\n"),
-        ("CRLF NUL . CRLF", "\r\n\0.\r\n"),
+    // What comes behind the bare line end is content, and all of it is refused; then the connection is closed.
+    let closed = "220 250 250 250 354 550";
+    // The last line of this is the true end.
+    let to_the_end = "220 250 250 250 354 554 500 500 221";
+    for (name, end, codes) in [
+        ("LF . CRLF", "\n.\r\n", closed),
+        ("CR . CRLF", "\r.\r\n", closed),
+        ("LF . LF", "\n.\n", closed),
+        ("CR . CR", "\r.\r", closed),
+        ("CRLF . LF", "\r\n.\n", closed),
+        ("CRLF . CR", "\r\n.\r", closed),
+        ("LF . CR LF with NUL", "\n\0.\r\n", to_the_end),
+        ("CRLF NUL . CRLF", "\r\n\0.\r\n", to_the_end),
     ] {
         tricks.push(of_octets(
             &format!("smuggling by {name}"),
             &format!("{first}{end}{SECOND}\r\n.\r\n"),
+            codes,
         ));
     }
     let chunk = "BDAT 5 LAST\r\nx: y\n";
     let both =
         format!("{ENVELOPE}RCPT TO:<user@ours.example>\r\nRCPT TO:<user@victim.example>\r\n");
-    tricks.push(of_octets("BDAT after both", &format!("{both}BDAT 15 LAST\r\nSubject: MARK\r\n")));
+    tricks.push(of_octets(
+        "BDAT after both",
+        &format!("{both}BDAT 15 LAST\r\nSubject: MARK\r\n"),
+        "220 250 250 250 550 250 500 500 500 221",
+    ));
     tricks.push(of_octets(
         "an envelope within a chunk",
         &format!("{ENVELOPE}RCPT TO:<user@ours.example>\r\nBDAT 4\r\nx: y{SECOND}\r\n.\r\n"),
+        "220 250 250 250 250 503 503 503 500 500 500 500 500 500 221",
     ));
     tricks.push(of_octets(
         "BDAT before RCPT",
         &format!("{ENVELOPE}{chunk}RCPT TO:<user@victim.example>\r\nDATA\r\nMARK\r\n.\r\n"),
+        "220 250 250 554 503 503 500 500 500 500 221",
     ));
     tricks.push(of_octets(
         "commands behind STARTTLS",
         &format!("EHLO x.example\r\nSTARTTLS\r\n{SECOND}\r\n.\r\n"),
+        "220 250 220",
     ));
     tricks.push(of_octets(
         "RCPT before MAIL",
         "EHLO x.example\r\nRCPT TO:<user@victim.example>\r\nDATA\r\nMARK\r\n.\r\n",
+        "220 250 503 503 500 500 500 500 221",
     ));
-    tricks.push(of_octets("no EHLO", &format!("{SECOND}\r\n.\r\n")));
+    tricks.push(of_octets(
+        "no EHLO",
+        &format!("{SECOND}\r\n.\r\n"),
+        "220 503 503 503 500 500 500 500 500 500 221",
+    ));
     tricks.push(of_octets(
         "DATA in spite of a refused RCPT",
         &format!("{ENVELOPE}RCPT TO:<user@victim.example>\r\nDATA\r\nMARK\r\n.\r\n"),
+        "220 250 250 550 554 500 500 500 500 221",
     ));
-    let early = |name: &str, octets: Vec<u8>| Trick {
+    let early = |name: &str, octets: Vec<u8>, codes| Trick {
         name: name.to_owned(),
-        how: How::Early(octets),
+        how: How::Early(octets, codes),
         may: May::Nothing,
     };
     tricks.push(early(
         "a PROXY line before the greeting",
         b"PROXY TCP4 127.0.0.1 127.0.0.1 4000 25\r\n".to_vec(),
+        "220 500 250 250 550 500 500 221",
     ));
     let header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01\x7f\0\0\x01\x0f\xa0\0\x19";
-    tricks.push(early("a PROXY header, version 2", header.to_vec()));
+    tricks.push(early(
+        "a PROXY header, version 2",
+        header.to_vec(),
+        "220 500 500 500 500 503 503 500 500 221",
+    ));
     tricks
 }
 
-/// Longer than any command line.
-const LONG: &str = concat!(
-    "RCPT TO:<user@ours.example> X=",
-    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-    "\nRCPT TO:<user@victim.example>\r\n"
-);
-
-fn of_octets(name: &str, octets: &str) -> Trick {
-    Trick { name: name.to_owned(), how: How::Octets(octets.as_bytes().to_vec()), may: May::Nothing }
+fn of_octets(name: &str, octets: &str, codes: &'static str) -> Trick {
+    let how = How::Octets(octets.as_bytes().to_vec(), codes);
+    Trick { name: name.to_owned(), how, may: May::Nothing }
 }

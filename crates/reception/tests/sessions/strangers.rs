@@ -267,14 +267,20 @@ fn a_balancer_that_says_nothing_sound_gets_nothing_and_others_may_not_introduce_
         let told = house.world.sessions.0.lock().unwrap().pop().unwrap();
         let text = told.refusals[0].reply.text();
         assert!(text.contains(reason) && told.ended.name() == "turned-away", "{text}");
+        let unproxied = house.reception.unproxied().unwrap();
+        assert_eq!(unproxied.balancer.to_string(), "192.0.2.1");
+        assert!(text.ends_with(&unproxied.reason), "{unproxied:?}");
     }
     let slow = house.port.connect("192.0.2.1");
     house.say(&slow, &proxied(1)[..20]);
     house.wait(6);
     assert!(slow.is_closed());
+    let late = house.reception.unproxied().unwrap();
+    assert!(late.reason.contains("send-proxy-v2"), "{late:?}");
     let looking = house.port.connect("192.0.2.1");
     looking.close();
     house.world.run();
+    assert_eq!(house.reception.unproxied(), None);
     assert_eq!(house.reception.counts().refused_proxies, 4, "who only looks is not counted");
     let check = house.port.connect("192.0.2.1");
     let local = [SIGNATURE, &[0x20, 0, 0, 0], b"EHLO a\r\nQUIT\r\n"].concat();
