@@ -95,7 +95,7 @@ impl Account {
     /// The user may send with every address.
     #[must_use]
     pub fn may_send_as_anybody(&self) -> bool {
-        self.senders.iter().any(|sender| *sender == Sender::Fits(Pattern::Any))
+        self.senders.contains(&Sender::Fits(Pattern::Any))
     }
 }
 

@@ -213,9 +213,9 @@ fn proxied(n: u8) -> Vec<u8> {
 
 fn behind_a_balancer() -> House {
     House::with(|s| {
-        s.listeners[0].proxy_from = vec!["192.0.2.1".parse().unwrap()];
-        s.relay_networks = vec!["203.0.113.77".parse().unwrap()];
-        s.refuse_networks = vec!["203.0.113.66".parse().unwrap()];
+        s.listeners[0].proxy_from = vec!["192.0.2.1".parse().expect("an address")];
+        s.relay_networks = vec!["203.0.113.77".parse().expect("an address")];
+        s.refuse_networks = vec!["203.0.113.66".parse().expect("an address")];
         s.limits.sessions_per_client = 2;
     })
 }
