@@ -40,7 +40,7 @@ pub use recipients::{Directory, Verifier};
 pub use serve::Ended;
 pub use settings::{Certified, Limits, Listener, ListenerKind, ListenerTls, Settings};
 pub use submit::{Submission, SubmitError, Submitted, Unknown};
-pub use users::{Account, Checked, FailedLogin, OwnRates, UserRates, Users};
+pub use users::{Account, Checked, FailedLogin, OwnRates, Standing, UserRates, Users};
 
 use crate::budget::Budget;
 use crate::counters::Counters;
@@ -83,7 +83,7 @@ struct House {
     /// Who we are under TLS; `None`: there is no TLS.
     identities: RwLock<Option<Arc<[Identity]>>>,
     users: RwLock<Option<Arc<dyn Users>>>,
-    failures: Failures,
+    failures: Arc<Failures>,
     doings: Arc<Doings>,
     unproxied: Mutex<Option<Unproxied>>,
 }
@@ -109,7 +109,7 @@ impl Reception {
                 rates: Ledger::default(),
                 identities: RwLock::default(),
                 users: RwLock::default(),
-                failures: Failures::default(),
+                failures: Arc::default(),
                 doings: Arc::default(),
                 unproxied: Mutex::default(),
             }),

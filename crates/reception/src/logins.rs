@@ -49,6 +49,8 @@ enum Who {
 #[derive(Clone, Copy, Default)]
 struct Record {
     count: u32,
+    /// Logins that are being checked, each of which may fail.
+    under_way: u32,
     /// See [`passes`].
     due: Option<Instant>,
 }
@@ -60,21 +62,48 @@ fn passes(due: Option<Instant>, limit: u32, window: Duration, now: Instant) -> O
     (next - now <= window).then_some(next)
 }
 
+/// Whether a login may be checked.
+pub(crate) enum Attempt {
+    Now(Trying),
+    /// Enough are being checked that, should they all fail, this one may not.
+    Later,
+    /// The client has failed so often that nothing of it is checked now.
+    Never,
+}
+
+/// A login that is being checked, until dropped.
+pub(crate) struct Trying {
+    failures: Arc<Failures>,
+    client: IpAddr,
+}
+
 impl Failures {
-    /// The client has failed so often that nothing of it is checked now. `limit`: failures a minute; 0: any number.
-    pub(crate) fn blocks(&self, client: IpAddr, limit: u32, now: Instant) -> bool {
-        let mut all = self.0.lock();
-        all.turn(now);
-        let due = all.record(Who::Client(client_of(client))).due;
-        limit > 0 && passes(due, limit, MINUTE, now).is_none()
+    /// `limit`: failures of a client a minute; 0: any number.
+    pub(crate) fn attempt(all: &Arc<Self>, client: IpAddr, limit: u32, now: Instant) -> Attempt {
+        let client = client_of(client);
+        let mut generations = all.0.lock();
+        generations.turn(now);
+        let record = generations.record(Who::Client(client));
+        if limit > 0 {
+            let Some(one_more) = passes(record.due, limit, MINUTE, now) else {
+                return Attempt::Never;
+            };
+            let all = one_more + (MINUTE / limit).saturating_mul(record.under_way);
+            if all - now > MINUTE {
+                return Attempt::Later;
+            }
+        }
+        record.under_way = record.under_way.saturating_add(1);
+        drop(generations);
+        Attempt::Now(Trying { failures: Arc::clone(all), client })
     }
 
-    /// Notes a failure; answers how long its reply takes.
-    pub(crate) fn note(&self, client: IpAddr, name: &str, limit: u32, now: Instant) -> Duration {
+    /// Notes that it failed; answers how long its reply takes.
+    pub(crate) fn note(&self, trying: Trying, name: &str, limit: u32, now: Instant) -> Duration {
         let name = &name[..name.floor_char_boundary(MAX_NAME)];
         let mut all = self.0.lock();
         all.turn(now);
-        let client = all.record(Who::Client(client_of(client)));
+        let client = all.record(Who::Client(trying.client));
         client.count = client.count.saturating_add(1);
         if limit > 0 {
             client.due = passes(client.due, limit, MINUTE, now).or(client.due);
@@ -82,7 +111,18 @@ impl Failures {
         let of_client = client.count;
         let name = all.record(Who::Name(name.to_ascii_lowercase().into()));
         name.count = name.count.saturating_add(1);
-        delay(of_client.max(name.count))
+        let delay = delay(of_client.max(name.count));
+        drop(all);
+        drop(trying);
+        delay
+    }
+}
+
+impl Drop for Trying {
+    fn drop(&mut self) {
+        let mut all = self.failures.0.lock();
+        let record = all.record(Who::Client(self.client));
+        record.under_way = record.under_way.saturating_sub(1);
     }
 }
 
@@ -203,10 +243,17 @@ mod tests {
         Instant::default() + Duration::from_secs(seconds)
     }
 
+    fn fail(failures: &Arc<Failures>, client: &str, name: &str, limit: u32, when: u64) -> Duration {
+        match Failures::attempt(failures, ip(client), limit, at(when)) {
+            Attempt::Now(trying) => failures.note(trying, name, limit, at(when)),
+            Attempt::Later | Attempt::Never => panic!("{client} may not"),
+        }
+    }
+
     #[test]
     fn who_fails_again_waits_longer_whoever_he_says_he_is_and_wherever_he_comes_from() {
-        let failures = Failures::default();
-        let fails = |client, name, when| failures.note(ip(client), name, 0, at(when)).as_secs();
+        let failures = Arc::new(Failures::default());
+        let fails = |client, name, when| fail(&failures, client, name, 0, when).as_secs();
         let waits: Vec<u64> = (0..6).map(|_| fails("192.0.2.1", "ann", 0)).collect();
         assert_eq!(waits, [1, 2, 4, 8, 10, 10]);
         assert_eq!(fails("192.0.2.1", "bob", 1), 10, "the address is known");
@@ -221,23 +268,46 @@ mod tests {
 
     #[test]
     fn who_fails_often_in_a_minute_is_not_listened_to() {
-        let failures = Failures::default();
-        let blocked = |client, when| failures.blocks(ip(client), 3, at(when));
+        let failures = Arc::new(Failures::default());
+        let attempt = |client, when| Failures::attempt(&failures, ip(client), 3, at(when));
+        let blocked = |client, when| matches!(attempt(client, when), Attempt::Never);
         for n in 0..3 {
             assert!(!blocked("192.0.2.1", 0), "{n}");
-            failures.note(ip("192.0.2.1"), "ann", 3, at(0));
+            fail(&failures, "192.0.2.1", "ann", 3, 0);
         }
         assert!(blocked("192.0.2.1", 0) && blocked("192.0.2.1", 19));
         assert!(!blocked("192.0.2.2", 0) && !blocked("192.0.2.1", 20));
-        assert!(!failures.blocks(ip("192.0.2.1"), 0, at(0)), "no limit");
+        let free = Failures::attempt(&failures, ip("192.0.2.1"), 0, at(0));
+        assert!(matches!(free, Attempt::Now(_)), "no limit");
+    }
+
+    #[test]
+    fn no_more_are_checked_at_once_than_may_fail() {
+        let failures = Arc::new(Failures::default());
+        let attempt = || Failures::attempt(&failures, ip("192.0.2.1"), 3, at(0));
+        let mut under_way = Vec::new();
+        while let Attempt::Now(trying) = attempt() {
+            under_way.push(trying);
+        }
+        assert!(under_way.len() == 3 && matches!(attempt(), Attempt::Later));
+        under_way.pop();
+        under_way.push(match attempt() {
+            Attempt::Now(trying) => trying,
+            _ => panic!("one was right, another may be checked"),
+        });
+        for trying in under_way {
+            assert!(!matches!(attempt(), Attempt::Now(_)));
+            failures.note(trying, "ann", 3, at(0));
+        }
+        assert!(matches!(attempt(), Attempt::Never));
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let failures = Failures::default();
+        let failures = Arc::new(Failures::default());
         for n in 0..30_000_u32 {
-            let client = IpAddr::from((n << 4).to_be_bytes());
-            failures.note(client, &format!("{n}{}", "x".repeat(500)), 3, at(0));
+            let client = IpAddr::from((n << 4).to_be_bytes()).to_string();
+            fail(&failures, &client, &format!("{n}{}", "x".repeat(500)), 3, 0);
         }
         let all = failures.0.lock();
         assert!(all.young.len() <= MAX_REMEMBERED + 1 && all.old.len() <= MAX_REMEMBERED + 1);

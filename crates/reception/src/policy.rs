@@ -314,6 +314,10 @@ pub(crate) fn too_many_failed_logins() -> Reply {
     reply(421, (4, 7, 0), "Too many failed logins, try again later")
 }
 
+pub(crate) fn no_more_logged_in() -> Reply {
+    reply(421, (4, 7, 0), "Your login does not hold any more, log in again")
+}
+
 /// As Postfix says it (`reject_sender_login_mismatch`).
 pub(crate) fn not_your_sender() -> Reply {
     reply(553, (5, 7, 1), "Sender address not allowed for this user")

@@ -7,6 +7,7 @@ mod auth;
 mod author;
 mod rcpt;
 mod record;
+mod signer;
 mod tls;
 mod transaction;
 mod waiting;
@@ -223,6 +224,9 @@ impl Conversation {
     }
 
     async fn mail(&mut self, reverse_path: ReversePath, params: MailParams) {
+        if !self.still_stands() {
+            return self.smtp.reject(&policy::no_more_logged_in());
+        }
         if self.login().is_some_and(|login| !login.account.may_send_as(&reverse_path)) {
             self.house.counters.refused_senders.one();
             return self.smtp.reject(&policy::not_your_sender());
@@ -406,12 +410,13 @@ impl Conversation {
         };
         let source = self.source();
         let message = self.transaction.take().and_then(|t| t.complete(facts, source));
-        let Some(message) = message else {
+        let Some(mut message) = message else {
             return self.refuse(&policy::refused(Refused::Unhealthy));
         };
         if let Some(refusal) = self.refuses_author(&message) {
             return self.refuse(&refusal);
         }
+        self.withhold_signature(&mut message);
         let settings = &self.policy.settings;
         let work = Box::pin(accept(&self.house, settings, message));
         match self.wire.within(settings.limits.store_timeout, work).await {

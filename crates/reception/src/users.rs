@@ -24,6 +24,12 @@ pub trait Users: Send + Sync {
     /// Who has shown with [`Users::keys`] to know the password; `None` for who is unknown or has none.
     fn with_keys(&self, name: &str) -> Option<Arc<Account>>;
 
+    /// Another number after each change of the users.
+    fn generation(&self) -> u64;
+
+    /// What has become of a user who has logged in.
+    fn standing(&self, account: &Account) -> Standing;
+
     /// A login has failed: for the log.
     fn tell(&self, failed: &FailedLogin<'_>);
 }
@@ -39,6 +45,15 @@ pub enum Checked {
     Busy,
 }
 
+/// What has become of a user who has logged in.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Standing {
+    /// He may do this from now on.
+    Good(Arc<Account>),
+    /// He has been removed or disabled, or has another password.
+    Gone,
+}
+
 /// What a user may do.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Account {
@@ -46,6 +61,8 @@ pub struct Account {
     pub name: String,
     /// As whom the user may send.
     pub senders: Vec<Sender>,
+    /// Which of his passwords the user has: another number, another password.
+    pub password: u64,
     /// Limits of the user's own; others are [`crate::Limits::user_rates`].
     pub rates: OwnRates,
 }

@@ -23,6 +23,8 @@ pub struct Signing {
     /// The domain of the reverse-path, for messages without an author.
     sender: Option<String>,
     stranger: bool,
+    /// See [`Signing::withhold`].
+    withheld: bool,
     header: Vec<u8>,
     /// So many octets of the header were searched for its end.
     searched: usize,
@@ -61,13 +63,15 @@ pub enum Unsigned {
     NoField,
     /// Its header section is longer than [`MAX_HEADER`].
     HeaderTooLong,
+    /// Whoever sends it may not speak for its author.
+    NotTheirs,
 }
 
 impl Unsigned {
     /// There was a key, and nobody has signed it: the operator may want to know.
     #[must_use]
     pub const fn is_a_pity(self) -> bool {
-        matches!(self, Self::NoField | Self::HeaderTooLong)
+        matches!(self, Self::NoField | Self::HeaderTooLong | Self::NotTheirs)
     }
 }
 
@@ -75,7 +79,13 @@ impl Signing {
     /// Before the first octet. `sender` is the domain of the reverse-path; `stranger`: who sends it is none of ours.
     #[must_use]
     pub fn new(ring: Arc<Keyring>, sender: Option<String>, stranger: bool) -> Self {
-        Self { ring, sender, stranger, header: Vec::new(), searched: 0, state: State::Header }
+        let (header, state) = (Vec::new(), State::Header);
+        Self { ring, sender, stranger, withheld: false, header, searched: 0, state }
+    }
+
+    /// Whoever sends it may not speak for its author: there will be no signature.
+    pub const fn withhold(&mut self) {
+        self.withheld = true;
     }
 
     /// Takes the next octets of the message, without what we put in front of it. Lines end with CRLF.
@@ -163,6 +173,9 @@ impl Signing {
             self.begin_body();
         }
         let (signers, hashes) = match self.state {
+            State::Body(..) if self.withheld => {
+                return Signed { unsigned: Some(Unsigned::NotTheirs), ..Signed::default() };
+            }
             State::Body(signers, hashes) => (signers, hashes),
             State::Header => return Signed::default(),
             State::Not(why) => {

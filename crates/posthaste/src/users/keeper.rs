@@ -4,14 +4,14 @@
 //! Each check computes one argon2id hash and one PBKDF2, whoever it is for: what is not the user's is a decoy's. Not here:
 //! slowing who fails (`reception`), when the file is read again (`daemon`).
 
-use super::password::{Form, ITERATIONS, Kept, random};
+use super::decoys::{Decoys, MadeUp};
+use super::password::{Form, Kept, random};
 use super::{Book, key};
 use anyhow::{Context as _, Result};
-use aws_lc_rs::hmac;
 use posthaste_io::Task;
 use posthaste_mail::Secret;
-use posthaste_reception::{Account, Checked, FailedLogin, Users};
-use posthaste_smtp::sasl::scram::{KEY, Key, Stored};
+use posthaste_reception::{Account, Checked, FailedLogin, Standing, Users};
+use posthaste_smtp::sasl::scram::{KEY, Stored};
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -27,14 +27,13 @@ const MOST_AT_ONCE: usize = 4;
 const MOST_WAITING: usize = 64;
 /// The file of the secret that salts of unknown users are made of, in the folder of all data.
 const SECRET: &str = "users.secret";
-/// Octets of a salt that is made up: as many as those of users have.
-const SALT: usize = 16;
 
 /// The users in force.
 pub(crate) struct Keeper {
     known: RwLock<Arc<Known>>,
-    secret: hmac::Key,
-    decoys: Arc<Decoys>,
+    /// One more after each change of them.
+    generation: AtomicU64,
+    made_up: MadeUp,
     turns: Arc<Semaphore>,
     waiting: Arc<AtomicUsize>,
     work: Arc<Work>,
@@ -45,10 +44,15 @@ struct Known {
     /// Those who are not disabled.
     users: BTreeMap<String, (Arc<Account>, Kept)>,
     has_keys: bool,
+    /// What is checked instead of what a user does not have.
+    decoys: Decoys,
+    /// So many passwords were seen.
+    passwords: u64,
 }
 
-/// What is checked instead of what a user does not have.
-struct Decoys {
+/// What one password is checked against.
+struct Against {
+    kept: Option<Kept>,
     argon2id: Kept,
     scram: Kept,
 }
@@ -63,15 +67,11 @@ struct Work {
 impl Keeper {
     /// With nobody yet. `data`: where its secret is kept.
     pub(crate) fn new(data: &Path) -> Result<Self> {
-        let nobody = Secret::new(random::<KEY>()?);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             known: RwLock::default(),
-            secret: hmac::Key::new(hmac::HMAC_SHA256, secret(data)?.expose()),
-            decoys: Arc::new(Decoys {
-                argon2id: Kept::of(&nobody, Form::Argon2id)?,
-                scram: Kept::of(&nobody, Form::Scram)?,
-            }),
+            generation: AtomicU64::new(0),
+            made_up: MadeUp::new(&secret(data)?),
             turns: Arc::new(Semaphore::new(cores.min(MOST_AT_ONCE))),
             waiting: Arc::default(),
             work: Arc::default(),
@@ -80,26 +80,29 @@ impl Keeper {
 
     /// These are the users from now on. Answers how many may log in.
     pub(crate) fn take(&self, book: &Book) -> usize {
-        let enabled = book.users().filter(|user| !user.disabled);
-        let one = |user: &super::User| {
-            (key(&user.name), (Arc::new(user.account()), user.password.clone()))
-        };
-        let users: BTreeMap<_, _> = enabled.map(one).collect();
+        let before = self.known();
+        let mut passwords = before.passwords;
+        let mut users = BTreeMap::new();
+        for user in book.users().filter(|user| !user.disabled) {
+            let name = key(&user.name);
+            let same = before.users.get(&name).filter(|(_, kept)| *kept == user.password);
+            let password = same.map(|(account, _)| account.password).unwrap_or_else(|| {
+                passwords += 1;
+                passwords
+            });
+            users.insert(name, (Arc::new(user.account(password)), user.password.clone()));
+        }
         let has_keys = users.values().any(|(_, kept)| kept.form() == Form::Scram);
         let count = users.len();
-        let known = Arc::new(Known { users, has_keys });
+        let decoys = Decoys::of(users.values().map(|(_, kept)| kept));
+        let known = Arc::new(Known { users, has_keys, decoys, passwords });
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+        self.generation.fetch_add(1, Ordering::Release);
         count
     }
 
     fn known(&self) -> Arc<Known> {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Octets that nobody can tell from random ones, the same for a name each time.
-    fn made_up(&self, what: &str, name: &str) -> [u8; KEY] {
-        let tag = hmac::sign(&self.secret, format!("{what} {}", key(name)).as_bytes());
-        tag.as_ref().try_into().expect("HMAC-SHA-256 has 32 octets")
     }
 }
 
@@ -109,17 +112,20 @@ impl Users for Keeper {
     }
 
     fn check(&self, name: &str, password: Secret) -> Task<'static, Checked> {
-        let found = self.known().users.get(&key(name)).cloned();
-        let (decoys, work) = (Arc::clone(&self.decoys), Arc::clone(&self.work));
+        let known = self.known();
+        let (account, kept) = known.users.get(&key(name)).cloned().unzip();
+        let argon2id = known.decoys.argon2id(name, &self.made_up);
+        let scram = Kept::Scram(known.decoys.keys(name, &self.made_up));
+        let (against, work) = (Against { kept, argon2id, scram }, Arc::clone(&self.work));
         let (turns, waiting) = (Arc::clone(&self.turns), Arc::clone(&self.waiting));
         Box::pin(async move {
             let Some(place) = Waiting::take(waiting) else { return Checked::Busy };
             let Ok(turn) = turns.acquire_owned().await else { return Checked::Busy };
             drop(place);
             let checked = tokio::task::spawn_blocking(move || {
-                let right = prove(found.as_ref().map(|(_, kept)| kept), &password, &decoys, &work);
+                let right = against.prove(&password, &work);
                 drop(turn);
-                found.filter(|_| right).map(|(account, _)| account)
+                account.filter(|_| right)
             });
             match checked.await {
                 Ok(Some(account)) => Checked::Right(account),
@@ -130,14 +136,10 @@ impl Users for Keeper {
     }
 
     fn keys(&self, name: &str) -> Stored {
-        if let Some((_, Kept::Scram(keys))) = self.known().users.get(&key(name)) {
-            return keys.clone();
-        }
-        Stored {
-            iterations: ITERATIONS,
-            salt: self.made_up("salt", name)[..SALT].to_vec(),
-            stored: Key::new(self.made_up("stored", name)),
-            server: Key::new(self.made_up("server", name)),
+        let known = self.known();
+        match known.users.get(&key(name)) {
+            Some((_, Kept::Scram(keys))) => keys.clone(),
+            _ => known.decoys.keys(name, &self.made_up),
         }
     }
 
@@ -147,20 +149,33 @@ impl Users for Keeper {
         (kept.form() == Form::Scram).then(|| Arc::clone(account))
     }
 
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    fn standing(&self, account: &Account) -> Standing {
+        let known = self.known();
+        let now = known.users.get(&key(&account.name)).map(|(now, _)| now);
+        let same = now.filter(|now| now.password == account.password);
+        same.map_or(Standing::Gone, |now| Standing::Good(Arc::clone(now)))
+    }
+
     fn tell(&self, failed: &FailedLogin<'_>) {
         tracing::warn!("{failed}");
     }
 }
 
-/// One hash of each form is computed, whoever it is.
-fn prove(kept: Option<&Kept>, password: &Secret, decoys: &Decoys, work: &Work) -> bool {
-    let of = |form| kept.filter(|kept| kept.form() == form);
-    let (hash, keys) = (of(Form::Argon2id), of(Form::Scram));
-    let by_hash = hash.unwrap_or(&decoys.argon2id).is_of(password);
-    work.argon2id.fetch_add(1, Ordering::Relaxed);
-    let by_keys = keys.unwrap_or(&decoys.scram).is_of(password);
-    work.scram.fetch_add(1, Ordering::Relaxed);
-    (by_hash && hash.is_some()) | (by_keys && keys.is_some())
+impl Against {
+    /// One hash of each form is computed, whoever it is.
+    fn prove(&self, password: &Secret, work: &Work) -> bool {
+        let of = |form| self.kept.as_ref().filter(|kept| kept.form() == form);
+        let (hash, keys) = (of(Form::Argon2id), of(Form::Scram));
+        let by_hash = hash.unwrap_or(&self.argon2id).is_of(password);
+        work.argon2id.fetch_add(1, Ordering::Relaxed);
+        let by_keys = keys.unwrap_or(&self.scram).is_of(password);
+        work.scram.fetch_add(1, Ordering::Relaxed);
+        (by_hash && hash.is_some()) | (by_keys && keys.is_some())
+    }
 }
 
 /// One who waits.
@@ -269,6 +284,48 @@ mod tests {
         assert_eq!(first.with_keys("BOB").unwrap().name, "bob");
         let other = tempfile::tempdir().unwrap();
         assert_ne!(told(&keeper(other.path()), "nobody"), told(&first, "nobody"));
+    }
+
+    #[test]
+    fn who_has_logged_in_stands_as_long_as_he_has_this_password() {
+        let folder = tempfile::tempdir().unwrap();
+        let keeper = keeper(folder.path());
+        let account = keeper.with_keys("bob").unwrap();
+        let bob = || User::new("bob", keeper.known().users["bob"].1.clone());
+        let after = |user: Option<User>| {
+            let before = keeper.generation();
+            let mut book = Book::default();
+            user.into_iter().for_each(|user| book.add(user));
+            keeper.take(&book);
+            assert_ne!(keeper.generation(), before);
+            keeper.standing(&account)
+        };
+        assert_eq!(keeper.standing(&account), Standing::Good(Arc::clone(&account)));
+        let senders = vec!["boss@example.org".to_owned()];
+        let own = bob();
+        let Standing::Good(now) = after(Some(User { senders, ..own.clone() })) else { panic!() };
+        assert!(now.senders.len() == 1 && account.senders.is_empty(), "in force at once");
+        let password = Kept::of(&Secret::new("open sesame"), Form::Scram).unwrap();
+        assert_eq!(after(Some(User { password, ..own.clone() })), Standing::Gone, "another salt");
+        assert_eq!(after(Some(own.clone())), Standing::Gone, "the old one again");
+        assert_eq!(after(Some(User { disabled: true, ..own })), Standing::Gone);
+        assert_eq!(after(None), Standing::Gone);
+    }
+
+    #[test]
+    fn salts_and_costs_of_unknown_users_are_those_of_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let keeper = keeper(folder.path());
+        let mut book = Book::default();
+        let theirs = Stored::of(&Secret::new("open sesame"), &[7; 24], 100_000);
+        book.add(User::new("dora", Kept::Scram(theirs)));
+        let hash = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+        book.add(User::new("eve", serde_json::from_value(hash.into()).unwrap()));
+        keeper.take(&book);
+        for name in ["dora", "eve", "nobody"] {
+            let keys = keeper.keys(name);
+            assert_eq!((keys.iterations, keys.salt.len()), (100_000, 24), "{name}");
+        }
     }
 
     #[tokio::test]

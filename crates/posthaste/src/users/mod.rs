@@ -4,6 +4,7 @@
 //! (RFC 8265 would, of what is not ASCII). Rooms: [`password`] what is kept of a password, [`store`] the file on the disk, [`keeper`]
 //! what the daemon makes of it. Not here: sessions and their limits (`reception`).
 
+mod decoys;
 pub(crate) mod keeper;
 pub(crate) mod password;
 pub(crate) mod store;
@@ -85,13 +86,15 @@ impl User {
         self.senders.iter().try_for_each(|text| check_sender(text))
     }
 
-    /// As whom the user may send: with its own name, when that is an address, and what else is said.
-    fn account(&self) -> Account {
+    /// As whom the user may send: with its own name, when that is an address, and what else is said. `password`: which of
+    /// the user's passwords this is.
+    fn account(&self, password: u64) -> Account {
         let own = Mailbox::parse(&self.name, true).ok().and_then(|_| self.name.parse().ok());
         let said = self.senders.iter().filter_map(|text| sender(text));
         Account {
             name: self.name.clone(),
             senders: own.into_iter().chain(said).collect(),
+            password,
             rates: OwnRates {
                 messages_per_minute: self.messages_per_minute,
                 recipients_per_minute: self.recipients_per_minute,
@@ -312,7 +315,7 @@ mod tests {
                 path => ReversePath::Mailbox(Mailbox::parse(path, false).unwrap()),
             };
             assert_eq!(user.check(), Ok(()));
-            assert_eq!(user.account().may_send_as(&path), may, "{user:?} {path:?}");
+            assert_eq!(user.account(1).may_send_as(&path), may, "{user:?} {path:?}");
         }
     }
 }

@@ -5,6 +5,8 @@
 use anyhow::{Result, anyhow};
 use argon2::password_hash::{PasswordHash, PasswordHasher as _, PasswordVerifier as _, SaltString};
 use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, Version};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use posthaste_mail::Secret;
 use posthaste_smtp::sasl::scram::Stored;
 use posthaste_smtp::sasl::server::MAX_PASSWORD;
@@ -42,6 +44,35 @@ pub(crate) enum Kept {
     Argon2id(Arc<Secret>),
     /// Keys.
     Scram(Stored),
+}
+
+/// What a hash costs to check.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Cost {
+    /// KiB.
+    memory: u32,
+    passes: u32,
+    lanes: u32,
+    /// Of the algorithm.
+    version: u32,
+}
+
+/// That of new ones.
+impl Default for Cost {
+    fn default() -> Self {
+        Self { memory: MEMORY, passes: PASSES, lanes: LANES, version: Version::V0x13.into() }
+    }
+}
+
+impl Cost {
+    /// A hash that costs so much, and says what it is told.
+    pub(super) fn hash(self, salt: &[u8], hash: &[u8]) -> Kept {
+        let Self { memory, passes, lanes, version } = self;
+        let salt = STANDARD_NO_PAD.encode(salt);
+        let hash = STANDARD_NO_PAD.encode(hash);
+        let text = format!("$argon2id$v={version}$m={memory},t={passes},p={lanes}${salt}${hash}");
+        Kept::Argon2id(Arc::new(Secret::new(text)))
+    }
 }
 
 /// In which form a password is to be kept.
@@ -96,6 +127,16 @@ impl Kept {
                 })
             }
         }
+    }
+
+    /// What a hash costs; `None` of keys.
+    pub(super) fn cost(&self) -> Option<Cost> {
+        let Self::Argon2id(hash) = self else { return None };
+        let hash = PasswordHash::new(hash.expose_str()?).ok()?;
+        let params = Params::try_from(&hash).ok()?;
+        let version = hash.version.unwrap_or_else(|| Version::default().into());
+        let (memory, passes, lanes) = (params.m_cost(), params.t_cost(), params.p_cost());
+        Some(Cost { memory, passes, lanes, version })
     }
 
     fn read(text: &str) -> Result<Self, String> {

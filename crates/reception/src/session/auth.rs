@@ -3,18 +3,26 @@
 //! Not here: the mechanisms (`smtp`), the users and their passwords (whoever keeps them), what a user may do then.
 
 use super::Conversation;
-use crate::logins::Seat;
+use crate::logins::{Attempt, Failures, Seat, Trying};
 use crate::policy;
-use crate::users::{Account, Checked, FailedLogin};
+use crate::users::{Account, Checked, FailedLogin, Standing};
 use posthaste_mail::Reply;
 use posthaste_smtp::sasl::Mechanism;
 use posthaste_smtp::sasl::scram::{NONCE, nonce};
 use posthaste_smtp::server::Ask;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How often who waits for other logins of the same client looks whether they are checked.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How long at most.
+const LONGEST_TURN: Duration = Duration::from_secs(30);
 
 /// Somebody who has shown who he is. It holds while the session says so.
 pub(super) struct Login {
     pub(super) account: Arc<Account>,
+    /// The users' generation in which it was looked at last; `None`: not since.
+    generation: Option<u64>,
     /// One of the user's sessions.
     _seat: Seat,
 }
@@ -30,11 +38,13 @@ impl Conversation {
         let Some(users) = self.house.users() else {
             return self.refuse(&policy::login_later());
         };
-        let limit = self.policy.settings.limits.failed_logins_per_minute;
-        if self.house.failures.blocks(self.client, limit, self.wire.now()) {
-            self.house.counters.refused_logins.one();
-            return self.refuse(&policy::too_many_failed_logins());
-        }
+        let trying = match self.try_login().await {
+            Ok(trying) => trying,
+            Err(refusal) => {
+                self.house.counters.refused_logins.one();
+                return self.refuse(&refusal);
+            }
+        };
         match ask {
             Ask::Keys { user } => {
                 let mine = self.nonce();
@@ -48,7 +58,7 @@ impl Conversation {
                 }
                 match users.check(&user, password).await {
                     Checked::Right(account) => self.let_in(account),
-                    Checked::Wrong => self.login_failed(&user).await,
+                    Checked::Wrong => self.login_failed(&user, trying).await,
                     Checked::Busy => {
                         self.house.counters.refused_logins.one();
                         self.refuse(&policy::login_later())
@@ -57,10 +67,44 @@ impl Conversation {
             }
             Ask::Proof { user, valid } => match users.with_keys(&user).filter(|_| valid) {
                 Some(account) => self.let_in(account),
-                None => self.login_failed(&user).await,
+                None => self.login_failed(&user, trying).await,
             },
-            Ask::OtherIdentity { user } => self.login_failed(&user).await,
+            Ask::OtherIdentity { user } => self.login_failed(&user, trying).await,
         }
+    }
+
+    /// A login is checked when it may still fail. While others of this client's are checked that could use up what is left,
+    /// it waits for them.
+    async fn try_login(&mut self) -> Result<Trying, Reply> {
+        let limit = self.policy.settings.limits.failed_logins_per_minute;
+        let by = self.wire.now() + LONGEST_TURN;
+        loop {
+            match Failures::attempt(&self.house.failures, self.client, limit, self.wire.now()) {
+                Attempt::Now(trying) => return Ok(trying),
+                Attempt::Never => return Err(policy::too_many_failed_logins()),
+                Attempt::Later if self.wire.now() >= by => return Err(policy::login_later()),
+                Attempt::Later => {
+                    self.wire.within(LOOK_AGAIN, std::future::pending::<()>()).await;
+                }
+            }
+        }
+    }
+
+    /// False when he who has logged in has been removed or disabled since, or has another password. What he may do now is
+    /// in force from here on.
+    pub(super) fn still_stands(&mut self) -> bool {
+        let users = self.house.users();
+        let authenticated = self.smtp.is_authenticated();
+        let Some(login) = self.login.as_mut().filter(|_| authenticated) else { return true };
+        let Some(users) = users else { return false };
+        // Asked first: what changes in between is looked at the next time.
+        let generation = Some(users.generation());
+        if generation == login.generation {
+            return true;
+        }
+        let Standing::Good(account) = users.standing(&login.account) else { return false };
+        (login.account, login.generation) = (account, generation);
+        true
     }
 
     fn let_in(&mut self, account: Arc<Account>) -> bool {
@@ -72,13 +116,13 @@ impl Conversation {
             return self.refuse(&policy::too_many_of_user());
         };
         self.house.counters.logins.one();
-        self.login = Some(Login { account, _seat: seat });
+        self.login = Some(Login { account, generation: None, _seat: seat });
         self.smtp.accept();
         true
     }
 
     /// The same for a wrong password and a user who does not exist.
-    async fn login_failed(&mut self, user: &str) -> bool {
+    async fn login_failed(&mut self, user: &str, trying: Trying) -> bool {
         let limits = &self.policy.settings.limits;
         let (per_minute, most) = (limits.failed_logins_per_minute, limits.failed_logins);
         self.house.counters.failed_logins.one();
@@ -89,7 +133,7 @@ impl Conversation {
             users.tell(&FailedLogin { client: self.client, listener, mechanism, user });
         }
         let now = self.wire.now();
-        let delay = self.house.failures.note(self.client, user, per_minute, now);
+        let delay = self.house.failures.note(trying, user, per_minute, now);
         if !self.flush().await {
             return false;
         }

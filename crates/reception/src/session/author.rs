@@ -71,7 +71,7 @@ mod tests {
     fn every_author_of_every_field_must_be_allowed() {
         let senders = ["ann@example.org", "sales.example"].map(|s| s.parse().expect("a sender"));
         let (name, rates) = ("ann".to_owned(), OwnRates::default());
-        let ann = Account { name, senders: senders.to_vec(), rates };
+        let ann = Account { name, senders: senders.to_vec(), password: 1, rates };
         for (header, fine) in [
             ("From: Ann <ann@example.org>\r\n", true),
             ("FROM : \"boss@example.org\" <ANN@Example.ORG> (boss@example.org)\r\n", true),

@@ -10,7 +10,8 @@ use std::sync::Arc;
 /// The Ed25519 key of RFC 8463 appendix A.1.
 const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g\n-----END PRIVATE KEY-----\n";
 
-fn house() -> (House, Record) {
+/// Signs for example.org.
+pub(crate) fn ring() -> (Arc<Keyring>, Record) {
     let key = Arc::new(Key::from_pem(&Secret::new(KEY)).expect("a key"));
     let record = Record::of(&key);
     let signer = Signer {
@@ -22,7 +23,12 @@ fn house() -> (House, Record) {
         strangers: false,
         valid_for: None,
     };
-    (House::with(|settings| settings.dkim = Arc::new(Keyring::new([signer.clone()]))), record)
+    (Arc::new(Keyring::new([signer])), record)
+}
+
+fn house() -> (House, Record) {
+    let (ring, record) = ring();
+    (House::with(|settings| settings.dkim = Arc::clone(&ring)), record)
 }
 
 fn hand_in(house: &House, from: &str, content: &str) {

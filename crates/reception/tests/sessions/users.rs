@@ -3,20 +3,25 @@
 
 use crate::{FRIEND, House, STRANGER, codes};
 use posthaste_evidence::Who;
-use posthaste_io::{Identity, Task};
+use posthaste_io::{Clock, Identity, Task, sleep};
 use posthaste_io_sim::client_hello;
 use posthaste_mail::{Secret, SourceKind};
 use posthaste_reception::{
-    Account, Checked, FailedLogin, ListenerKind, ListenerTls, OwnRates, Settings, Users,
+    Account, Checked, FailedLogin, ListenerKind, ListenerTls, OwnRates, Settings, Standing, Users,
 };
 use posthaste_smtp::sasl::scram::{ClientFinal, ClientFirst, SaltedPassword, ServerFirst, Stored};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// One user, by either form of password.
 #[derive(Default)]
 struct One {
     told: Mutex<Vec<String>>,
     checked: Mutex<u32>,
+    /// Since the first login the file has changed so often; and what it says then.
+    changed: Mutex<(u64, Option<Account>)>,
+    /// A check takes so long, when a clock is given.
+    slow: Mutex<Option<Arc<dyn Clock>>>,
 }
 
 const SALT: &[u8] = b"some salt";
@@ -24,7 +29,7 @@ const SALT: &[u8] = b"some salt";
 fn ann() -> Arc<Account> {
     let senders = vec!["ann@example.org".parse().expect("a pattern")];
     let rates = OwnRates { messages_per_minute: Some(3), ..OwnRates::default() };
-    Arc::new(Account { name: "ann@example.org".into(), senders, rates })
+    Arc::new(Account { name: "ann@example.org".into(), senders, password: 1, rates })
 }
 
 impl Users for One {
@@ -35,7 +40,13 @@ impl Users for One {
     fn check(&self, name: &str, password: Secret) -> Task<'static, Checked> {
         *self.checked.lock().expect("no test panics with it") += 1;
         let right = name == "ann@example.org" && password == Secret::new("open sesame");
-        Box::pin(async move { if right { Checked::Right(ann()) } else { Checked::Wrong } })
+        let slow = self.slow.lock().expect("no test panics with it").clone();
+        Box::pin(async move {
+            if let Some(clock) = slow {
+                sleep(&*clock, Duration::from_secs(1)).await;
+            }
+            if right { Checked::Right(ann()) } else { Checked::Wrong }
+        })
     }
 
     fn keys(&self, name: &str) -> Stored {
@@ -45,6 +56,21 @@ impl Users for One {
 
     fn with_keys(&self, name: &str) -> Option<Arc<Account>> {
         (name == "ann@example.org").then(ann)
+    }
+
+    fn generation(&self) -> u64 {
+        self.changed.lock().expect("no test panics with it").0
+    }
+
+    fn standing(&self, account: &Account) -> Standing {
+        let changed = self.changed.lock().expect("no test panics with it");
+        match &*changed {
+            (0, _) => Standing::Good(Arc::new(account.clone())),
+            (_, Some(now)) if now.password == account.password => {
+                Standing::Good(Arc::new(now.clone()))
+            }
+            _ => Standing::Gone,
+        }
     }
 
     fn tell(&self, failed: &FailedLogin<'_>) {
@@ -235,6 +261,89 @@ fn a_user_has_limits_wherever_the_sessions_come_from() {
     for (client, code) in [(0, "250"), (1, "250"), (0, "250"), (1, "451")] {
         assert_eq!(codes(&house.say(&clients[client], mail)), [code, "250"]);
     }
+}
+
+#[test]
+fn nothing_of_a_user_is_signed_for_somebody_else_also_where_from_is_not_checked() {
+    for (check_from, header, code, signed) in [
+        (true, "From: ann@example.org\r\n", "250", true),
+        (true, "From: ceo@example.org\r\n", "550", false),
+        (true, "From: ann@example.org\r\nSender: ceo@example.org\r\n", "250", false),
+        (true, "From: \"ceo@example.org\" <ann@example.org>\r\n", "250", false),
+        (false, "From: \"Ann\" <ann@example.org>\r\n", "250", true),
+        (false, "From: ceo@example.org\r\n", "250", false),
+        (false, "From: ann@example.org, ceo@example.org\r\n", "250", false),
+        (false, "From: ann@example.org\r\nFrom: ceo@example.org\r\n", "250", false),
+        (false, "From: =?utf-8?q?ceo=40example.org?= <ann@example.org>\r\n", "250", false),
+    ] {
+        let (house, _) = house(|settings| {
+            settings.listeners[0].check_from = check_from;
+            settings.dkim = crate::signed::ring().0;
+        });
+        let client = client(&house, STRANGER);
+        house.say(&client, format!("{RIGHT}MAIL FROM:<ann@example.org>\r\n{TO_ANYWHERE}DATA\r\n"));
+        let said = house.say(&client, format!("{header}\r\nbody\r\n.\r\n"));
+        assert_eq!(codes(&said), [code], "{header}");
+        let counts = house.reception.counts();
+        let unsigned = u64::from(code == "250" && !signed);
+        assert_eq!((counts.signed, counts.unsigned), (u64::from(signed), unsigned), "{header}");
+        for text in house.stored() {
+            assert_eq!(text.starts_with("DKIM-Signature:"), signed, "{header}");
+        }
+    }
+}
+
+#[test]
+fn what_becomes_of_a_user_holds_for_open_sessions() {
+    let (house, users) = house(|settings| settings.limits.user_rates.messages_per_minute = 0);
+    let client = client(&house, STRANGER);
+    let becomes = |account: Option<Account>| {
+        let mut changed = users.changed.lock().expect("no test panics with it");
+        *changed = (changed.0 + 1, account);
+    };
+    let says = |line: &str| {
+        house.say(&client, format!("{line}\r\nRSET\r\n")).get(..3).unwrap_or_default().to_owned()
+    };
+    let (ann_mail, sales_mail) = ("MAIL FROM:<ann@example.org>", "MAIL FROM:<sales@example.org>");
+    assert_eq!(codes(&house.say(&client, RIGHT)), ["235"]);
+    assert_eq!((&*says(ann_mail), &*says(sales_mail)), ("250", "553"));
+    let senders = vec!["sales@example.org".parse().expect("a pattern")];
+    let rates = OwnRates { messages_per_minute: Some(1), ..OwnRates::default() };
+    becomes(Some(Account { senders, rates, ..(*ann()).clone() }));
+    assert_eq!(says(ann_mail), "553", "no more");
+    assert_eq!(says(sales_mail), "451", "one a minute, and there was one");
+    becomes(Some(Account { password: 2, ..(*ann()).clone() }));
+    let said = house.say(&client, format!("{ann_mail}\r\n"));
+    assert_eq!(said, "421 4.7.0 Your login does not hold any more, log in again\r\n");
+    assert!(client.is_closed());
+
+    let removed = self::client(&house, STRANGER);
+    house.say(&removed, RIGHT);
+    becomes(None);
+    assert_eq!(codes(&house.say(&removed, format!("{ann_mail}\r\n"))), ["421"]);
+    assert!(removed.is_closed());
+}
+
+#[test]
+fn many_logins_at_once_are_not_all_checked() {
+    let (house, users) = house(|settings| {
+        settings.limits.failed_logins_per_minute = 3;
+        settings.limits.failed_logins = 1;
+    });
+    *users.slow.lock().expect("no test panics with it") = Some(Arc::new(house.world.clone()));
+    let clients: Vec<_> = (0..10).map(|_| client(&house, STRANGER)).collect();
+    for client in &clients {
+        assert_eq!(house.say(client, WRONG), "");
+    }
+    house.wait(60);
+    assert_eq!(*users.checked.lock().expect("no test panics with it"), 3);
+    assert!(clients.iter().all(|client| codes(&house.heard(client)) == ["421"]));
+    let others: Vec<_> = (0..6).map(|_| client(&house, "198.51.100.1")).collect();
+    for client in &others {
+        assert_eq!(house.say(client, RIGHT), "");
+    }
+    house.wait(5);
+    assert!(others.iter().all(|client| codes(&house.heard(client)) == ["235"]), "in turn");
 }
 
 #[test]
