@@ -1,9 +1,12 @@
 //! A folder of the real disk: files 0600 in a folder 0700, positioned reads and writes, one owner at a time.
 
+use crate::folder;
 use posthaste_io::{Disk, DiskFile, OpenMode};
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use rustix::fs::{Dir, FileType, OFlags};
+use std::ffi::OsStr;
+use std::fs::{File, TryLockError};
 use std::io::{self, IoSlice, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -47,8 +50,8 @@ pub struct RealDisk {
 
 struct Folder {
     path: PathBuf,
-    /// For syncs of the folder and its free space.
-    handle: File,
+    /// Whatever is done is done in it, wherever its path leads by now.
+    held: folder::Folder,
     /// Held for its lock; a folder that is only looked at may have none.
     _lock: Option<File>,
     /// Nothing is changed, not even the lock.
@@ -67,17 +70,17 @@ impl RealDisk {
     /// [`DiskOpenError::Locked`] names the owner; the rest is the operating system's.
     pub fn open(path: &Path) -> Result<Self, DiskOpenError> {
         let failed = |act| move |source| DiskOpenError::Io { act, path: path.to_owned(), source };
-        match DirBuilder::new().mode(0o700).create(path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(failed("create the folder")(error));
+        let opened = match folder::Folder::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make(path).map_err(failed("create the folder"))?;
+                folder::Folder::open(path)
             }
-            Ok(()) => sync_parent(path).map_err(failed("sync the parent folder of"))?,
-            Err(_) => {}
-        }
-        let handle = File::open(path).map_err(failed("open the folder"))?;
-        let lock = take_lock(path)?;
+            opened => opened,
+        };
+        let held = opened.map_err(failed("open the folder"))?;
+        let lock = take_lock(path, &held)?;
         let path = path.to_owned();
-        let folder = Folder { path, handle, _lock: Some(lock), read_only: false };
+        let folder = Folder { path, held, _lock: Some(lock), read_only: false };
         Ok(Self { folder: Arc::new(folder) })
     }
 
@@ -88,8 +91,8 @@ impl RealDisk {
     /// [`DiskOpenError::Locked`] names the owner; the rest is the operating system's.
     pub fn look(path: &Path) -> Result<Self, DiskOpenError> {
         let failed = |act| move |source| DiskOpenError::Io { act, path: path.to_owned(), source };
-        let handle = File::open(path).map_err(failed("open the folder"))?;
-        let lock = match File::open(path.join(LOCK_NAME)) {
+        let held = folder::Folder::open(path).map_err(failed("open the folder"))?;
+        let lock = match held.file(OsStr::new(LOCK_NAME), OFlags::RDONLY) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             opened => Some(opened.map_err(failed("open the lock file of"))?),
         };
@@ -101,7 +104,7 @@ impl RealDisk {
             }
         }
         let path = path.to_owned();
-        Ok(Self { folder: Arc::new(Folder { path, handle, _lock: lock, read_only: true }) })
+        Ok(Self { folder: Arc::new(Folder { path, held, _lock: lock, read_only: true }) })
     }
 
     /// The folder.
@@ -117,58 +120,59 @@ impl RealDisk {
         Ok(())
     }
 
-    fn file_path(&self, name: &str) -> io::Result<PathBuf> {
-        if name.is_empty() || name.starts_with('.') || name.contains('/') || name == LOCK_NAME {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        Ok(self.folder.path.join(name))
+    fn held(&self) -> &folder::Folder {
+        &self.folder.held
     }
+}
+
+/// A name that a file of the store can have.
+fn checked(name: &str) -> io::Result<&OsStr> {
+    if name.is_empty() || name.starts_with('.') || name.contains('/') || name == LOCK_NAME {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    Ok(OsStr::new(name))
 }
 
 impl Disk for RealDisk {
     type File = RealFile;
 
     fn open(&self, name: &str, mode: OpenMode) -> io::Result<RealFile> {
+        let name = checked(name)?;
         if mode != OpenMode::Read && self.folder.read_only {
             if mode == OpenMode::Write {
                 // One that is missing is missing, whatever it was wanted for.
-                std::fs::symlink_metadata(self.file_path(name)?)?;
+                self.held().look(name)?;
             }
             self.may_change()?;
         }
-        let mut options = OpenOptions::new();
-        options.read(true).mode(0o600);
-        match mode {
-            OpenMode::Read => {}
-            OpenMode::Write => {
-                options.write(true);
-            }
-            OpenMode::Create => {
-                options.write(true).create_new(true);
-            }
-        }
-        options.open(self.file_path(name)?).map(|file| RealFile { file })
+        let flags = match mode {
+            OpenMode::Read => OFlags::RDONLY,
+            OpenMode::Write => OFlags::RDWR,
+            OpenMode::Create => OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+        };
+        self.held().file(name, flags).map(|file| RealFile { file })
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.may_change()?;
-        std::fs::rename(self.file_path(from)?, self.file_path(to)?)
+        self.held().rename(checked(from)?, checked(to)?)
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
         self.may_change()?;
-        std::fs::remove_file(self.file_path(name)?)
+        self.held().remove(checked(name)?)
     }
 
     /// Regular files with names in UTF-8; folders, links, hidden files and the lock are not the store's.
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let mut files = Vec::new();
-        for entry in std::fs::read_dir(&self.folder.path)? {
+        for entry in Dir::read_from(self.held().handle())? {
             let entry = entry?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            let ours = self.file_path(&name).is_ok();
-            if ours && entry.file_type()?.is_file() {
-                files.push((name, entry.metadata()?.len()));
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            let Ok(checked) = checked(name) else { continue };
+            let found = self.held().look(checked)?;
+            if FileType::from_raw_mode(found.st_mode) == FileType::RegularFile {
+                files.push((name.to_owned(), u64::try_from(found.st_size).unwrap_or(0)));
             }
         }
         files.sort();
@@ -176,11 +180,11 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        self.folder.handle.sync_all()
+        self.held().handle().sync_all()
     }
 
     fn free_space(&self) -> io::Result<u64> {
-        let facts = rustix::fs::fstatvfs(&self.folder.handle)?;
+        let facts = rustix::fs::fstatvfs(self.held().handle())?;
         Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
     }
 }
@@ -231,26 +235,21 @@ impl DiskFile for RealFile {
     }
 }
 
-fn sync_parent(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent)?.sync_all()
+fn make(path: &Path) -> io::Result<()> {
+    let (parent, name) = folder::Folder::of_file(path)?;
+    parent.make(&name, 0o700)?;
+    parent.handle().sync_all()
 }
 
 /// The lock goes with the process, however it ends; the file stays.
-fn take_lock(folder: &Path) -> Result<File, DiskOpenError> {
+fn take_lock(folder: &Path, held: &folder::Folder) -> Result<File, DiskOpenError> {
     let path = folder.join(LOCK_NAME);
     let failed = |act| {
         let path = path.clone();
         move |source| DiskOpenError::Io { act, path, source }
     };
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failed("open the lock file"))?;
+    let opened = held.lock_file(OsStr::new(LOCK_NAME));
+    let (mut file, _) = opened.map_err(failed("open the lock file"))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

@@ -7,6 +7,7 @@ mod clock;
 pub mod disk;
 mod dns_json;
 mod event_json;
+pub mod folder;
 pub mod journal;
 mod listener;
 mod local;
@@ -19,6 +20,7 @@ mod stream;
 
 pub use disk::{DiskOpenError, RealDisk, RealFile};
 pub use event_json::line as event_line;
+pub use folder::Folder;
 pub use journal::{FileJournal, JournalError, NullJournal};
 pub use local::unix_listener;
 pub use secure::{BadIdentity, BadRoots, check_identity, check_roots};

@@ -10,8 +10,9 @@
 use super::block::each_line;
 use super::keys::{Key, Keyed};
 use super::time;
+use posthaste_io_tokio::Folder;
 use posthaste_mail::Timestamp;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -145,11 +146,12 @@ pub(super) fn build(log: &Path, index: &Path) -> io::Result<()> {
     let file = File::open(log)?;
     let size = file.metadata()?.len();
     let octets = encode(&file, size)?;
-    let half_made = index.with_extension("idx-new");
-    let mut out = File::create(&half_made)?;
+    let (folder, name) = Folder::of_file(index)?;
+    let half_made = Path::new(&name).with_extension("idx-new");
+    let mut out = folder.fresh(half_made.as_os_str())?;
     out.write_all(&octets)?;
     out.sync_all()?;
-    fs::rename(&half_made, index)
+    folder.rename(half_made.as_os_str(), &name)
 }
 
 fn encode(file: &File, size: u64) -> io::Result<Vec<u8>> {

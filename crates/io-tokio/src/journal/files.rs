@@ -240,8 +240,12 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
+/// Nobody leads us to another file.
+pub(super) const NO_LINK: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+
 fn open_active(path: &Path, fresh: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).create_new(fresh).mode(0o640);
+    options.custom_flags(NO_LINK);
     options.open(path)
 }

@@ -93,6 +93,7 @@ fn lock(folder: &Path) -> Result<File, JournalError> {
     };
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(0o640);
+    options.custom_flags(files::NO_LINK);
     let lock = options.open(&path).map_err(failed("open"))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),

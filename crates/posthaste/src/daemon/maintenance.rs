@@ -6,11 +6,12 @@
 use super::Daemon;
 use anyhow::{Context as _, Result};
 use posthaste_admin::desk::{Maintenance, MaintenanceFault, MaintenanceWish};
+use posthaste_io_tokio::Folder;
 use posthaste_mail::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::fs::{self, File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// The file, in the folder of all data.
@@ -55,13 +56,11 @@ fn note(data: &Path, now: Option<&Maintenance>) -> io::Result<()> {
                 reason: now.reason.clone(),
                 hold: now.hold,
             };
-            let fresh = data.join(UNFINISHED);
-            let mut options = OpenOptions::new();
-            let mut file =
-                options.write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+            let folder = Folder::open(data)?;
+            let mut file = folder.fresh(OsStr::new(UNFINISHED))?;
             file.write_all(serde_json::to_string(&noted)?.as_bytes())?;
             file.sync_all()?;
-            fs::rename(&fresh, data.join(NOTE))?;
+            folder.rename(OsStr::new(UNFINISHED), OsStr::new(NOTE))?;
         }
         None => match fs::remove_file(data.join(NOTE)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -7,7 +7,7 @@
 use super::FOLDER;
 use anyhow::{Context as _, Result};
 use posthaste_admin::keeper::{RestoreFault, Restored, Wanted};
-use posthaste_io_tokio::RealDisk;
+use posthaste_io_tokio::{Folder, RealDisk};
 use posthaste_mail::{Envelope, QueueId};
 use posthaste_queue::RecipientState;
 use posthaste_spool::store::Quarantined;
@@ -15,9 +15,9 @@ use posthaste_spool::{Content, NewMail, Spool};
 use posthaste_spool_local::{Fate, LOST, Left, LocalSpool, Stretch};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -354,15 +354,14 @@ fn read_note(path: &Path) -> Result<Note> {
 
 /// Under another name first: a reader never sees half of it, nor a crash.
 fn write(path: &Path, octets: &[u8]) -> Result<()> {
-    let unfinished = path.with_extension("unfinished");
-    let done = || {
-        let mut options = OpenOptions::new();
-        let mut file =
-            options.write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
+    let done = || -> io::Result<()> {
+        let (folder, name) = Folder::of_file(path)?;
+        let unfinished = Path::new(&name).with_extension("unfinished");
+        let mut file = folder.fresh(unfinished.as_os_str())?;
         file.write_all(octets)?;
         file.sync_all()?;
-        fs::rename(&unfinished, path)?;
-        path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+        folder.rename(unfinished.as_os_str(), &name)?;
+        folder.handle().sync_all()
     };
     done().with_context(|| format!("cannot write {}", path.display()))
 }

@@ -9,13 +9,12 @@ use super::password::{Form, Kept, random};
 use super::{Book, key};
 use anyhow::{Context as _, Result};
 use posthaste_io::Task;
+use posthaste_io_tokio::Folder;
 use posthaste_mail::Secret;
 use posthaste_reception::{Account, Checked, FailedLogin, Standing, Users};
 use posthaste_smtp::sasl::scram::{KEY, Stored};
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -207,15 +206,13 @@ fn secret(data: &Path) -> Result<Secret> {
         _ => {}
     }
     let octets = random::<KEY>()?;
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&path)
-        .with_context(told)?;
-    file.write_all(&octets).and_then(|()| file.sync_all()).with_context(told)?;
+    let keep = || -> io::Result<()> {
+        let (folder, name) = Folder::of_file(&path)?;
+        let mut file = folder.fresh(&name)?;
+        file.write_all(&octets)?;
+        file.sync_all()
+    };
+    keep().with_context(told)?;
     Ok(Secret::new(octets))
 }
 

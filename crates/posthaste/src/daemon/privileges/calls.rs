@@ -83,7 +83,6 @@ const FILES: Calls = &[
     libc::SYS_renameat2,
     libc::SYS_statfs,
     libc::SYS_statx,
-    libc::SYS_symlinkat,
     libc::SYS_sync_file_range,
     libc::SYS_syncfs,
     libc::SYS_truncate,
@@ -224,7 +223,6 @@ const OLDER: Calls = &[
     libc::SYS_select,
     libc::SYS_signalfd,
     libc::SYS_stat,
-    libc::SYS_symlink,
     libc::SYS_time,
     libc::SYS_unlink,
     libc::SYS_utime,
@@ -376,6 +374,7 @@ mod tests {
         libc::SYS_setuid,
         libc::SYS_swapoff,
         libc::SYS_swapon,
+        libc::SYS_symlinkat,
         libc::SYS_syslog,
         libc::SYS_umount2,
         libc::SYS_unshare,
@@ -402,14 +401,24 @@ mod tests {
             let raw = rustix::net::socket(family, rustix::net::SocketType::RAW, None);
             let unix = std::os::unix::net::UnixDatagram::unbound().map(|_| ());
             let owner = std::os::unix::fs::chown("/proc/self/comm", Some(0), None);
+            let held = std::env::temp_dir().join(format!("link.{}", std::process::id()));
+            let link = std::os::unix::fs::symlink("/etc/passwd", held);
             let program = std::process::Command::new("/bin/true").spawn().map(|_| ());
             let inner = std::thread::spawn(|| std::fs::read("/proc/self/stat").is_ok()).join();
-            (raw.err(), unix, owner.err(), program, inner.expect("threads begin and end"))
+            (
+                raw.err(),
+                unix,
+                [owner.err(), link.err()],
+                program,
+                inner.expect("threads begin and end"),
+            )
         });
-        let (raw, unix, owner, program, inner) = thread.join().expect("it only asks");
+        let (raw, unix, refused, program, inner) = thread.join().expect("it only asks");
         assert_eq!(raw, Some(rustix::io::Errno::NOSYS), "other families");
         assert!(unix.is_ok() && inner);
-        assert_eq!(owner.and_then(|error| error.raw_os_error()), Some(libc::ENOSYS));
+        for error in refused {
+            assert_eq!(error.and_then(|error| error.raw_os_error()), Some(libc::ENOSYS));
+        }
         assert!(program.is_err(), "no program is started");
     }
 }

@@ -16,9 +16,9 @@ const KNOWN: ABI = ABI::V6;
 const READ: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadFile | ReadDir});
 /// To put a socket in place: it is made under another name, which replaces the old one.
 const SOCKET: BitFlags<AccessFs> = make_bitflags!(AccessFs::{ReadDir | MakeSock | RemoveFile});
-/// Never where it writes: programs, devices.
+/// Never where it writes: programs, devices, pipes, and links, which root might follow.
 const NEVER: BitFlags<AccessFs> =
-    make_bitflags!(AccessFs::{Execute | MakeChar | MakeBlock | IoctlDev});
+    make_bitflags!(AccessFs::{Execute | MakeChar | MakeBlock | MakeFifo | MakeSym | IoctlDev});
 
 /// From now on; it cannot be undone. Answers how far it went.
 pub(super) fn confine(reach: Reach) -> Kept {

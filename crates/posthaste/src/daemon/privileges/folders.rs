@@ -8,10 +8,11 @@ use crate::daemon::pickup;
 use crate::spool::FOLDER;
 use anyhow::{Context as _, Result, bail};
 use nix::unistd::Uid;
+use posthaste_io_tokio::Folder;
 use rustix::fs::{Access, access};
-use std::fs::{self, DirBuilder, Permissions};
-use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, lchown};
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
 /// Ours alone.
@@ -55,22 +56,25 @@ fn make_one(folder: &Path, mode: u32, owner: Option<&Wanted>) -> Result<()> {
     }
     let mut missing: Vec<&Path> = folder.ancestors().take_while(|f| !here(f).exists()).collect();
     while let Some(next) = missing.pop() {
-        let mode = if missing.is_empty() { mode } else { PASSED };
-        match DirBuilder::new().mode(mode).create(next) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                return Err(error).with_context(place);
-            }
-            Err(_) => continue,
-            Ok(()) => {}
-        }
-        // Whatever the umask says.
-        fs::set_permissions(next, Permissions::from_mode(mode)).with_context(place)?;
-        if let Some(owner) = owner.filter(|_| missing.is_empty()) {
-            let (uid, gid) = (owner.uid.as_raw(), owner.gid.as_raw());
-            lchown(next, Some(uid), Some(gid)).with_context(place)?;
-        }
+        let is_last = missing.is_empty();
+        let owner = owner.filter(|_| is_last);
+        make_in_parent(next, if is_last { mode } else { PASSED }, owner).with_context(place)?;
     }
     Ok(())
+}
+
+/// What is made is changed through its descriptor: who may rename it changes nothing of another folder.
+fn make_in_parent(folder: &Path, mode: u32, owner: Option<&Wanted>) -> io::Result<()> {
+    let (parent, name) = Folder::of_file(folder)?;
+    let (made, is_new) = parent.make(&name, mode)?;
+    // One that was laid there meanwhile is not ours.
+    if !is_new || made.owner()?.0 != rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    // Whatever the umask says.
+    made.handle().set_permissions(Permissions::from_mode(mode))?;
+    let Some(owner) = owner else { return Ok(()) };
+    fchown(made.handle(), Some(owner.uid.as_raw()), Some(owner.gid.as_raw()))
 }
 
 /// Closes what was open to others, and refuses what we could not work in, as the user we are now.

@@ -12,14 +12,15 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use posthaste_io_tokio::Folder;
 use posthaste_mail::Secret;
 use posthaste_message::dkim::{Algorithm, Key, Record, record};
+use rustix::fs::OFlags;
 use serde_json::json;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{
-    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, fchown, lchown,
-};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 /// Base64 on a line of PEM (RFC 7468 section 2).
@@ -37,21 +38,21 @@ struct Made {
 
 pub(super) fn run(loaded: &Loaded, asked: &DkimNew, out: &Out) -> Result<(), Failure> {
     let domain = super::name(&asked.domain)?;
-    let (folder, owner) = match &asked.folder {
+    let (path, folder, owner) = match &asked.folder {
         Some(folder) => {
             make_folder(folder)?;
-            (folder.clone(), None)
+            (folder.clone(), held(folder)?, None)
         }
         None => in_data(&loaded.config.data, &domain)?,
     };
-    let folder = fs::canonicalize(&folder)
-        .with_context(|| format!("cannot find the folder {}", folder.display()))?;
+    let absolute = fs::canonicalize(&path)
+        .with_context(|| format!("cannot find the folder {}", path.display()))?;
     let mut made = Vec::new();
     for (selector, algorithm) in wanted(asked)? {
-        let path = folder.join(format!("{selector}.pem"));
+        let path = absolute.join(format!("{selector}.pem"));
         let text = generate(algorithm)?;
         let key = Key::from_pem(&text).context("the key that was made cannot be read")?;
-        write(&path, &text, owner)?;
+        write(&folder, &path, &text, owner)?;
         made.push(Made { selector, path, key });
     }
     if out.is_json() {
@@ -120,33 +121,35 @@ fn make_folder(folder: &Path) -> Result<(), Failure> {
 
 /// The folder for keys of a domain in the daemon's own folder, and whom its files are for. Another user's links are not
 /// followed: root would write where that user may not.
-fn in_data(data: &Path, domain: &str) -> Result<(PathBuf, Option<Owner>), Failure> {
+fn in_data(data: &Path, domain: &str) -> Result<(PathBuf, Folder, Option<Owner>), Failure> {
     make_folder(data)?;
     let owner = owner(data);
-    let mut folder = data.to_owned();
+    let (mut path, mut folder) = (data.to_owned(), held(data)?);
     for part in ["dkim", domain] {
-        folder.push(part);
-        let place = || format!("cannot make the folder {}", folder.display());
-        match fs::DirBuilder::new().mode(0o700).create(&folder) {
-            Ok(()) => {
-                if let Some((uid, gid)) = owner {
-                    lchown(&folder, Some(uid), Some(gid)).with_context(place)?;
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(anyhow::Error::new(error).context(place()).into()),
+        path.push(part);
+        let made = folder.make(OsStr::new(part), 0o700);
+        let (next, is_new) = made.with_context(|| {
+            let path = path.display();
+            format!("{path} is no folder that can be used; give another with --folder")
+        })?;
+        if let Some((uid, gid)) = owner.filter(|_| is_new) {
+            let given = fchown(next.handle(), Some(uid), Some(gid));
+            given.with_context(|| format!("cannot give {} away", path.display()))?;
         }
-        if !fs::symlink_metadata(&folder).with_context(place)?.is_dir() {
-            let message = format!("{} is no folder; give another with --folder", folder.display());
-            return Err(Failure::failed(message));
-        }
+        folder = next;
     }
-    Ok((folder, owner))
+    Ok((path, folder, owner))
+}
+
+fn held(folder: &Path) -> Result<Folder, Failure> {
+    let opened = Folder::open(folder);
+    Ok(opened.with_context(|| format!("cannot find the folder {}", folder.display()))?)
 }
 
 /// A file that is there already is never replaced: mail may have been signed with it.
-fn write(path: &Path, text: &Secret, owner: Option<Owner>) -> Result<(), Failure> {
-    let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+fn write(folder: &Folder, path: &Path, text: &Secret, owner: Option<Owner>) -> Result<(), Failure> {
+    let name = path.file_name().unwrap_or_default();
+    let file = folder.file(name, OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL);
     let mut file = match file {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let message = format!(
