@@ -11,6 +11,8 @@ use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr
 use serde_json::Value;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read, Write as _};
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 /// The password, and the same to be shown when it was made here.
@@ -49,7 +51,7 @@ fn first_line(from: impl Read) -> io::Result<Secret> {
     Ok(Secret::new(line.strip_suffix(b"\r").unwrap_or(line)))
 }
 
-/// Twice, so that a slip is noticed.
+/// Whoever is interrupted while the terminal hides what is typed must not be left with such a terminal.
 fn asked(name: &str) -> Result<Secret, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::usage(
@@ -58,17 +60,62 @@ fn asked(name: &str) -> Result<Secret, Failure> {
     }
     let terminal = || File::options().read(true).write(true).open("/dev/tty");
     let mut terminal = terminal().context("cannot open the terminal")?;
-    let quiet = Quiet::begin(&terminal).context("cannot make the terminal hide the password")?;
-    let mut ask = |prompt: &str| -> Result<Secret, Failure> {
-        let line = write!(terminal, "{prompt}").and_then(|()| typed(&mut terminal));
-        let _told = writeln!(terminal);
-        Ok(line.context("cannot read the password")?)
-    };
-    let first = ask(&format!("Password for {name}: "))?;
+    let runtime = Builder::new_current_thread().enable_io().build();
+    let runtime = runtime.context("cannot wait for the terminal")?;
+    let name = name.to_owned();
+    let answer = runtime.block_on(async move {
+        // Before the terminal is changed: from here on no signal ends us before it is as it was.
+        let interrupted = interrupted().context("cannot wait for signals")?;
+        let quiet =
+            Quiet::begin(&terminal).context("cannot make the terminal hide the password")?;
+        let asking = tokio::task::spawn_blocking(move || ask_twice(&mut terminal, &name));
+        let answer = tokio::select! {
+            biased;
+            () = interrupted => {
+                let _told = writeln!(&quiet.terminal);
+                Err(Failure::failed("interrupted: nothing is changed"))
+            }
+            answer = asking => answer.context("cannot ask for the password")?,
+        };
+        drop(quiet);
+        answer
+    });
+    // Somebody may still be asked: the thread that reads ends with the process.
+    runtime.shutdown_background();
+    answer
+}
+
+/// Ready when somebody wants us to end. One who wants us to stop for a while (^Z) is not heard.
+fn interrupted() -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut quit = signal(SignalKind::quit())?;
+    let pause = signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?;
+    Ok(async move {
+        let _not_heard = pause;
+        tokio::select! {
+            biased;
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+            _ = quit.recv() => {}
+        }
+    })
+}
+
+/// Twice, so that a slip is noticed.
+fn ask_twice(terminal: &mut File, name: &str) -> Result<Secret, Failure> {
+    let first = ask(terminal, &format!("Password for {name}: "))?;
     check(&first).map_err(Failure::usage)?;
-    let again = ask("Again: ")?;
-    drop(quiet);
+    let again = ask(terminal, "Again: ")?;
     if first == again { Ok(first) } else { Err(Failure::usage("the passwords differ")) }
+}
+
+fn ask(terminal: &mut File, prompt: &str) -> Result<Secret, Failure> {
+    let line = write!(terminal, "{prompt}").and_then(|()| typed(terminal));
+    let _told = writeln!(terminal);
+    Ok(line.context("cannot read the password")?)
 }
 
 fn typed(terminal: &mut File) -> io::Result<Secret> {
