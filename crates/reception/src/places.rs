@@ -369,20 +369,25 @@ impl Taken {
     /// True when there are sessions that have not come to wait for their client yet. To be asked when nobody could be
     /// told to go: of those who have said nothing only such are left then.
     fn has_newcomers(&self) -> bool {
-        self.order.first().is_some_and(|first| first.0 == Progress::Nothing)
+        self.order.first().is_some_and(|first| first.0 <= Progress::Nothing)
     }
 
     /// Whoever has used up its patience; else whoever is not at work, however far it has come: one of many who stand
-    /// still is less of a loss than somebody new who is turned away.
+    /// still is less of a loss than somebody new who is turned away. At last whoever has sent no content.
     fn least_far(&mut self, now: Instant) -> Option<u64> {
+        let not_at_work = |progress: Progress| progress.patience().min(AT_WORK);
+        let no_content = |progress| match progress {
+            Progress::Errors | Progress::Nothing | Progress::Commands => Duration::ZERO,
+            Progress::Content | Progress::Mail => AT_WORK,
+        };
         let mut looks = MAX_LOOKS;
-        self.stood_still(now, Progress::patience, &mut looks).or_else(|| {
-            self.stood_still(now, |progress| progress.patience().min(AT_WORK), &mut looks)
-        })
+        [Progress::patience, not_at_work, no_content]
+            .into_iter()
+            .find_map(|patience| self.stood_still(now, patience, &mut looks))
     }
 
-    /// Sessions only ever come further, so what the order says of one is at most out of date: the first that is where
-    /// the order has it comes before all others.
+    /// Sessions only ever come further, but for a first error, which moves them at once: what the order says of one is at
+    /// most out of date, and the first that is where the order has it comes before all others.
     fn stood_still(
         &mut self,
         now: Instant,
@@ -412,6 +417,16 @@ impl Taken {
             }
         }
         None
+    }
+
+    /// Puts one where it belongs now.
+    fn reorder(&mut self, number: u64) {
+        let Some(entry) = self.sessions.get_mut(&number) else { return };
+        let Some(before) = entry.ordered else { return };
+        let (progress, since) = entry.standing.get();
+        entry.ordered = Some((progress, since));
+        self.order.remove(&(before.0, before.1, number));
+        self.order.insert((progress, since, number));
     }
 
     fn forget_order(&mut self, ordered: Option<(Progress, Instant)>, number: u64) {
@@ -454,7 +469,18 @@ impl Place {
         self.standing.comes(progress, now);
     }
 
-    /// The session waits for the client, or does so no more. Only then can it make room.
+    /// The client has made an error, or failed to log in.
+    pub(crate) fn errs(&self, now: Instant) {
+        if self.standing.has_errors() {
+            return;
+        }
+        let mut taken = self.places.taken.lock();
+        if self.standing.errs(now) {
+            taken.reorder(self.number);
+        }
+    }
+
+    /// The session waits for the client, or lets time pass on purpose, or does so no more. Only then can it make room.
     pub(crate) fn waits(&self, waiting: bool) {
         self.standing.waits(waiting);
         if waiting {

@@ -29,12 +29,13 @@ use posthaste_mail::{ContentFacts, Reply, ReversePath, Source};
 use posthaste_message::{Protocol, Trace, With};
 use posthaste_smtp::server::{End, Event, MailParams, Session, Step};
 use posthaste_spool::Refused;
+use rcpt::Balance;
 pub(crate) use record::Recorder;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use transaction::{Pace, Transaction, UnderWay};
-use wire::Wire;
+use wire::{Rested, Wire};
 
 /// How long a client that gets no service may take for its QUIT.
 const REFUSED_TIME: Duration = Duration::from_secs(30);
@@ -62,6 +63,9 @@ pub(crate) struct Conversation {
     command_since: Option<Instant>,
     /// How long the next replies wait: the client has made too many errors.
     tarpit: Duration,
+    /// It closed its direction while we let time pass: nothing is worth waiting for any more.
+    has_left: bool,
+    recipients: Balance,
     /// By when the session is over, but for content under way.
     over_at: Instant,
     /// An accepted message's reply is in the output: it must not wait for the next message.
@@ -118,6 +122,8 @@ impl Conversation {
             transaction: None,
             command_since: None,
             tarpit: Duration::ZERO,
+            has_left: false,
+            recipients: Balance::default(),
             over_at,
             acceptance_unsent: false,
             quit: false,
@@ -175,7 +181,11 @@ impl Conversation {
 
     /// One more refusal: from so many on they wait.
     fn owe(&mut self) {
-        let delay = self.policy.tarpit(self.trust(), self.smtp.errors());
+        let errors = self.recipients.errors(self.smtp.errors());
+        if errors > 0 {
+            self.place.errs(self.wire.now());
+        }
+        let delay = self.policy.tarpit(self.trust(), errors);
         self.house.counters.tarpitted.add(u64::from(!delay.is_zero()));
         self.tarpit += delay;
     }
@@ -261,8 +271,10 @@ impl Conversation {
             Pressure::Slow(_) => {
                 house.counters.slowed.one();
                 let delay = self.policy.settings.limits.slow_delay;
-                self.wire.within(delay, std::future::pending::<()>()).await;
-                None
+                let until = self.wire.now() + delay;
+                let rested = self.wire.rest(until, Amid::Nothing, &self.place).await;
+                self.has_left |= rested == Rested::Left;
+                self.place.closing(Amid::Nothing).map(policy::closing)
             }
             Pressure::Refuse(resource) => {
                 house.counters.refused_pressure.one();
@@ -424,6 +436,7 @@ impl Conversation {
                 self.smtp.accept_message(format_args!("queued as {id}"));
                 self.recorder.carry(id);
                 self.comes(Progress::Mail);
+                self.recipients = Balance::default();
                 self.acceptance_unsent = true;
                 true
             }
@@ -474,9 +487,10 @@ impl Conversation {
             return true;
         }
         self.forget_refused_content();
-        if !self.tarpit.is_zero() && !self.acceptance_unsent {
+        if !self.tarpit.is_zero() && !self.acceptance_unsent && !self.has_left {
             let until = self.wire.now() + std::mem::take(&mut self.tarpit);
-            self.wire.rest(until.min(self.over_at), self.amid(), &self.place).await;
+            let rested = self.wire.rest(until.min(self.over_at), self.amid(), &self.place).await;
+            self.has_left |= rested == Rested::Left;
         }
         let output = self.smtp.take_output();
         self.recorder.say(&output);

@@ -86,7 +86,10 @@ fn four(came: [(Progress, u64); 4]) -> (Arc<Places>, Vec<Place>) {
         let peer = SocketAddr::from(([192, 0, 2, u8::try_from(i).expect("few")], 4000));
         let (place, _) = places.take(peer, seats(4, 9, 9), at(0)).expect("free");
         place.waits(true);
-        place.comes(progress, at(since));
+        match progress {
+            Progress::Errors => place.errs(at(since)),
+            progress => place.comes(progress, at(since)),
+        }
         place
     };
     let four = came.into_iter().enumerate().map(take).collect();
@@ -95,12 +98,14 @@ fn four(came: [(Progress, u64); 4]) -> (Arc<Places>, Vec<Place>) {
 
 #[test]
 fn who_has_come_least_far_makes_room_and_of_these_who_stood_still_longest() {
-    use Progress::{Commands, Content, Mail, Nothing};
+    use Progress::{Commands, Content, Errors, Mail, Nothing};
     for (came, expected) in [
         ([(Nothing, 3), (Nothing, 2), (Commands, 1), (Mail, 0)], vec![1, 0, 2, 3]),
         ([(Mail, 1), (Content, 1), (Commands, 9), (Nothing, 10)], vec![3, 2, 1, 0]),
         ([(Commands, 5), (Commands, 4), (Commands, 3), (Commands, 10)], vec![2, 1, 0, 3]),
         ([(Content, 95), (Mail, 97), (Content, 80), (Mail, 80)], vec![2, 3, 0, 1]),
+        ([(Nothing, 1), (Errors, 99), (Commands, 1), (Errors, 98)], vec![3, 1, 0, 2]),
+        ([(Nothing, 100), (Commands, 100), (Content, 95), (Mail, 20)], vec![3, 2, 0, 1]),
         ([(Content, 100), (Mail, 100), (Content, 99), (Content, 100)], vec![2]),
     ] {
         let (places, four) = four(came);

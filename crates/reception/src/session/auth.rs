@@ -3,9 +3,13 @@
 //! Not here: the mechanisms (`smtp`), the users and their passwords (whoever keeps them), what a user may do then.
 
 use super::Conversation;
+use super::rcpt::Balance;
+use super::wire::Rested;
 use crate::logins::{Attempt, Failures, Seat, Trying};
+use crate::places::Closing;
 use crate::policy;
 use crate::users::{Account, Checked, FailedLogin, Standing};
+use posthaste_evidence::Ended;
 use posthaste_mail::Reply;
 use posthaste_smtp::sasl::Mechanism;
 use posthaste_smtp::sasl::scram::{NONCE, nonce};
@@ -56,10 +60,11 @@ impl Conversation {
                 if !self.flush().await {
                     return false;
                 }
-                match users.check(&user, password).await {
-                    Checked::Right(account) => self.let_in(account),
-                    Checked::Wrong => self.login_failed(&user, trying).await,
-                    Checked::Busy => {
+                match self.wire.in_line(&self.place, users.check(&user, password)).await {
+                    None => self.refuse_to_close(),
+                    Some(Checked::Right(account)) => self.let_in(account),
+                    Some(Checked::Wrong) => self.login_failed(&user, trying).await,
+                    Some(Checked::Busy) => {
                         self.house.counters.refused_logins.one();
                         self.refuse(&policy::login_later())
                     }
@@ -83,9 +88,11 @@ impl Conversation {
                 Attempt::Now(trying) => return Ok(trying),
                 Attempt::Never => return Err(policy::too_many_failed_logins()),
                 Attempt::Later if self.wire.now() >= by => return Err(policy::login_later()),
-                Attempt::Later => {
-                    self.wire.within(LOOK_AGAIN, std::future::pending::<()>()).await;
-                }
+                Attempt::Later => match self.wire.rest(self.wire.now() + LOOK_AGAIN, self.amid(), &self.place).await {
+                    Rested::Enough => {}
+                    Rested::Left => return Err(policy::login_later()),
+                    Rested::Closing => return Err(policy::closing(Closing::MakingRoom)),
+                },
             }
         }
     }
@@ -118,6 +125,7 @@ impl Conversation {
         self.house.counters.logins.one();
         self.login = Some(Login { account, generation: None, _seat: seat });
         self.smtp.accept();
+        self.recipients = Balance::default();
         true
     }
 
@@ -134,15 +142,35 @@ impl Conversation {
         }
         let now = self.wire.now();
         let delay = self.house.failures.note(trying, user, per_minute, now);
+        self.place.errs(now);
         if !self.flush().await {
             return false;
         }
-        self.wire.within(delay, std::future::pending::<()>()).await;
+        if !self.delay(delay).await {
+            return false;
+        }
+        if self.place.closing(self.amid()).is_some() {
+            return self.refuse_to_close();
+        }
         let reply = match self.failed_logins >= most {
             true => policy::too_many_failed_logins(),
             false => policy::login_failed(),
         };
         self.refuse(&reply)
+    }
+
+    /// Lets time pass; who asks for the place ends it. False when the client has left: it is not told what it did not wait
+    /// for.
+    async fn delay(&mut self, delay: Duration) -> bool {
+        let until = self.wire.now() + delay;
+        self.wire.rest(until, self.amid(), &self.place).await != Rested::Left
+    }
+
+    /// The session is to end.
+    fn refuse_to_close(&mut self) -> bool {
+        let why = self.place.closing(self.amid()).unwrap_or(Closing::MakingRoom);
+        self.recorder.end(Ended::Closed);
+        self.refuse(&policy::closing(why))
     }
 
     fn nonce(&self) -> String {

@@ -11,6 +11,21 @@ use posthaste_mail::{Mailbox, Recipient, Reply};
 use posthaste_smtp::server::{ForwardPath, RcptParams};
 use posthaste_spool::Refused;
 
+/// Recipients since the last message that was accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Balance {
+    taken: u32,
+    refused: u32,
+}
+
+impl Balance {
+    /// What counts of so many refusals, those of recipients among them: an old list has dead recipients, but fewer than
+    /// living ones.
+    pub(super) fn errors(self, refusals: u32) -> u32 {
+        refusals.saturating_sub(self.refused.min(self.taken))
+    }
+}
+
 impl Conversation {
     /// False when the client is gone.
     pub(super) async fn rcpt(&mut self, path: ForwardPath, params: RcptParams) -> bool {
@@ -53,6 +68,7 @@ impl Conversation {
         match added {
             Ok(()) => {
                 self.smtp.accept();
+                self.recipients.taken = self.recipients.taken.saturating_add(1);
                 self.comes(Progress::Commands);
                 true
             }
@@ -62,6 +78,7 @@ impl Conversation {
 
     /// With `soft_fail` no refusal of a recipient is permanent.
     fn refuse_recipient(&mut self, reply: &Reply) -> bool {
+        self.recipients.refused = self.recipients.refused.saturating_add(1);
         let said = self.policy.recipient_refusal(reply.clone());
         self.refuse(&said)
     }

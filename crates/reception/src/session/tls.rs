@@ -5,7 +5,7 @@
 
 use super::Conversation;
 use super::wire::Wire;
-use crate::places::{Amid, Place};
+use crate::places::{Amid, Place, Progress};
 use crate::policy::{self, Trust};
 use crate::settings::{Certified, ListenerTls};
 use posthaste_evidence::{Ended, Shown, TlsFault, TlsReceived};
@@ -78,6 +78,7 @@ impl Conversation {
         self.extended = false;
         self.transaction = None;
         self.command_since = None;
+        self.comes(Progress::Nothing);
     }
 
     fn failed(&mut self, fault: &TlsFault) {

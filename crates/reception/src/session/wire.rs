@@ -40,6 +40,17 @@ pub(super) enum Heard {
     Closing(Closing),
 }
 
+/// What came of letting time pass.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Rested {
+    /// It has.
+    Enough,
+    /// The session is to end.
+    Closing,
+    /// The client closed its direction, or the connection broke.
+    Left,
+}
+
 impl Wire {
     pub(super) fn new(stream: Box<dyn Stream>, clock: Arc<dyn Clock>) -> Self {
         let timer = clock.timer();
@@ -77,19 +88,51 @@ impl Wire {
         heard
     }
 
-    /// Waits until then, or until the session is to end.
-    pub(super) async fn rest(&mut self, until: Instant, amid: Amid, place: &Place) {
-        let timer = &mut self.timer;
+    /// Lets time pass until then, until the session is to end, or until the client has left. What it says meanwhile is
+    /// kept, as far as one read goes.
+    pub(super) async fn rest(&mut self, until: Instant, amid: Amid, place: &Place) -> Rested {
+        let (timer, input) = (&mut self.timer, &mut self.input);
+        let Some(stream) = &mut self.stream else { return Rested::Left };
         let mut armed = false;
-        poll_fn(|cx| {
+        let rested = poll_fn(|cx| {
             if place.poll_closing(amid, cx).is_some() {
-                return Poll::Ready(());
+                return Poll::Ready(Rested::Closing);
+            }
+            while input.len() < COMMAND_READ {
+                match poll_commands(stream.as_mut(), input, cx) {
+                    Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Rested::Left),
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Pending => break,
+                }
             }
             place.waits(true);
-            poll_timer(timer, until, &mut armed, cx)
+            poll_timer(timer, until, &mut armed, cx).map(|()| Rested::Enough)
         })
         .await;
         place.waits(false);
+        rested
+    }
+
+    /// Waits for `work` that clients wait in line for; `None` when the session is to end before it is done.
+    pub(super) async fn in_line<T>(
+        &mut self,
+        place: &Place,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut work = pin!(work);
+        let done = poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(done));
+            }
+            if place.poll_closing(Amid::Nothing, cx).is_some() {
+                return Poll::Ready(None);
+            }
+            place.waits(true);
+            Poll::Pending
+        })
+        .await;
+        place.waits(false);
+        done
     }
 
     /// Writes all; false when the client is gone, does not take it in time, or is to make room.

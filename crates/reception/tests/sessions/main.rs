@@ -1,6 +1,7 @@
 //! Whole sessions, octet by octet: dialogues, refusals, limits, disconnects, and what the store then holds.
 
 mod content;
+mod crowded;
 mod dialogue;
 mod endings;
 mod limits;

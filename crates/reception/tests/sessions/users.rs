@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// One user, by either form of password.
 #[derive(Default)]
-struct One {
+pub(crate) struct One {
     told: Mutex<Vec<String>>,
     checked: Mutex<u32>,
     /// Since the first login the file has changed so often; and what it says then.
@@ -78,7 +78,7 @@ impl Users for One {
     }
 }
 
-fn house(change: impl FnOnce(&mut Settings)) -> (House, Arc<One>) {
+pub(crate) fn house(change: impl FnOnce(&mut Settings)) -> (House, Arc<One>) {
     let house = House::with(|settings| {
         settings.listeners[0].kind = ListenerKind::Submission;
         settings.listeners[0].tls = ListenerTls::Implicit;
@@ -91,7 +91,7 @@ fn house(change: impl FnOnce(&mut Settings)) -> (House, Arc<One>) {
     (house, users)
 }
 
-fn client(house: &House, from: &str) -> crate::world::Client {
+pub(crate) fn client(house: &House, from: &str) -> crate::world::Client {
     let client = house.port.connect(from);
     let said = house.say(&client, client_hello(Some("mx.example.org"), None));
     assert!(said.contains("220 mx.example.org ESMTP"), "{said}");
@@ -101,9 +101,9 @@ fn client(house: &House, from: &str) -> crate::world::Client {
 }
 
 /// `\0ann@example.org\0open sesame`.
-const RIGHT: &str = "AUTH PLAIN AGFubkBleGFtcGxlLm9yZwBvcGVuIHNlc2FtZQ==\r\n";
+pub(crate) const RIGHT: &str = "AUTH PLAIN AGFubkBleGFtcGxlLm9yZwBvcGVuIHNlc2FtZQ==\r\n";
 /// `\0ann@example.org\0wrong`.
-const WRONG: &str = "AUTH PLAIN AGFubkBleGFtcGxlLm9yZwB3cm9uZw==\r\n";
+pub(crate) const WRONG: &str = "AUTH PLAIN AGFubkBleGFtcGxlLm9yZwB3cm9uZw==\r\n";
 /// `\0nobody\0wrong`.
 const NOBODY: &str = "AUTH PLAIN AG5vYm9keQB3cm9uZw==\r\n";
 const TO_ANYWHERE: &str = "RCPT TO:<b@elsewhere.example>\r\n";

@@ -78,6 +78,7 @@ impl TestWorld {
             if ended {
                 flag.finished.store(true, Ordering::SeqCst);
                 drop(task);
+                self.tasks.lock().expect("no test panics with it").remove(at);
             } else {
                 self.tasks.lock().expect("no test panics with it")[at].task = Some(task);
             }
