@@ -12,6 +12,7 @@
 
 mod accept;
 mod budget;
+mod checks;
 pub mod counters;
 mod examine;
 mod incoming;
@@ -84,6 +85,7 @@ struct House {
     identities: RwLock<Option<Arc<[Identity]>>>,
     users: RwLock<Option<Arc<dyn Users>>>,
     failures: Arc<Failures>,
+    checks: Arc<checks::Line>,
     doings: Arc<Doings>,
     unproxied: Mutex<Option<Unproxied>>,
 }
@@ -110,6 +112,7 @@ impl Reception {
                 identities: RwLock::default(),
                 users: RwLock::default(),
                 failures: Arc::default(),
+                checks: Arc::default(),
                 doings: Arc::default(),
                 unproxied: Mutex::default(),
             }),

@@ -126,6 +126,28 @@ impl Drop for Trying {
     }
 }
 
+impl Failures {
+    /// How often the client has failed of late.
+    pub(crate) fn count(&self, client: IpAddr, now: Instant) -> u32 {
+        let mut all = self.0.lock();
+        all.turn(now);
+        let who = Who::Client(client_of(client));
+        all.young.get(&who).or_else(|| all.old.get(&who)).map_or(0, |record| record.count)
+    }
+
+    /// Nothing was checked, because too much waits: it counts for the client's minute as a failure. Answers how long its
+    /// reply takes.
+    pub(crate) fn overrun(&self, client: IpAddr, limit: u32, now: Instant) -> Duration {
+        let mut all = self.0.lock();
+        all.turn(now);
+        let record = all.record(Who::Client(client_of(client)));
+        if limit > 0 {
+            record.due = passes(record.due, limit, MINUTE, now).or(record.due);
+        }
+        delay(record.count.max(1))
+    }
+}
+
 fn delay(count: u32) -> Duration {
     let doubled = 2_u32.saturating_pow(count.saturating_sub(1));
     FIRST_DELAY.saturating_mul(doubled).min(LONGEST_DELAY)

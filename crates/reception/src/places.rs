@@ -527,7 +527,7 @@ impl Drop for Place {
     }
 }
 
-fn one_less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
+pub(crate) fn one_less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
     if let Some(count) = counts.get_mut(key) {
         *count -= 1;
         if *count == 0 {
@@ -537,7 +537,7 @@ fn one_less<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
 }
 
 /// The network whose sessions are counted together.
-fn network_of(ip: IpAddr) -> IpAddr {
+pub(crate) fn network_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         v4 @ IpAddr::V4(_) => masked(v4, NETWORK_V4),
         v6 @ IpAddr::V6(_) => masked(v6, NETWORK_V6),

@@ -18,6 +18,11 @@ pub trait Users: Send + Sync {
     /// Whether this is the password of this user. It costs as much for users who are unknown.
     fn check(&self, name: &str, password: Secret) -> Task<'static, Checked>;
 
+    /// How many passwords are checked at the same time; more wait in line before they come to [`Users::check`].
+    fn checks_at_once(&self) -> usize {
+        4
+    }
+
     /// The keys of this user; made up, but the same each time, for who is unknown or has none.
     fn keys(&self, name: &str) -> Stored;
 

@@ -34,6 +34,7 @@ pub(crate) struct Keeper {
     generation: AtomicU64,
     made_up: MadeUp,
     turns: Arc<Semaphore>,
+    at_once: usize,
     waiting: Arc<AtomicUsize>,
     work: Arc<Work>,
 }
@@ -72,6 +73,7 @@ impl Keeper {
             generation: AtomicU64::new(0),
             made_up: MadeUp::new(&secret(data)?),
             turns: Arc::new(Semaphore::new(cores.min(MOST_AT_ONCE))),
+            at_once: cores.min(MOST_AT_ONCE),
             waiting: Arc::default(),
             work: Arc::default(),
         })
@@ -132,6 +134,10 @@ impl Users for Keeper {
                 Err(_) => Checked::Busy,
             }
         })
+    }
+
+    fn checks_at_once(&self) -> usize {
+        self.at_once
     }
 
     fn keys(&self, name: &str) -> Stored {

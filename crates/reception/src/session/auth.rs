@@ -5,12 +5,13 @@
 use super::Conversation;
 use super::rcpt::Balance;
 use super::wire::Rested;
+use crate::checks::Rank;
 use crate::logins::{Attempt, Failures, Seat, Trying};
 use crate::places::Closing;
 use crate::policy;
-use crate::users::{Account, Checked, FailedLogin, Standing};
+use crate::users::{Account, Checked, FailedLogin, Standing, Users};
 use posthaste_evidence::Ended;
-use posthaste_mail::Reply;
+use posthaste_mail::{Reply, Secret};
 use posthaste_smtp::sasl::Mechanism;
 use posthaste_smtp::sasl::scram::{NONCE, nonce};
 use posthaste_smtp::server::Ask;
@@ -21,6 +22,8 @@ use std::time::Duration;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How long at most.
 const LONGEST_TURN: Duration = Duration::from_secs(30);
+/// An address from which somebody has logged in may fail so often before it is like others that fail.
+const KNOWN_MAY_FAIL: u32 = 10;
 
 /// Somebody who has shown who he is. It holds while the session says so.
 pub(super) struct Login {
@@ -60,13 +63,13 @@ impl Conversation {
                 if !self.flush().await {
                     return false;
                 }
-                match self.wire.in_line(&self.place, users.check(&user, password)).await {
+                match self.check(&*users, &user, password).await {
                     None => self.refuse_to_close(),
                     Some(Checked::Right(account)) => self.let_in(account),
                     Some(Checked::Wrong) => self.login_failed(&user, trying).await,
                     Some(Checked::Busy) => {
-                        self.house.counters.refused_logins.one();
-                        self.refuse(&policy::login_later())
+                        drop(trying);
+                        self.too_busy().await
                     }
                 }
             }
@@ -88,7 +91,11 @@ impl Conversation {
                 Attempt::Now(trying) => return Ok(trying),
                 Attempt::Never => return Err(policy::too_many_failed_logins()),
                 Attempt::Later if self.wire.now() >= by => return Err(policy::login_later()),
-                Attempt::Later => match self.wire.rest(self.wire.now() + LOOK_AGAIN, self.amid(), &self.place).await {
+                Attempt::Later => match self
+                    .wire
+                    .rest(self.wire.now() + LOOK_AGAIN, self.amid(), &self.place)
+                    .await
+                {
                     Rested::Enough => {}
                     Rested::Left => return Err(policy::login_later()),
                     Rested::Closing => return Err(policy::closing(Closing::MakingRoom)),
@@ -123,6 +130,7 @@ impl Conversation {
             return self.refuse(&policy::too_many_of_user());
         };
         self.house.counters.logins.one();
+        self.house.checks.knows(self.client);
         self.login = Some(Login { account, generation: None, _seat: seat });
         self.smtp.accept();
         self.recipients = Balance::default();
@@ -157,6 +165,39 @@ impl Conversation {
             false => policy::login_failed(),
         };
         self.refuse(&reply)
+    }
+
+    /// In its turn. `None`: the session is to end.
+    async fn check(&mut self, users: &dyn Users, user: &str, password: Secret) -> Option<Checked> {
+        let failed = self.house.failures.count(self.client, self.wire.now());
+        let rank = match failed {
+            0..KNOWN_MAY_FAIL if self.house.checks.is_known(self.client) => Rank::Known,
+            0 => Rank::New,
+            _ => Rank::Failing,
+        };
+        let turn = self.house.checks.join(self.client, rank, users.checks_at_once());
+        let Some(turn) = turn else { return Some(Checked::Busy) };
+        let check = async {
+            match turn.comes().await {
+                true => users.check(user, password).await,
+                false => Checked::Busy,
+            }
+        };
+        self.wire.in_line(&self.place, check).await
+    }
+
+    /// Too much waits to be checked. That counts, and takes time: or whoever fills the line could go on at once.
+    async fn too_busy(&mut self) -> bool {
+        self.house.counters.refused_logins.one();
+        let limit = self.policy.settings.limits.failed_logins_per_minute;
+        let delay = self.house.failures.overrun(self.client, limit, self.wire.now());
+        if !self.delay(delay).await {
+            return false;
+        }
+        if self.place.closing(self.amid()).is_some() {
+            return self.refuse_to_close();
+        }
+        self.refuse(&policy::login_later())
     }
 
     /// Lets time pass; who asks for the place ends it. False when the client has left: it is not told what it did not wait

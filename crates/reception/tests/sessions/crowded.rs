@@ -3,7 +3,12 @@
 use crate::users::{RIGHT, WRONG};
 use crate::world::Client;
 use crate::{Duration, House, STRANGER, codes};
+use posthaste_io::{Clock, Task, sleep};
 use posthaste_io_sim::client_hello;
+use posthaste_mail::Secret;
+use posthaste_reception::{Account, Checked, FailedLogin, Standing, Users};
+use posthaste_smtp::sasl::scram::Stored;
+use std::sync::Arc;
 
 /// More than there are places.
 const ATTACKERS: usize = 44;
@@ -17,12 +22,15 @@ struct Attack<'a> {
     house: &'a House,
     says: &'a [&'a [u8]],
     clients: Vec<Client>,
+    /// What they say when they are refused.
+    again: &'a str,
+    refused: usize,
     came: usize,
 }
 
 impl<'a> Attack<'a> {
     fn begin(house: &'a House, says: &'a [&'a [u8]]) -> Self {
-        let mut attack = Self { house, says, clients: Vec::new(), came: 0 };
+        let mut attack = Self { house, says, clients: Vec::new(), again: "", refused: 0, came: 0 };
         for _ in 0..ATTACKERS {
             let client = attack.come();
             attack.clients.push(client);
@@ -47,6 +55,11 @@ impl<'a> Attack<'a> {
         self.house.world.advance(by);
         self.house.world.run();
         for at in 0..self.clients.len() {
+            let said = self.clients[at].heard();
+            if codes(&said).iter().any(|code| ["535", "454"].contains(code)) {
+                self.refused += 1;
+                self.clients[at].send(self.again);
+            }
             if self.clients[at].is_closed() {
                 self.clients[at] = self.come();
             }
@@ -118,6 +131,101 @@ fn attackers_in_the_delay_of_failed_logins_do_not_keep_anybody_out() {
     let counts = house.reception.counts();
     println!("{} came, {} made room", attack.came, counts.made_room);
     assert_eq!((counts.messages, counts.refused_sessions), (HONEST as u64, 0));
+}
+
+/// Takes half a second for each password.
+struct Slow {
+    users: Arc<dyn Users>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Users for Slow {
+    fn has_keys(&self) -> bool {
+        true
+    }
+
+    fn check(&self, name: &str, password: Secret) -> Task<'static, Checked> {
+        let (clock, check) = (Arc::clone(&self.clock), self.users.check(name, password));
+        Box::pin(async move {
+            sleep(&*clock, Duration::from_millis(500)).await;
+            check.await
+        })
+    }
+
+    fn checks_at_once(&self) -> usize {
+        4
+    }
+
+    fn keys(&self, name: &str) -> Stored {
+        self.users.keys(name)
+    }
+
+    fn with_keys(&self, name: &str) -> Option<Arc<Account>> {
+        self.users.with_keys(name)
+    }
+
+    fn generation(&self) -> u64 {
+        self.users.generation()
+    }
+
+    fn standing(&self, account: &Account) -> Standing {
+        self.users.standing(account)
+    }
+
+    fn tell(&self, failed: &FailedLogin<'_>) {
+        self.users.tell(failed);
+    }
+}
+
+#[test]
+fn who_tries_passwords_from_many_addresses_does_not_keep_users_from_logging_in() {
+    let (house, users) = crate::users::house(|s| s.limits.failed_logins_per_minute = 0);
+    let clock = house.world.world().clock;
+    house.reception.set_users(Arc::new(Slow { users, clock: Arc::clone(&clock) }));
+    let known = crate::users::client(&house, STRANGER);
+    house.say(&known, RIGHT);
+    house.wait(1);
+    assert_eq!(codes(&house.heard(&known)), ["235"]);
+    known.close();
+    let hello = client_hello(Some("mx.example.org"), None);
+    let says: [&[u8]; 3] = [&hello, b"EHLO x\r\n", WRONG.as_bytes()];
+    let mut attack = Attack::begin(&house, &says);
+    attack.again = WRONG;
+    let mut longest = [Duration::ZERO; 2];
+    for n in 0..HONEST {
+        let from = [STRANGER.to_owned(), format!("198.51.{n}.1")];
+        for (longest, from) in longest.iter_mut().zip(from) {
+            let client = crate::users::client(&house, &from);
+            let began = clock.now();
+            let mut said = house.say(&client, RIGHT);
+            while said.is_empty() {
+                attack.go_on(STEP);
+                said = house.heard(&client);
+            }
+            assert_eq!(codes(&said), ["235"], "{n} {from}");
+            *longest = (*longest).max(clock.now() - began);
+            client.close();
+        }
+    }
+    println!("{} refused; logged in after {longest:?} at most", attack.refused);
+    assert!(longest[0] <= Duration::from_millis(1050) && longest[1] <= Duration::from_secs(3));
+    assert!(attack.refused > ATTACKERS);
+}
+
+#[test]
+fn one_address_has_a_share_of_checks_and_what_is_refused_counts() {
+    let (house, users) = crate::users::house(|s| s.limits.failed_logins_per_minute = 20);
+    let clock = house.world.world().clock;
+    house.reception.set_users(Arc::new(Slow { users, clock }));
+    let clients: Vec<_> = (0..10).map(|_| crate::users::client(&house, STRANGER)).collect();
+    for client in &clients {
+        assert_eq!(house.say(client, RIGHT), "", "not even a refusal comes at once");
+    }
+    house.wait(1);
+    let said: Vec<_> = clients.iter().map(|client| client.heard()).collect();
+    let said: Vec<_> = said.iter().flat_map(|said| codes(said)).collect();
+    assert_eq!(said, [&["235"; 4][..], &["454"; 6]].concat());
+    assert_eq!(house.reception.counts().refused_logins, 6);
 }
 
 #[test]
