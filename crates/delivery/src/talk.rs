@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use posthaste_evidence as evidence;
 use posthaste_evidence::{Ended, TlsFacts, TlsFault, Who};
 use posthaste_io::{Secure, Secured, Stream, Timer, World};
-use posthaste_mail::Secret;
+use posthaste_mail::{Reply, Secret};
 use posthaste_smtp::client::{Session, Stage, Step, without_secrets};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -114,7 +114,12 @@ impl Talk {
 
     fn note(&mut self, step: &Step) {
         match step {
-            Step::Reply(stage, reply) => self.recorder.reply(*stage, reply),
+            Step::Reply(stage, reply) => {
+                if matches!(stage, Stage::Auth) {
+                    self.recorder.push(Who::They, &lines_of(reply));
+                }
+                self.recorder.reply(*stage, reply);
+            }
             Step::Gibberish(..) => self.recorder.end(Ended::Closed),
             _ => {}
         }
@@ -202,7 +207,10 @@ impl Talk {
             Poll::Ready(result) => Poll::Ready(progress(result)),
         });
         let read = read.await?;
-        self.recorder.push(Who::They, &chunk[..read]);
+        // A reply to AUTH may give back our password: the session tells it without.
+        if !matches!(self.session.stage(), Stage::Auth) {
+            self.recorder.push(Who::They, &chunk[..read]);
+        }
         self.input.extend_from_slice(&chunk[..read]);
         Ok(())
     }
@@ -210,6 +218,17 @@ impl Talk {
     fn arm(&mut self, world: &World, limit: Duration) {
         self.timer.as_mut().set(world.now() + limit);
     }
+}
+
+/// A reply as on the wire.
+fn lines_of(reply: &Reply) -> Vec<u8> {
+    let last = reply.lines.len().saturating_sub(1);
+    let line = |(at, text): (usize, &String)| {
+        let sign = if at == last { ' ' } else { '-' };
+        let enhanced = reply.enhanced.map(|status| format!("{status} ")).unwrap_or_default();
+        format!("{:03}{sign}{enhanced}{text}\r\n", reply.code).into_bytes()
+    };
+    reply.lines.iter().enumerate().flat_map(line).collect()
 }
 
 enum Polled {

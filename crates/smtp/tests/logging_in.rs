@@ -171,3 +171,23 @@ fn what_is_shown_has_no_secret() {
         assert_eq!(without_secrets(line.as_bytes()), shown.as_bytes());
     }
 }
+
+#[test]
+fn a_server_that_gives_back_what_it_refuses_tells_nobody_else() {
+    let raw = "open sesame";
+    let plain = STANDARD.encode(format!("\0me\0{raw}"));
+    for (mechanism, said) in [
+        (Mechanism::Plain, format!("535-5.7.8 bad credentials: {plain}\r\n535 5.7.8 {raw}\r\n")),
+        (Mechanism::Plain, format!("421 4.7.0 go away with {raw}\r\n")),
+        (
+            Mechanism::Login,
+            format!("334 VXNlcm5hbWU6\r\n334 UGFzc3dvcmQ6\r\n535 {}\r\n", STANDARD.encode(raw)),
+        ),
+    ] {
+        let steps = feed(&mut session(mechanism, raw), said.as_bytes());
+        let told = format!("{steps:?}");
+        let parts = [raw, &plain, &plain[4..16], &STANDARD.encode(raw)];
+        assert!(parts.iter().all(|part| !told.contains(part)), "{told}");
+        assert!(told.contains("***"), "{told}");
+    }
+}

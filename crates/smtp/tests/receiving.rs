@@ -336,6 +336,36 @@ fn what_is_heard_of_auth_at_a_door_that_is_shut_is_the_mechanism_too() {
 }
 
 #[test]
+fn what_may_belong_to_auth_is_not_heard_where_the_parser_sees_no_auth() {
+    let secret = "AGFubgBzZWNyZXQ=";
+    for (before, line, told) in [
+        ("", " AUTH PLAIN AGFubgBzZWNyZXQ=", "AUTH PLAIN ***"),
+        ("", "\tAUTH PLAIN AGFubgBzZWNyZXQ=", "AUTH PLAIN ***"),
+        ("", "AUTH\tPLAIN\tAGFubgBzZWNyZXQ=", "AUTH PLAIN ***"),
+        ("", "X AUTH PLAIN AGFubgBzZWNyZXQ=", "***"),
+        ("", "XAUTH AGFubgBzZWNyZXQ=", "***"),
+        ("", "\u{1}AGFubgBzZWNyZXQ=", "***"),
+        ("AUTH LOGIN\r\n", "AGFubgBzZWNyZXQ=", "***"),
+        ("", "FOO bar", "FOO bar"),
+        ("", "MAIL FROM:<a@b> AUTH=<>", "MAIL FROM:<a@b> AUTH=<>"),
+    ] {
+        for is_refused in [false, true] {
+            let mut receiver = Receiver::new(Settings::default());
+            receiver.session.listen_in();
+            if is_refused {
+                receiver.session.refuse_service(&Reply::new(554, None, "no"));
+            }
+            receiver.feed(format!("{before}{line}\r\n").as_bytes());
+            let heard = String::from_utf8_lossy(receiver.session.heard()).into_owned();
+            assert!(heard.ends_with(&format!("{told}\r\n")), "{line:?}: {heard:?}");
+            assert!(!heard.contains(secret), "{heard:?}");
+            let (refused, _) = receiver.session.refused();
+            assert!(!format!("{refused:?}").contains(secret), "{refused:?}");
+        }
+    }
+}
+
+#[test]
 fn a_line_within_auth_may_be_long_and_has_an_end() {
     let auth = Extensions { auth: true, ..Extensions::default() };
     let mechanisms = vec![Mechanism::Plain];

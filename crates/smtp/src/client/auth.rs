@@ -2,6 +2,7 @@
 //!
 //! Not here: what the mechanisms say (`sasl::client`).
 
+use super::masking::Masking;
 use crate::sasl::client::{Exchange, ExchangeFault};
 use posthaste_mail::{Reply, Secret};
 
@@ -18,6 +19,8 @@ pub(super) struct Login {
     initial: Option<Secret>,
     /// `*` was sent, for this reason: the server refuses next.
     cancelled: Option<ExchangeFault>,
+    /// What no reply may give back.
+    masking: Masking,
 }
 
 /// What a reply comes to.
@@ -43,15 +46,25 @@ impl Login {
             Some(secret) => line(out, &[b"AUTH ", name.as_bytes(), b" ", secret.expose()]),
             None => line(out, &[b"AUTH ", name.as_bytes()]),
         }
+        let mut masking = Masking::of(exchange.secret());
+        initial.iter().for_each(|initial| masking.add(initial.expose()));
         let initial = if along.is_some() { None } else { initial };
-        Self { exchange, initial, cancelled: None }
+        Self { exchange, initial, cancelled: None, masking }
     }
 
-    pub(super) fn reply(&mut self, reply: &Reply, out: &mut Vec<u8>) -> Turn {
-        match (reply.code, reply.code / 100) {
+    /// Takes out of a reply what we said; answers its lines as they came.
+    pub(super) fn hide(&self, reply: &mut Reply) -> Vec<String> {
+        let shown = self.masking.apply(&reply.lines);
+        std::mem::replace(&mut reply.lines, shown)
+    }
+
+    /// `challenge`: the text of a 334 as it came.
+    pub(super) fn reply(&mut self, code: u16, challenge: &str, out: &mut Vec<u8>) -> Turn {
+        match (code, code / 100) {
             (334, _) if self.cancelled.is_none() => {
-                match self.answer(reply.lines.first().map_or("", String::as_str)) {
+                match self.answer(challenge) {
                     Ok(answer) if answer.expose().len() + 2 <= MAX_ANSWER => {
+                        self.masking.add(answer.expose());
                         line(out, &[answer.expose()]);
                     }
                     Ok(_) => self.cancel(ExchangeFault::Unsuitable, out),

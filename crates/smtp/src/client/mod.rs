@@ -26,6 +26,7 @@
 mod auth;
 mod capabilities;
 mod commands;
+mod masking;
 mod report;
 mod session;
 mod timeouts;

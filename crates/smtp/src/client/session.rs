@@ -296,8 +296,12 @@ impl Session {
     }
 
     /// Draws the conclusions from a reply, then tells it.
-    fn take(&mut self, reply: Reply) -> Step {
+    fn take(&mut self, mut reply: Reply) -> Step {
         let stage = self.stage();
+        let challenge = match &self.state {
+            State::Auth(login) => login.hide(&mut reply),
+            _ => Vec::new(),
+        };
         if reply.code == CLOSING && stage != Stage::Quit {
             if let State::Running(running) = &mut self.state {
                 running.closing(&reply);
@@ -308,7 +312,8 @@ impl Session {
         let sense = match &mut self.state {
             State::Running(running) => running.reply(&reply, &mut self.out),
             State::Auth(login) => {
-                let turn = login.reply(&reply, &mut self.out);
+                let challenge = challenge.first().map_or("", String::as_str);
+                let turn = login.reply(reply.code, challenge, &mut self.out);
                 self.logged(turn)
             }
             _ => self.connection_reply(stage, &reply),

@@ -49,8 +49,10 @@ enum State {
     Proven(Box<(Key, String)>),
     /// LOGIN: the password comes next.
     Password,
-    /// Nothing is left to say.
+    /// Nothing is left to say, but for an empty answer to XOAUTH2's last challenge.
     Said,
+    /// That has been given too.
+    Over,
 }
 
 impl Exchange {
@@ -127,9 +129,20 @@ impl Exchange {
                 Ok(Secret::default())
             }
             // The token is refused, and the challenge says why; the reply comes after an empty answer.
-            (Mechanism::XOAuth2, State::Said) => Ok(Secret::default()),
-            _ => Err(ExchangeFault::TooMuch),
+            (Mechanism::XOAuth2, State::Said) => {
+                self.state = State::Over;
+                Ok(Secret::default())
+            }
+            (_, state) => {
+                self.state = state;
+                Err(ExchangeFault::TooMuch)
+            }
         }
+    }
+
+    /// What must never be shown.
+    pub(crate) const fn secret(&self) -> &Secret {
+        &self.secret
     }
 
     fn prove(&mut self, first: &ClientFirst, challenge: &str) -> Result<Secret, ExchangeFault> {
@@ -199,6 +212,7 @@ mod tests {
         let sent = plain(&token.initial().unwrap());
         assert_eq!(sent, "user=me@a.example\u{1}auth=Bearer open sesame\u{1}\u{1}");
         assert_eq!(token.answer("eyJzdGF0dXMiOiI0MDEifQ=="), Ok(Secret::default()));
+        assert_eq!(token.answer(""), Err(ExchangeFault::TooMuch), "once is enough");
     }
 
     /// A server that knows the keys of `password`, up to its last word; its answers may be changed on the way.

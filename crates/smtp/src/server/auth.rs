@@ -152,15 +152,22 @@ impl Session {
     }
 }
 
-/// What follows may be a password.
+/// What follows may be a password, also where the parser knows no AUTH for what stands before it.
 pub(super) fn is_auth(line: &[u8]) -> bool {
-    line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH"))
+    let begins = line.iter().position(|octet| octet.is_ascii_graphic()).unwrap_or(0);
+    line.get(begins..begins + 4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"AUTH"))
 }
 
-/// A command line as the session log may have it: of AUTH only the mechanism, as `AUTH PLAIN ***`.
-pub(super) fn loggable(line: &[u8]) -> Cow<'_, [u8]> {
+/// A command line as the session log may have it: of AUTH only the mechanism, as `AUTH PLAIN ***`. Of what is no command
+/// nothing, when it may belong to AUTH: after one (`has_asked`), with the word in it, or with octets that no command has.
+pub(super) fn loggable(line: &[u8], fault: Option<Fault>, has_asked: bool) -> Cow<'_, [u8]> {
+    let has_word = || line.windows(4).any(|word| word.eq_ignore_ascii_case(b"AUTH"));
     if !is_auth(line) {
-        return Cow::Borrowed(line);
+        return match fault {
+            Some(Fault::BadOctet) => Cow::Borrowed(HIDDEN),
+            Some(Fault::Unrecognised) if has_asked || has_word() => Cow::Borrowed(HIDDEN),
+            _ => Cow::Borrowed(line),
+        };
     }
     let name = std::str::from_utf8(line).ok().and_then(|line| line.split_ascii_whitespace().nth(1));
     let mechanism = name.and_then(Mechanism::named);

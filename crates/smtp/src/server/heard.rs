@@ -3,8 +3,8 @@
 //! Off until [`super::Session::listen_in`]. Content never comes by here, nor what is said in AUTH, but for the mechanism. Not
 //! here: where the lines go.
 
-use super::Fault;
 use super::session::Owed;
+use super::{Fault, auth};
 use posthaste_mail::Reply;
 
 /// Refusals that wait to be taken; more are only counted.
@@ -48,12 +48,22 @@ pub enum What {
 #[derive(Debug, Default)]
 pub(super) struct Heard {
     pub(super) on: bool,
+    /// AUTH came: what is no command after it may belong to it.
+    auth: bool,
     pub(super) lines: Vec<u8>,
     pub(super) refused: Vec<Refused>,
     pub(super) unlisted: u32,
 }
 
 impl Heard {
+    /// A line as it came, and what the parser has against it.
+    pub(super) fn command(&mut self, line: &[u8], fault: Option<Fault>) {
+        if self.on {
+            self.lines.extend_from_slice(&auth::loggable(line, fault, self.auth));
+            self.auth |= auth::is_auth(line);
+        }
+    }
+
     pub(super) fn line(&mut self, line: &[u8]) {
         if self.on {
             self.lines.extend_from_slice(line);

@@ -25,11 +25,12 @@ impl Session {
             }
             Cut::Line(length) => length,
         };
-        self.heard.line(&auth::loggable(&input[..length]));
+        let parsed = command::parse(&input[..length - 2]);
+        self.heard.command(&input[..length], parsed.as_ref().err().copied());
         if let Some(fault) = self.count_command() {
             return Some(self.fault(fault));
         }
-        let answered = match command::parse(&input[..length - 2]) {
+        let answered = match parsed {
             Ok(command) => self.command(command),
             Err(fault) => Err(fault),
         };
@@ -50,7 +51,8 @@ impl Session {
             Cut::TooLong => 0,
             Cut::Line(length) => length,
         };
-        self.heard.line(&auth::loggable(&input[..length]));
+        let fault = input[..length].strip_suffix(b"\r\n").and_then(|l| command::parse(l).err());
+        self.heard.command(&input[..length], fault);
         self.commands = self.commands.saturating_add(1);
         let mut line = input.split_to(length);
         let quits = line.strip_suffix(b"\r\n").map(command::parse) == Some(Ok(Command::Quit));
