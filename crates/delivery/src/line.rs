@@ -146,16 +146,8 @@ impl Opening<'_> {
                     refusal = (!reply.is_positive()).then(|| (stage, reply.shortened()));
                     log.reply(stage, &reply);
                 }
-                Heard::Step(Step::Gibberish(stage, _)) => {
-                    let stage = stage_of(stage);
-                    log.see(stage, Seen::Gibberish, Effect::Degrading);
-                    return Err(Fault::Gibberish { stage });
-                }
-                Heard::Broken(stage, broken) => {
-                    let stage = stage_of(stage);
-                    log.see(stage, broken.seen(), Effect::Degrading);
-                    return Err(broken.fault(stage));
-                }
+                Heard::Step(Step::Gibberish(stage, _)) => return Err(log.gibberish(stage)),
+                Heard::Broken(stage, broken) => return Err(log.broken(stage, broken)),
                 Heard::Step(_) => {
                     self.leave(talk).await;
                     return Err(refused(refusal));
@@ -300,6 +292,20 @@ impl Log<'_> {
     fn tls_failed(&mut self, fault: TlsFault) -> Failed {
         self.see(Stage::Tls, Seen::TlsFailed(Box::new(fault.clone().kept())), Effect::Degrading);
         fault.into()
+    }
+
+    /// What cannot be a reply came in its place.
+    pub(crate) fn gibberish(&mut self, stage: client::Stage) -> Fault {
+        let stage = stage_of(stage);
+        self.see(stage, Seen::Gibberish, Effect::Degrading);
+        Fault::Gibberish { stage }
+    }
+
+    /// The conversation broke.
+    pub(crate) fn broken(&mut self, stage: client::Stage, broken: Break) -> Fault {
+        let stage = stage_of(stage);
+        self.see(stage, broken.seen(), Effect::Degrading);
+        broken.fault(stage)
     }
 
     fn reply(&mut self, stage: client::Stage, reply: &posthaste_mail::Reply) {

@@ -4,7 +4,7 @@
 
 use crate::line::{Log, next_before};
 use crate::secrets::Secrets;
-use crate::talk::{Heard, Talk, stage_of};
+use crate::talk::{Heard, Talk};
 use posthaste_evidence::{Effect, Ended, Fault, LoginFault, Seen, Stage};
 use posthaste_io::{Instant, World};
 use posthaste_mail::{Mechanism, Reply, Secret};
@@ -97,16 +97,8 @@ impl Desk<'_> {
                 Heard::Step(Step::Reply(_, reply)) => {
                     last = (!reply.is_intermediate()).then(|| reply.shortened());
                 }
-                Heard::Step(Step::Gibberish(stage, _)) => {
-                    let stage = stage_of(stage);
-                    log.see(stage, Seen::Gibberish, Effect::Degrading);
-                    return Err(Fault::Gibberish { stage });
-                }
-                Heard::Broken(stage, broken) => {
-                    let stage = stage_of(stage);
-                    log.see(stage, broken.seen(), Effect::Degrading);
-                    return Err(broken.fault(stage));
-                }
+                Heard::Step(Step::Gibberish(stage, _)) => return Err(log.gibberish(stage)),
+                Heard::Broken(stage, broken) => return Err(log.broken(stage, broken)),
                 Heard::Step(_) => return Ok(last),
             }
         }

@@ -5,20 +5,16 @@
 
 use super::identity::Identities;
 use super::stream::{Carrier, TlsStream};
-use super::{agreed, certificate, ended, given, untrusted};
+use super::{agreed, certificate, ended, given, signatures_as_the_provider_knows_them, untrusted};
 use parking_lot::Mutex;
 use posthaste_evidence::tls::MAX_CHAIN;
 use posthaste_evidence::{Shown, TlsFault, TlsReceived, Untrusted};
 use posthaste_io::{Clients, Identity, Offer, Received, Stream};
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{
-    DigitallySignedStruct, DistinguishedName, Error, ServerConfig, ServerConnection,
-    SignatureScheme,
-};
+use rustls::{DistinguishedName, Error, ServerConfig, ServerConnection};
 use std::sync::{Arc, Weak};
 use tokio_rustls::TlsAcceptor;
 
@@ -185,27 +181,5 @@ impl ClientCertVerifier for ClientWitness {
         Ok(ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let known = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, known)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let known = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, known)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    signatures_as_the_provider_knows_them!();
 }

@@ -1,14 +1,14 @@
 //! Sees the peer's certificates in the handshake, asks the judge, and remembers what was said.
 
-use super::{Judge, certificate, is_strict, untrusted};
+use super::{Judge, certificate, is_strict, signatures_as_the_provider_knows_them, untrusted};
 use parking_lot::Mutex;
 use posthaste_evidence::tls::MAX_CHAIN;
 use posthaste_evidence::{Certificate, Untrusted};
 use posthaste_io::{MAX_REFERENCES, Reference, Secure, Trust};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, Error};
 use std::sync::Arc;
 
 /// What was seen and said.
@@ -104,27 +104,5 @@ impl ServerCertVerifier for Witness {
         }
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let known = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, known)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let known = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, known)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    signatures_as_the_provider_knows_them!();
 }

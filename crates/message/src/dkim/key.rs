@@ -8,6 +8,17 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use posthaste_mail::Secret;
 use std::fmt;
+use std::ops::RangeInclusive;
+
+/// Sizes of RSA keys that are taken, bits: what the library signs with.
+const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
+/// Tags (X.690 section 8).
+const INTEGER: u8 = 0x02;
+const OCTET_STRING: u8 = 0x04;
+const OBJECT_IDENTIFIER: u8 = 0x06;
+const SEQUENCE: u8 = 0x30;
+/// 1.2.840.113549.1.1.1 (RFC 8017 appendix A.1).
+const RSA_ENCRYPTION: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 
 /// How a signature is made.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -85,7 +96,7 @@ impl Key {
         match label {
             Label::Pkcs8 => Self::from_pkcs8(der.expose()),
             Label::Pkcs1 => RsaKeyPair::from_der(der.expose())
-                .map_err(|e| rsa_error(&e.to_string()))
+                .map_err(|_| refused(modulus_bits(der.expose())))
                 .and_then(Self::rsa),
         }
     }
@@ -95,7 +106,8 @@ impl Key {
             let public = pair.public_key().as_ref().to_vec();
             return Ok(Self { pair: Pair::Ed25519(Box::new(pair)), public });
         }
-        RsaKeyPair::from_pkcs8(der).map_err(|e| rsa_error(&e.to_string())).and_then(Self::rsa)
+        let bits = || rsa_in_pkcs8(der).and_then(modulus_bits);
+        RsaKeyPair::from_pkcs8(der).map_err(|_| refused(bits())).and_then(Self::rsa)
     }
 
     fn rsa(pair: RsaKeyPair) -> Result<Self, KeyError> {
@@ -201,7 +213,93 @@ fn pem(text: &Secret) -> Result<(Label, Secret), KeyError> {
     Err(KeyError::BrokenPem)
 }
 
-/// The library's own word for what is wrong: sizes are told apart from all else.
-fn rsa_error(why: &str) -> KeyError {
-    if matches!(why, "TooSmall" | "TooLarge") { KeyError::RsaSize } else { KeyError::OtherKind }
+/// Why a key is not taken whose modulus has so many bits; `None`: it is not even laid out as an RSA key.
+fn refused(bits: Option<usize>) -> KeyError {
+    match bits {
+        Some(bits) if !RSA_BITS.contains(&bits) => KeyError::RsaSize,
+        _ => KeyError::OtherKind,
+    }
+}
+
+/// The modulus of an `RSAPrivateKey` (RFC 8017 appendix A.1.2): its version is before it.
+fn modulus_bits(der: &[u8]) -> Option<usize> {
+    let (within, _) = element(der, SEQUENCE)?;
+    let (_version, rest) = element(within, INTEGER)?;
+    let (modulus, _) = element(rest, INTEGER)?;
+    let first = modulus.iter().position(|octet| *octet != 0)?;
+    let used = &modulus[first..];
+    let unused = used.first()?.leading_zeros();
+    Some(used.len() * 8 - usize::try_from(unused).ok()?)
+}
+
+/// The `RSAPrivateKey` in a `PrivateKeyInfo` (RFC 5208 section 5); `None` where it is another algorithm's.
+fn rsa_in_pkcs8(der: &[u8]) -> Option<&[u8]> {
+    let (within, _) = element(der, SEQUENCE)?;
+    let (_version, rest) = element(within, INTEGER)?;
+    let (algorithm, rest) = element(rest, SEQUENCE)?;
+    let (name, _) = element(algorithm, OBJECT_IDENTIFIER)?;
+    let (key, _) = element(rest, OCTET_STRING)?;
+    (name == RSA_ENCRYPTION).then_some(key)
+}
+
+/// The content of the DER element that comes first, which must have this tag, and what follows it (X.690 section 8.1).
+fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let (found, rest) = der.split_first()?;
+    let (length, rest) = rest.split_first()?;
+    let (length, rest) = match length {
+        0..=0x7f => (usize::from(*length), rest),
+        _ => {
+            // Two octets count more than any key has.
+            let (octets, rest) = rest.split_at_checked(usize::from(length & 0x7f))?;
+            let count = |sum, octet: &u8| sum << 8 | usize::from(*octet);
+            ((1..=2).contains(&octets.len()).then(|| octets.iter().fold(0, count))?, rest)
+        }
+    };
+    (*found == tag).then(|| rest.split_at_checked(length))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_lc_rs::encoding::Pkcs8V1Der;
+    use aws_lc_rs::rsa::{KeyPair, KeySize};
+
+    #[test]
+    fn the_size_of_an_rsa_key_is_read_from_it() {
+        let pair = KeyPair::generate(KeySize::Rsa3072).expect("chance");
+        let der: Pkcs8V1Der<'_> = pair.as_der().expect("it has a form");
+        let rsa = rsa_in_pkcs8(der.as_ref()).expect("it is an RSA key");
+        assert_eq!(modulus_bits(rsa), Some(3072));
+        for cut in 0..rsa.len().min(380) {
+            assert_eq!(modulus_bits(&rsa[..cut]), None, "{cut}");
+        }
+        let ed25519 = Ed25519KeyPair::generate_pkcs8v1(&SystemRandom::new()).expect("chance");
+        assert_eq!(rsa_in_pkcs8(ed25519.as_ref()), None);
+        for (bits, why) in [
+            (Some(1024), KeyError::RsaSize),
+            (Some(2047), KeyError::RsaSize),
+            (Some(2048), KeyError::OtherKind),
+            (Some(8192), KeyError::OtherKind),
+            (Some(16384), KeyError::RsaSize),
+            (None, KeyError::OtherKind),
+        ] {
+            assert_eq!(refused(bits), why, "{bits:?}");
+        }
+    }
+
+    #[test]
+    fn an_rsa_key_that_is_broken_is_not_said_to_be_of_a_wrong_size() {
+        let pair = KeyPair::generate(KeySize::Rsa2048).expect("chance");
+        let der: Pkcs8V1Der<'_> = pair.as_der().expect("it has a form");
+        let mut broken = der.as_ref().to_vec();
+        broken.truncate(broken.len() - 40);
+        let text = |der: &[u8]| {
+            let octets = STANDARD.encode(der);
+            Secret::new(format!(
+                "-----BEGIN PRIVATE KEY-----\n{octets}\n-----END PRIVATE KEY-----\n"
+            ))
+        };
+        assert_eq!(Key::from_pem(&text(&broken)), Err(KeyError::OtherKind));
+        assert_eq!(Key::from_pem(&text(der.as_ref())).map(|key| key.bits()), Ok(2048));
+    }
 }

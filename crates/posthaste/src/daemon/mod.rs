@@ -178,14 +178,7 @@ pub(crate) async fn run(
     );
     daemon.state.recovered.store(true, Ordering::SeqCst);
     indexes::keep(loaded.config.log.events.clone());
-    tokio::spawn(watch::watch(daemon.clone()));
-    tokio::spawn(alarm::watch(daemon.dispatch.clone()));
-    tokio::spawn(alarm::watch_balancers(daemon.reception.clone()));
-    tokio::spawn(recipients::watch(daemon.clone()));
-    tokio::spawn(users::watch(daemon.clone()));
-    tokio::spawn(certificates::watch(daemon.clone()));
-    tokio::spawn(pressure::watch(daemon.clone()));
-    tokio::spawn(system::watch(daemon.clone()));
+    daemon.keep_watch();
     doors.open(&daemon.reception, sockets);
     let picking_up = daemon.open_to_programs(&loaded.config)?;
     drop(doors);
@@ -281,6 +274,18 @@ impl Daemon {
 
     fn hostname(&self) -> String {
         self.settings().reception.hostname.clone()
+    }
+
+    /// Looks at what may change beside it, as long as it runs.
+    fn keep_watch(&self) {
+        tokio::spawn(watch::watch(self.clone()));
+        tokio::spawn(alarm::watch(self.dispatch.clone()));
+        tokio::spawn(alarm::watch_balancers(self.reception.clone()));
+        tokio::spawn(recipients::watch(self.clone()));
+        tokio::spawn(users::watch(self.clone()));
+        tokio::spawn(certificates::watch(self.clone()));
+        tokio::spawn(pressure::watch(self.clone()));
+        tokio::spawn(system::watch(self.clone()));
     }
 
     async fn open_desk(&self, loaded: &Loaded) -> Result<()> {
