@@ -7,6 +7,7 @@ use super::file::Surroundings;
 use super::read::Section;
 use super::setting::Text;
 use posthaste_mail::Secret;
+use posthaste_mail::address::check_domain_name;
 use posthaste_mail::secret::MAX_SECRET;
 use posthaste_message::dkim::{Canon, Canons, Key, Keyring, Signer};
 use posthaste_route::domain::to_dns;
@@ -143,6 +144,11 @@ fn load(path: &Path) -> Result<(Key, u32), String> {
     Ok((key, mode))
 }
 
+/// The name of a domain that can sign, as an A-label (RFC 6376 section 3.5: as in an address).
+pub(crate) fn signing_domain(text: &str) -> Option<String> {
+    to_dns(text).filter(|name| check_domain_name(name).is_ok())
+}
+
 /// The domain of a key, as an A-label.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct SigningDomain(String);
@@ -151,8 +157,8 @@ impl Text for SigningDomain {
     const EXPECTED: &'static str = "a domain name such as \"example.org\"";
 
     fn from_text(text: &str) -> Result<Self, String> {
-        let name = to_dns(text).ok_or_else(|| format!("\"{text}\" is not a domain name"))?;
-        Ok(Self(name))
+        let name = signing_domain(text);
+        name.map(Self).ok_or_else(|| format!("\"{text}\" is not a domain name"))
     }
 
     fn to_text(&self) -> String {
@@ -266,6 +272,9 @@ pub(super) mod tests {
             (dkim("a.example", "s", "none.pem", ""), ":5:7: `dkim.key`: cannot read"),
             (dkim("a.example", "s", "rubbish", ""), "it is no private key"),
             (dkim("a..example", "s", "k.pem", ""), "is not a domain name"),
+            (dkim("exa mple.org", "s", "k.pem", ""), "\"exa mple.org\" is not a domain name"),
+            (dkim("-", "s", "k.pem", ""), "is not a domain name"),
+            (dkim("a/../b", "s", "k.pem", ""), "is not a domain name"),
             (dkim("a.example", "s s", "k.pem", ""), "is not a selector"),
             (dkim("a.example", "s", "k.pem", "valid_for = \"1h\""), "must be from 1d to 366d"),
             (dkim("a.example", "s", "k.pem", "canonicalization = \"nofws\""), "no canonical form"),

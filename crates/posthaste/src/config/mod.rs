@@ -29,7 +29,7 @@ mod tls;
 mod tls_roots;
 
 pub(crate) use complain::{Complaint, Complaints};
-pub(crate) use dkim::{DkimKey, Selector};
+pub(crate) use dkim::{DkimKey, Selector, signing_domain};
 pub(crate) use domains::{Own, OwnDomain, Source};
 pub(crate) use file::{Config, Level, Log as LogSettings, LogFormat};
 pub(crate) use kinds::AdminAddress;

@@ -8,12 +8,15 @@ use super::setting::Word;
 use posthaste_mail::Mechanism;
 use posthaste_route::{Login, SecretSource};
 use posthaste_smtp::sasl::client::MAX_USER;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Words of a token command.
 const MAX_WORDS: usize = 64;
 /// Permissions of everybody but the owner.
 const OTHERS: u32 = 0o077;
+/// To run it, for whomever.
+const RUN: u32 = 0o111;
 
 /// What the route says; `None` when it does not log in.
 pub(super) fn read(section: &Section<'_, '_>, around: &Surroundings) -> Option<Login> {
@@ -92,16 +95,19 @@ fn secret(auth: &Section<'_, '_>, around: &Surroundings) -> Option<SecretSource>
         return Some(SecretSource::File(file));
     }
     if let Some(name) = variable {
-        if name.contains(['=', '\0']) {
+        // What stands there is not repeated: it may be the password itself.
+        if !is_variable(&name) {
             auth.complain(
                 "password_env",
-                "`route.auth.password_env` is the name of a variable, not its value",
+                "`route.auth.password_env` is the name of a variable, not its value: letters, digits and underscores, no \
+                 digit first, such as \"HUB_PASSWORD\"",
             );
         } else if std::env::var_os(&name).is_none() {
-            let what = format!(
-                "the variable {name} is not set here; the daemon reads it once, when it starts"
+            auth.warn(
+                "password_env",
+                "the variable that `route.auth.password_env` names is not set here; the daemon reads it once, when it \
+                 starts",
             );
-            auth.warn("password_env", what);
         }
         return Some(SecretSource::Environment(name));
     }
@@ -112,13 +118,33 @@ fn secret(auth: &Section<'_, '_>, around: &Surroundings) -> Option<SecretSource>
             "`route.auth.token_command` is a program with its whole path and at most {MAX_WORDS} words; no shell reads it"
         );
         auth.complain("token_command", what);
+    } else if let Some(why) = words.first().and_then(|program| not_to_be_run(Path::new(program))) {
+        auth.warn("token_command", format!("{why}; mail waits until it can be run"));
     }
     Some(SecretSource::Command(words))
 }
 
+/// As shells name variables (POSIX, Base Definitions, section 3.216).
+fn is_variable(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.is_empty() && name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// Why a program cannot be run now. It may be installed later.
+fn not_to_be_run(program: &Path) -> Option<String> {
+    let place = program.display();
+    match std::fs::metadata(program) {
+        Err(error) => Some(format!("{place} cannot be run: {error}")),
+        Ok(found) if !found.is_file() => Some(format!("{place} is no program")),
+        Ok(found) if found.permissions().mode() & RUN == 0 => {
+            Some(format!("{place} cannot be run by anybody; write: chmod 755 {place}"))
+        }
+        Ok(_) => None,
+    }
+}
+
 /// What can be seen of the file now. It may be written later: nothing here is an error.
 fn care(auth: &Section<'_, '_>, file: &Path) {
-    use std::os::unix::fs::PermissionsExt;
     match std::fs::metadata(file) {
         Err(error) => {
             let what =

@@ -75,6 +75,7 @@ pub(super) fn listener(
     listener: Listener,
 ) -> Listener {
     let tls = section.take("tls", ListenerTls::default());
+    care_for_port(section, listener.address.port(), tls);
     let ask = section.take("client_certificates", ClientCertificates::Off);
     let roots: Option<PathBuf> =
         section.take_optional("client_roots", "nobody vouches for clients");
@@ -109,6 +110,26 @@ pub(super) fn listener(
     };
     let relay_certificates = relays.into_iter().map(|relay| relay.0).collect();
     Listener { tls, clients, relay_certificates, ..listener }
+}
+
+/// At ports that are agreed upon, clients know when TLS begins (RFC 5321, RFC 6409, RFC 8314 section 3.3).
+fn care_for_port(section: &Section<'_, '_>, port: u16, tls: ListenerTls) {
+    let what = match (port, tls) {
+        (465, ListenerTls::Off | ListenerTls::StartTls) => {
+            "at port 465 clients begin TLS with the first octet, and this listener greets them in clear: nobody gets \
+             through; write tls = \"implicit\", or take port 587"
+        }
+        (25, ListenerTls::Implicit) => {
+            "at port 25 other mail servers speak in clear first and begin TLS with STARTTLS: none of them gets through; \
+             write tls = \"starttls\""
+        }
+        (587, ListenerTls::Implicit) => {
+            "at port 587 clients speak in clear first and begin TLS with STARTTLS: they do not get through; write tls = \
+             \"starttls\", or take port 465"
+        }
+        _ => return,
+    };
+    section.warn(if section.has("tls") { "tls" } else { "address" }, what);
 }
 
 impl Word for ClientCertificates {

@@ -6,9 +6,9 @@ use super::{Book, Faults};
 use posthaste_io_tokio::Folder;
 use rustix::fs::{FileType, FlockOperation, OFlags};
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -79,6 +79,16 @@ pub(crate) fn change<T, E: From<StoreError>>(
 fn is_regular(file: &File) -> io::Result<()> {
     let fits = file.metadata()?.is_file();
     if fits { Ok(()) } else { Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no file")) }
+}
+
+/// Makes an empty file for this user and group, where there is none. A link in its place is followed by nobody.
+pub(crate) fn begin(path: &Path, (uid, gid): (u32, u32)) -> Result<(), StoreError> {
+    let mut options = OpenOptions::new();
+    let begun = match options.write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        opened => opened.and_then(|file| fchown(&file, Some(uid), Some(gid))),
+    };
+    begun.map_err(|why| failed("make", path, why))
 }
 
 /// Held until it is dropped, or the process ends. The daemon's user, who may run verbs too, gets one that root made.

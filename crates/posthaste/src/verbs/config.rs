@@ -5,7 +5,8 @@ use crate::cli::{ConfigVerb, Global};
 use crate::config::setting::Text as _;
 use crate::config::{self, Loaded, Server, Servers};
 use crate::daemon::machine::look;
-use crate::failure::Failure;
+use crate::daemon::privileges;
+use crate::failure::{Exit, Failure};
 use crate::out::{self, Out};
 use crate::place;
 use crate::recipients::{self, Books};
@@ -119,8 +120,12 @@ fn warnings(loaded: &Loaded) -> Result<Vec<(String, String)>, Failure> {
     let users = super::user::check(&config.users)?;
     let users = users.map(|what| (config.users.display().to_string(), what));
     let name = loaded.name();
+    // A daemon that cannot become its user does not start.
+    let foreseen = privileges::foresee(config, loaded.file.as_deref());
+    let foreseen = foreseen
+        .map_err(|error| Failure::new(Exit::Usage, "bad-config", format!("{name}: {error:#}")))?;
     let of_settings = loaded.warnings.iter().map(|w| (w.place_in(&name), w.what.clone()));
     let certificates = certificates::open(config)?
         .doubts(config, Timestamp::from_micros(super::now().as_microsecond()));
-    Ok(of_settings.chain(opened.doubts).chain(users).chain(certificates).collect())
+    Ok(of_settings.chain(opened.doubts).chain(users).chain(certificates).chain(foreseen).collect())
 }

@@ -23,15 +23,27 @@ pub(crate) fn check(config: &Path) -> Output {
 pub(crate) struct Posthaste {
     config: PathBuf,
     log: PathBuf,
+    /// Variables that it has besides ours.
+    variables: Vec<(&'static str, PathBuf)>,
     process: Option<Process>,
 }
 
 impl Posthaste {
     /// Writes `config` (TOML) to `dir` and serves it; returns when all listeners are bound and recovery is done.
     pub(crate) fn start(config: &str, dir: &Path) -> Self {
+        Self::start_with(config, dir, Vec::new())
+    }
+
+    /// The same, with these variables in its environment.
+    pub(crate) fn start_with(
+        config: &str,
+        dir: &Path,
+        variables: Vec<(&'static str, PathBuf)>,
+    ) -> Self {
         let file = dir.join("posthaste.toml");
         fs::write(&file, config).expect("the folder is the test's");
-        let mut posthaste = Self { config: file, log: dir.join("posthaste.log"), process: None };
+        let log = dir.join("posthaste.log");
+        let mut posthaste = Self { config: file, log, variables, process: None };
         posthaste.start_again();
         posthaste
     }
@@ -40,7 +52,7 @@ impl Posthaste {
     pub(crate) fn start_again(&mut self) {
         let mut command = Command::new("setpriv"); // no daemon outlives a test that is killed
         command.args(["--pdeathsig", "KILL", BINARY, "serve", "--config"]).arg(&self.config);
-        command.args(self.permission());
+        command.args(self.permission()).envs(self.variables.iter().cloned());
         self.process = Some(Process::spawn(command, &self.log));
         let ready = self.verb(&["ping", "--wait", "10s"]);
         assert!(ready.status.success(), "not ready: {ready:?}\n{}", self.log());

@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -375,4 +375,192 @@ fn without_a_user_root_is_warned_of_and_confined_and_all_of_it_can_be_off() {
     let open = serde_json::json!({ "user": "root", "files": "open", "calls": "open" });
     assert_eq!(scene.process(), open);
     daemon.stop(&scene);
+}
+
+#[test]
+fn what_root_prepares_before_the_first_start_is_the_users() {
+    let scene = Scene::new();
+    let process = format!("user = \"{NOBODY}\"");
+    scene.settings(&process, "users = \"logins/users\"");
+    for arguments in [
+        &["user", "add", "ann", "--generate"][..],
+        &["user", "add", "bob", "--generate"],
+        &["dkim", "new", "b.example", "--selector", "s"],
+        &["dkim", "new", "c.example", "--selector", "s", "--folder", "keys"],
+    ] {
+        let ran = scene.verb(arguments);
+        assert_eq!(ran.code, 0, "{arguments:?}: {ran:?}");
+    }
+    for (name, mode) in [
+        ("data", 0o700),
+        ("data/dkim", 0o700),
+        ("data/dkim/b.example", 0o700),
+        ("data/dkim/b.example/s.pem", 0o600),
+        ("keys", 0o700),
+        ("keys/s.pem", 0o600),
+        ("logins", 0o700),
+        ("logins/users", 0o600),
+        ("logins/users.lock", 0o600),
+    ] {
+        let found = fs::metadata(scene.path(name)).unwrap();
+        assert_eq!((found.uid(), found.mode() & 0o7777), (nobody(), mode), "{name}");
+    }
+    let key = |domain: &str, file: &str| {
+        format!("[[dkim]]\ndomain = \"{domain}\"\nselector = \"s\"\nkey = \"{file}\"\n")
+    };
+    let keys = key("b.example", "data/dkim/b.example/s.pem") + &key("c.example", "keys/s.pem");
+    scene.settings(&process, &format!("users = \"logins/users\"\n{keys}"));
+    let checked = scene.verb(&["config", "check"]);
+    assert!(checked.code == 0 && !checked.stderr.contains("cannot"), "{checked:?}");
+    let daemon = scene.start();
+    scene.hand_in("prepared");
+    scene.arrives("prepared");
+    daemon.stop(&scene);
+    // A user that is not there yet: nothing is made that somebody else would have to give away.
+    let early = Scene::new();
+    early.settings("user = \"no-such-user\"", "");
+    for arguments in [&["user", "add", "ann", "--generate"][..], &["dkim", "new", "b.example"]] {
+        let ran = early.verb(arguments);
+        assert!(ran.code == 1 && ran.stderr.contains("there is no user `no-such-user`"), "{ran:?}");
+    }
+    assert!(!early.path("data").exists());
+}
+
+/// A certificate and its key, as `NAME.pem` and `NAME.key`.
+fn certificate(folder: &Path, name: &str, host: &str) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec![host.to_owned()]).unwrap();
+    let own = params.self_signed(&key).unwrap();
+    fs::write(folder.join(format!("{name}.pem")), own.pem()).unwrap();
+    fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+    let key = folder.join(format!("{name}.key"));
+    fs::set_permissions(key, Permissions::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn the_check_sees_what_the_user_could_not_use_and_how_that_is_mended() {
+    let scene = Scene::new();
+    let process = format!("user = \"{NOBODY}\"");
+    let certified = "[[certificate]]\nchain = \"closed/c.pem\"\nkey = \"closed/c.key\"\n";
+    let warned = || {
+        let ran = scene.verb(&["config", "check", "--json"]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let json = ran.json();
+        let all = json["warnings"].as_array().unwrap().iter();
+        let all = all
+            .map(|w| format!("{}: {}", w["at"].as_str().unwrap(), w["message"].as_str().unwrap()));
+        all.filter(|said| said.contains("process.user")).collect::<Vec<_>>()
+    };
+    fs::create_dir(scene.path("closed")).unwrap();
+    certificate(&scene.path("closed"), "c", "a.example");
+    fs::set_permissions(scene.path("closed"), Permissions::from_mode(0o700)).unwrap();
+    fs::create_dir(scene.path("data")).unwrap();
+    scene.settings("", certified);
+    assert_eq!(warned(), Vec::<String>::new(), "it stays root");
+    scene.settings(&process, certified);
+    let said = warned();
+    for (place, what) in [
+        (
+            "/closed: ",
+            "get through it to closed/c.pem: it belongs to `root` (mode 0700); run: chgrp ",
+        ),
+        ("closed/c.key: ", "cannot read it: it belongs to `root` (mode 0600); run: chgrp "),
+        ("data: ", "run: chown -R nobody: data"),
+    ] {
+        let there = said.iter().filter(|said| said.contains(place) && said.contains(what)).count();
+        assert_eq!(there, 1, "{place}{what}: {said:#?}");
+    }
+    assert_eq!(said.len(), 3, "{said:#?}");
+    // What it says to run is run.
+    for said in said {
+        let (_, command) = said.split_once("; run: ").unwrap();
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", command]).current_dir(scene.folder.path());
+        assert!(shell.status().unwrap().success(), "{command}");
+    }
+    assert_eq!(warned(), Vec::<String>::new());
+    scene.start().stop(&scene);
+
+    for (process, missing) in [
+        ("user = \"no-such-user\"", "there is no user `no-such-user`, whom `process.user` names"),
+        ("user = \"nobody\"\ngroup = \"no-such-group\"", "there is no group `no-such-group`"),
+    ] {
+        scene.settings(process, "");
+        let ran = scene.verb(&["config", "check"]);
+        assert!(ran.code == 2 && ran.stderr.contains(missing), "{ran:?}");
+    }
+}
+
+/// As Let's Encrypt's programs keep them: `live/` has links to numbered files in `archive/`.
+#[test]
+fn a_certificate_is_renewed_through_links_while_the_daemon_is_confined() {
+    let scene = Scene::new();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let at = |name: &str| elsewhere.path().join(name);
+    fs::set_permissions(elsewhere.path(), Permissions::from_mode(0o755)).unwrap();
+    for folder in ["live/mx", "archive/mx"] {
+        fs::create_dir_all(at(folder)).unwrap();
+    }
+    let issue = |number: u32, host: &str| {
+        certificate(&at("archive/mx"), &number.to_string(), host);
+        let key = at(&format!("archive/mx/{number}.key"));
+        chown(&key, None, Some(group_of_nobody())).unwrap();
+        fs::set_permissions(&key, Permissions::from_mode(0o640)).unwrap();
+        for ending in ["pem", "key"] {
+            let fresh = at("live/mx/fresh");
+            let target = format!("../../archive/mx/{number}.{ending}");
+            std::os::unix::fs::symlink(target, &fresh).unwrap();
+            fs::rename(&fresh, at(&format!("live/mx/mx.{ending}"))).unwrap();
+        }
+    };
+    issue(1, "first.a.example");
+    let live = at("live/mx");
+    let certified = |folder: &Path| {
+        let name = |ending| folder.join(format!("mx.{ending}")).display().to_string();
+        format!("[[certificate]]\nchain = \"{}\"\nkey = \"{}\"\n", name("pem"), name("key"))
+    };
+    let process = format!("user = \"{NOBODY}\"");
+    scene.settings(&process, &certified(&live));
+    let checked = scene.verb(&["config", "check"]);
+    assert!(checked.code == 0 && !checked.stderr.contains("cannot read"), "{checked:?}");
+    let daemon = scene.start();
+    assert_eq!(scene.process()["files"], "confined");
+    let told = |host: &str| {
+        let until = std::time::Instant::now() + SOON;
+        while !fs::read_to_string(&daemon.log).unwrap().contains(host) {
+            assert!(
+                std::time::Instant::now() < until,
+                "{host}: {}",
+                fs::read_to_string(&daemon.log).unwrap()
+            );
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    };
+    told("first.a.example");
+    issue(2, "second.a.example");
+    told("second.a.example");
+    fs::remove_file(at("archive/mx/1.key")).unwrap();
+    issue(3, "third.a.example");
+    let ran = scene.verb(&["reload"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    told("third.a.example");
+    scene.hand_in("after renewals");
+    scene.arrives("after renewals");
+
+    // A folder that nothing led to at the start.
+    let other = tempfile::tempdir().unwrap();
+    fs::set_permissions(other.path(), Permissions::from_mode(0o755)).unwrap();
+    certificate(other.path(), "mx", "other.a.example");
+    chown(other.path().join("mx.key"), Some(nobody()), None).unwrap();
+    scene.settings(&process, &certified(other.path()));
+    let ran = scene.verb(&["reload"]);
+    assert!(ran.code == 2 && ran.stderr.contains("restart it"), "{ran:?}");
+    assert!(!fs::read_to_string(&daemon.log).unwrap().contains("other.a.example"));
+    daemon.stop(&scene);
+}
+
+fn group_of_nobody() -> u32 {
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    let line = passwd.lines().find(|line| line.starts_with("nobody:")).unwrap();
+    line.split(':').nth(3).unwrap().parse().unwrap()
 }

@@ -143,3 +143,22 @@ fn mail_of_our_own_domains_needs_a_route() {
         assert_eq!(with(top, &routes), expected, "{top} {routes}");
     }
 }
+
+#[test]
+fn ports_that_clients_use_otherwise_are_warned_of() {
+    let listener = |rest: &str| warnings(&format!("[[listener]]\naddress = \"127.0.0.1:{rest}"));
+    for (rest, expected) in [
+        ("465\"", Some("p.toml:2:11: at port 465 clients begin TLS with the first octet")),
+        ("465\"\ntls = \"starttls\"", Some("p.toml:3:7: at port 465")),
+        ("465\"\ntls = \"off\"", Some("write tls = \"implicit\", or take port 587")),
+        ("465\"\ntls = \"implicit\"", None),
+        ("25\"\ntls = \"implicit\"", Some("p.toml:3:7: at port 25 other mail servers")),
+        ("25\"", None),
+        ("587\"\ntls = \"implicit\"", Some("p.toml:3:7: at port 587")),
+        ("2465\"", None),
+    ] {
+        let said = listener(rest);
+        assert_eq!(said.len(), usize::from(expected.is_some()), "{rest}: {said:?}");
+        assert!(said.iter().all(|said| said.contains(expected.unwrap_or_default())), "{said:?}");
+    }
+}

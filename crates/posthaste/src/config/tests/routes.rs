@@ -260,6 +260,26 @@ fn how_a_route_logs_in() {
         let said = complaints(&route(text));
         assert!(said.contains(what), "{text}: {said}");
     }
+    for pasted in ["my secret", "hunter2!", "2hunter", "a=b", "p\u{e4}ss"] {
+        let text = format!("auth = {{ user = \"me\", password_env = \"{pasted}\" }}");
+        let said = complaints(&route(&text));
+        assert!(said.contains("is the name of a variable, not its value"), "{said}");
+        assert!(!said.contains(pasted), "{said}");
+    }
+    let looked_at =
+        |secret: &str| warnings(&route(&format!("auth = {{ user = \"me\", {secret} }}")));
+    let unset = looked_at("password_env = \"hunter2hunter2\"").join("\n");
+    assert!(unset.contains("is not set here") && !unset.contains("hunter2"), "{unset}");
+    for (program, expected) in [
+        ("/no/such/program", Some("/no/such/program cannot be run: No such file")),
+        ("/etc", Some("/etc is no program")),
+        ("/etc/passwd", Some("write: chmod 755 /etc/passwd")),
+        ("/bin/sh", None),
+    ] {
+        let said = looked_at(&format!("token_command = [\"{program}\"]")).join("\n");
+        assert_eq!(said.contains("mail waits until it can be run"), expected.is_some(), "{said}");
+        assert!(said.contains(expected.unwrap_or_default()), "{said}");
+    }
     let by_mx = "[[route]]\nto = [\"a.example\"]\nauth = { user = \"me\", password_env = \"B\" }";
     assert!(complaints(by_mx).contains("`route.auth` is for fixed next hops"), "never by MX");
 }

@@ -16,7 +16,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::Path;
 
 /// Ours alone.
-const PRIVATE: u32 = 0o700;
+pub(super) const PRIVATE: u32 = 0o700;
 /// What others pass through: folders above ours, and those of sockets.
 const PASSED: u32 = 0o755;
 /// The rights of group and others.
@@ -49,7 +49,7 @@ pub(super) fn here(folder: &Path) -> &Path {
     if folder.as_os_str().is_empty() { Path::new(".") } else { folder }
 }
 
-fn make_one(folder: &Path, mode: u32, owner: Option<&Wanted>) -> Result<()> {
+pub(super) fn make_one(folder: &Path, mode: u32, owner: Option<&Wanted>) -> Result<()> {
     let place = || format!("cannot make the folder {}", folder.display());
     if folder.is_dir() {
         return Ok(());

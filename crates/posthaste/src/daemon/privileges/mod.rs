@@ -10,13 +10,15 @@
 mod calls;
 mod files;
 mod folders;
+mod foresight;
 mod reach;
 mod user;
 
+pub(crate) use foresight::foresee;
 pub(crate) use reach::explain;
 
 use super::inherited::Inherited;
-use crate::config::{Config, Sandbox};
+use crate::config::{Config, Process, Sandbox};
 use anyhow::{Context as _, Result};
 use posthaste_admin::desk::{Kept, Rights};
 use rustix::process::{
@@ -46,6 +48,25 @@ impl Standing {
     pub(crate) fn rights(&self) -> Rights {
         Rights { user: self.user.name.clone(), files: self.files, calls: self.calls }
     }
+}
+
+/// Whom root makes folders and files for, before the daemon runs for the first time; `None`: for whoever makes them.
+///
+/// # Errors
+/// There is no such user or group.
+pub(crate) fn owner(process: &Process) -> Result<Option<user::Wanted>> {
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
+    Ok(user::named(process)?.filter(|wanted| !wanted.uid.is_root()))
+}
+
+/// Makes a folder of the daemon's that is missing, closed to others.
+///
+/// # Errors
+/// Names the folder and what the system says.
+pub(crate) fn make_folder(folder: &Path, owner: Option<&user::Wanted>) -> Result<()> {
+    folders::make_one(folder, folders::PRIVATE, owner)
 }
 
 /// Makes the folders, opens what only root may open, and becomes the user of the settings.

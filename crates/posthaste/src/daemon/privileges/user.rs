@@ -10,10 +10,17 @@ use std::ffi::CString;
 use std::fs;
 
 /// Whom to become.
-pub(super) struct Wanted {
+pub(crate) struct Wanted {
     pub(super) name: String,
     pub(super) uid: Uid,
     pub(super) gid: Gid,
+}
+
+impl Wanted {
+    /// User and group by number.
+    pub(crate) fn ids(&self) -> (u32, u32) {
+        (self.uid.as_raw(), self.gid.as_raw())
+    }
 }
 
 /// Who we are.
@@ -23,11 +30,11 @@ pub(super) struct Me {
     pub(super) uid: u32,
 }
 
-/// Whom the settings want us to become; `None`: nobody else than we are.
+/// Whom the settings name.
 ///
 /// # Errors
-/// There is no such user or group, or we cannot become it.
-pub(super) fn wanted(process: &Process) -> Result<Option<Wanted>> {
+/// There is no such user or group.
+pub(super) fn named(process: &Process) -> Result<Option<Wanted>> {
     let Some(name) = &process.user else { return Ok(None) };
     let user = User::from_name(name).context("the users of this machine cannot be read")?;
     let Some(user) = user else {
@@ -46,8 +53,16 @@ pub(super) fn wanted(process: &Process) -> Result<Option<Wanted>> {
             ),
         },
     };
-    let wanted = Wanted { name: user.name, uid: user.uid, gid };
-    let me = geteuid();
+    Ok(Some(Wanted { name: user.name, uid: user.uid, gid }))
+}
+
+/// Whom the settings want us to become; `None`: nobody else than we are.
+///
+/// # Errors
+/// There is no such user or group, or we cannot become it.
+pub(super) fn wanted(process: &Process) -> Result<Option<Wanted>> {
+    let Some(wanted) = named(process)? else { return Ok(None) };
+    let (me, name) = (geteuid(), &wanted.name);
     if me.is_root() && !wanted.uid.is_root() {
         return Ok(Some(wanted));
     }

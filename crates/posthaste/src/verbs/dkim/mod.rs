@@ -6,13 +6,12 @@ mod new;
 mod show;
 
 use crate::cli::{DkimVerb, Global};
-use crate::config::{self, DkimKey, Loaded};
+use crate::config::{self, DkimKey, Loaded, signing_domain};
 use crate::failure::{Exit, Failure};
 use crate::out::Out;
 use crate::place;
 #[cfg(test)]
 pub(crate) use new::pem;
-use posthaste_route::domain::to_dns;
 use std::process::ExitCode;
 
 pub(super) fn run(global: &Global, verb: DkimVerb, out: &Out) -> Result<ExitCode, Failure> {
@@ -52,5 +51,5 @@ fn keys<'a>(loaded: &'a Loaded, domain: Option<&str>) -> Result<Vec<&'a DkimKey>
 }
 
 fn name(text: &str) -> Result<String, Failure> {
-    to_dns(text).ok_or_else(|| Failure::usage(format!("\"{text}\" is not a domain name")))
+    signing_domain(text).ok_or_else(|| Failure::usage(format!("\"{text}\" is not a domain name")))
 }

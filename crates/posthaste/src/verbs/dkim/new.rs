@@ -3,6 +3,7 @@
 use crate::cli::DkimNew;
 use crate::config::setting::{Text as _, quote};
 use crate::config::{Loaded, Selector};
+use crate::daemon::privileges;
 use crate::failure::Failure;
 use crate::out::Out;
 use anyhow::Context as _;
@@ -20,7 +21,7 @@ use serde_json::json;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, fchown};
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 /// Base64 on a line of PEM (RFC 7468 section 2).
@@ -38,12 +39,18 @@ struct Made {
 
 pub(super) fn run(loaded: &Loaded, asked: &DkimNew, out: &Out) -> Result<(), Failure> {
     let domain = super::name(&asked.domain)?;
+    // Before the daemon has run, root makes all of it for the user that it becomes.
+    let wanted_owner = privileges::owner(&loaded.config.process)?;
     let (path, folder, owner) = match &asked.folder {
         Some(folder) => {
-            make_folder(folder)?;
-            (folder.clone(), held(folder)?, None)
+            privileges::make_folder(folder, wanted_owner.as_ref())?;
+            (folder.clone(), held(folder)?, wanted_owner.map(|owner| owner.ids()))
         }
-        None => in_data(&loaded.config.data, &domain)?,
+        None => {
+            let data = &loaded.config.data;
+            privileges::make_folder(data, wanted_owner.as_ref())?;
+            in_data(data, &domain)?
+        }
     };
     let absolute = fs::canonicalize(&path)
         .with_context(|| format!("cannot find the folder {}", path.display()))?;
@@ -113,16 +120,9 @@ pub(crate) fn pem(der: &[u8]) -> Secret {
     Secret::new(text)
 }
 
-fn make_folder(folder: &Path) -> Result<(), Failure> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.with_context(|| format!("cannot make the folder {}", folder.display()))?;
-    Ok(())
-}
-
 /// The folder for keys of a domain in the daemon's own folder, and whom its files are for. Another user's links are not
 /// followed: root would write where that user may not.
 fn in_data(data: &Path, domain: &str) -> Result<(PathBuf, Folder, Option<Owner>), Failure> {
-    make_folder(data)?;
     let owner = owner(data);
     let (mut path, mut folder) = (data.to_owned(), held(data)?);
     for part in ["dkim", domain] {

@@ -7,6 +7,7 @@ mod password;
 use super::counted;
 use crate::cli::{Global, PasswordArgs, UserVerb};
 use crate::config;
+use crate::daemon::privileges;
 use crate::failure::{Exit, Failure};
 use crate::out::Out;
 use crate::place;
@@ -19,7 +20,8 @@ use std::path::{Path, PathBuf};
 
 pub(super) fn run(global: &Global, verb: UserVerb, out: &Out) -> Result<(), Failure> {
     let loaded = config::load(place::config_file(global).as_deref(), global.allow_clock_scale)?;
-    let file = File { path: loaded.config.users.clone(), socket: loaded.config.admin.socket };
+    let config::Config { users, process, admin, .. } = loaded.config;
+    let file = File { path: users, socket: admin.socket, process };
     match verb {
         UserVerb::Add {
             name,
@@ -53,6 +55,7 @@ pub(super) fn run(global: &Global, verb: UserVerb, out: &Out) -> Result<(), Fail
 struct File {
     path: PathBuf,
     socket: PathBuf,
+    process: config::Process,
 }
 
 impl File {
@@ -68,7 +71,7 @@ impl File {
         if store::read(&self.path)?.find(name).is_some() {
             return Err(exists(name));
         }
-        self.folder()?;
+        self.prepare()?;
         let (password, made) = password::get(args, name)?;
         let form = if args.scram { Form::Scram } else { Form::Argon2id };
         let user = user(Kept::of(&password, form)?);
@@ -153,14 +156,13 @@ impl File {
         Failure::new(Exit::NotFound, "not-found", message)
     }
 
-    /// The folder of all data, when the daemon has never run.
-    fn folder(&self) -> Result<(), Failure> {
-        match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() && !parent.exists() => {
-                Ok(crate::daemon::machine::make_private(parent)?)
-            }
-            _ => Ok(()),
+    /// Folder and file, when the daemon has never run: by root for the user that it becomes, who must read them.
+    fn prepare(&self) -> Result<(), Failure> {
+        let owner = privileges::owner(&self.process)?;
+        if let Some(parent) = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            privileges::make_folder(parent, owner.as_ref())?;
         }
+        Ok(owner.map_or(Ok(()), |owner| store::begin(&self.path, owner.ids()))?)
     }
 
     /// Tells what was done and who will see it.
