@@ -6,7 +6,7 @@ use crate::content::InHand;
 use crate::decided::decided;
 use crate::destination::{self, Destination, NO_ROUTE};
 use crate::hosts::TicketHosts;
-use crate::settle::{Pending, Told, all_alike};
+use crate::settle::{Pending, Told, all_alike, wait_for};
 use crate::{Inner, belief, lock};
 use futures_util::future::{Either, select};
 use posthaste_delivery::{Line, Needs, Parcel, Reached, Target, Transfer, Unreached};
@@ -584,17 +584,6 @@ impl Serving {
             let now = self.inner.world.wall();
             self.inner.scheduler().connection_ended(now, &self.ticket);
         }
-    }
-}
-
-/// Waits until a settlement is durable. One that is refused means that the store has failed, which ends the
-/// process elsewhere: here nothing more may be sent.
-async fn wait_for(inner: &Inner, pending: Option<Pending>) {
-    if let Some(pending) = pending
-        && pending.await.is_err()
-    {
-        inner.fatal.notify_one();
-        std::future::pending::<()>().await;
     }
 }
 

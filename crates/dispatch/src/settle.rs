@@ -34,6 +34,17 @@ pub(crate) struct Told {
     pub(crate) observations: Vec<Observation>,
 }
 
+/// Waits until a settlement is durable. One that is refused means that the store has failed, which ends the
+/// process elsewhere: here nothing more may be sent.
+pub(crate) async fn wait_for(inner: &Inner, pending: Option<Pending>) {
+    if let Some(pending) = pending
+        && pending.await.is_err()
+    {
+        inner.fatal.notify_one();
+        std::future::pending::<()>().await;
+    }
+}
+
 impl Inner {
     /// Settles one transaction: the scheduler first, then the store. The answer waits for durability.
     pub(crate) async fn settle(

@@ -5,6 +5,12 @@
 //! The same suite runs against configurations that are wrong on purpose: it must find them. `--nocapture` prints tables.
 //! Not here: the wording of refusals, and mail that is ours to take (`real_mail`, `reception`).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests may fail loudly; the tables are for reading"
+)]
+
 mod attempt;
 mod scene;
 mod sink;

@@ -254,6 +254,10 @@ const SECOND: &str =
 
 /// What no line can hold.
 fn octets() -> Vec<Trick> {
+    [broken_lines(), smuggled(), out_of_order(), early()].into_iter().flatten().collect()
+}
+
+fn broken_lines() -> Vec<Trick> {
     let long = format!(
         "RCPT TO:<user@ours.example> X={}\nRCPT TO:<user@victim.example>\r\n",
         "a".repeat(70_000)
@@ -267,7 +271,7 @@ fn octets() -> Vec<Trick> {
         ("VT and FF within the path", "RCPT TO:<user\x0b@victim.example\x0c>\r\n"),
         ("a line too long, with RCPT behind it", &long),
     ];
-    let mut tricks: Vec<Trick> = rcpts
+    rcpts
         .into_iter()
         .map(|(name, rcpt)| {
             of_octets(
@@ -276,13 +280,16 @@ fn octets() -> Vec<Trick> {
                 "220 250 250 500 554 500 500 500 500 500 500 221",
             )
         })
-        .collect();
+        .collect()
+}
+
+fn smuggled() -> Vec<Trick> {
     let first = format!("{ENVELOPE}RCPT TO:<user@ours.example>\r\nDATA\r\nSubject: x\r\n\r\nx");
     // What comes behind the bare line end is content, and all of it is refused; then the connection is closed.
     let closed = "220 250 250 250 354 550";
     // The last line of this is the true end.
     let to_the_end = "220 250 250 250 354 554 500 500 221";
-    for (name, end, codes) in [
+    [
         ("LF . CRLF", "\n.\r\n", closed),
         ("CR . CRLF", "\r.\r\n", closed),
         ("LF . LF", "\n.\n", closed),
@@ -291,68 +298,77 @@ fn octets() -> Vec<Trick> {
         ("CRLF . CR", "\r\n.\r", closed),
         ("LF . CR LF with NUL", "\n\0.\r\n", to_the_end),
         ("CRLF NUL . CRLF", "\r\n\0.\r\n", to_the_end),
-    ] {
-        tricks.push(of_octets(
-            &format!("smuggling by {name}"),
-            &format!("{first}{end}{SECOND}\r\n.\r\n"),
-            codes,
-        ));
-    }
+    ]
+    .into_iter()
+    .map(|(name, end, codes)| {
+        let octets = format!("{first}{end}{SECOND}\r\n.\r\n");
+        of_octets(&format!("smuggling by {name}"), &octets, codes)
+    })
+    .collect()
+}
+
+fn out_of_order() -> Vec<Trick> {
     let chunk = "BDAT 5 LAST\r\nx: y\n";
     let both =
         format!("{ENVELOPE}RCPT TO:<user@ours.example>\r\nRCPT TO:<user@victim.example>\r\n");
-    tricks.push(of_octets(
-        "BDAT after both",
-        &format!("{both}BDAT 15 LAST\r\nSubject: MARK\r\n"),
-        "220 250 250 250 550 250 500 500 500 221",
-    ));
-    tricks.push(of_octets(
-        "an envelope within a chunk",
-        &format!("{ENVELOPE}RCPT TO:<user@ours.example>\r\nBDAT 4\r\nx: y{SECOND}\r\n.\r\n"),
-        "220 250 250 250 250 503 503 503 500 500 500 500 500 500 221",
-    ));
-    tricks.push(of_octets(
-        "BDAT before RCPT",
-        &format!("{ENVELOPE}{chunk}RCPT TO:<user@victim.example>\r\nDATA\r\nMARK\r\n.\r\n"),
-        "220 250 250 554 503 503 500 500 500 500 221",
-    ));
-    tricks.push(of_octets(
-        "commands behind STARTTLS",
-        &format!("EHLO x.example\r\nSTARTTLS\r\n{SECOND}\r\n.\r\n"),
-        "220 250 220",
-    ));
-    tricks.push(of_octets(
-        "RCPT before MAIL",
-        "EHLO x.example\r\nRCPT TO:<user@victim.example>\r\nDATA\r\nMARK\r\n.\r\n",
-        "220 250 503 503 500 500 500 500 221",
-    ));
-    tricks.push(of_octets(
-        "no EHLO",
-        &format!("{SECOND}\r\n.\r\n"),
-        "220 503 503 503 500 500 500 500 500 500 221",
-    ));
-    tricks.push(of_octets(
-        "DATA in spite of a refused RCPT",
-        &format!("{ENVELOPE}RCPT TO:<user@victim.example>\r\nDATA\r\nMARK\r\n.\r\n"),
-        "220 250 250 550 554 500 500 500 500 221",
-    ));
+    vec![
+        of_octets(
+            "BDAT after both",
+            &format!("{both}BDAT 15 LAST\r\nSubject: MARK\r\n"),
+            "220 250 250 250 550 250 500 500 500 221",
+        ),
+        of_octets(
+            "an envelope within a chunk",
+            &format!("{ENVELOPE}RCPT TO:<user@ours.example>\r\nBDAT 4\r\nx: y{SECOND}\r\n.\r\n"),
+            "220 250 250 250 250 503 503 503 500 500 500 500 500 500 221",
+        ),
+        of_octets(
+            "BDAT before RCPT",
+            &format!("{ENVELOPE}{chunk}RCPT TO:<user@victim.example>\r\nDATA\r\nMARK\r\n.\r\n"),
+            "220 250 250 554 503 503 500 500 500 500 221",
+        ),
+        of_octets(
+            "commands behind STARTTLS",
+            &format!("EHLO x.example\r\nSTARTTLS\r\n{SECOND}\r\n.\r\n"),
+            "220 250 220",
+        ),
+        of_octets(
+            "RCPT before MAIL",
+            "EHLO x.example\r\nRCPT TO:<user@victim.example>\r\nDATA\r\nMARK\r\n.\r\n",
+            "220 250 503 503 500 500 500 500 221",
+        ),
+        of_octets(
+            "no EHLO",
+            &format!("{SECOND}\r\n.\r\n"),
+            "220 503 503 503 500 500 500 500 500 500 221",
+        ),
+        of_octets(
+            "DATA in spite of a refused RCPT",
+            &format!("{ENVELOPE}RCPT TO:<user@victim.example>\r\nDATA\r\nMARK\r\n.\r\n"),
+            "220 250 250 550 554 500 500 500 500 221",
+        ),
+    ]
+}
+
+fn early() -> Vec<Trick> {
     let early = |name: &str, octets: Vec<u8>, codes| Trick {
         name: name.to_owned(),
         how: How::Early(octets, codes),
         may: May::Nothing,
     };
-    tricks.push(early(
-        "a PROXY line before the greeting",
-        b"PROXY TCP4 127.0.0.1 127.0.0.1 4000 25\r\n".to_vec(),
-        "220 500 250 250 550 500 500 221",
-    ));
     let header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\x01\x7f\0\0\x01\x0f\xa0\0\x19";
-    tricks.push(early(
-        "a PROXY header, version 2",
-        header.to_vec(),
-        "220 500 500 500 500 503 503 500 500 221",
-    ));
-    tricks
+    vec![
+        early(
+            "a PROXY line before the greeting",
+            b"PROXY TCP4 127.0.0.1 127.0.0.1 4000 25\r\n".to_vec(),
+            "220 500 250 250 550 500 500 221",
+        ),
+        early(
+            "a PROXY header, version 2",
+            header.to_vec(),
+            "220 500 500 500 500 503 503 500 500 221",
+        ),
+    ]
 }
 
 fn of_octets(name: &str, octets: &str, codes: &'static str) -> Trick {

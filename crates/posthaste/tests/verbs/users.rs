@@ -50,21 +50,9 @@ fn a_user_lives_from_add_to_remove() {
     let mode = fs::metadata(file(folder)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
     fs::write(folder.join("secret"), "shut sesame\n").unwrap();
-    let printer = [
-        "add",
-        "printer",
-        "--scram",
-        "--password-file",
-        "secret",
-        "--sender",
-        "scans@a.example",
-        "--sender",
-        "@b.example",
-        "--messages-per-minute",
-        "1",
-        "--recipients-per-day",
-        "50",
-    ];
+    let printer = "add printer --scram --password-file secret --sender scans@a.example --sender @b.example \
+                   --messages-per-minute 1 --recipients-per-day 50";
+    let printer: Vec<&str> = printer.split_ascii_whitespace().collect();
     assert_eq!(said(&printer, ""), no_daemon("printer is added\n"));
     let (table, _) = said(&["list"], "");
     let rows: Vec<Vec<&str>> = table
