@@ -32,14 +32,17 @@ const NAME: &str = "posthaste-token-broker";
 const LIMIT: Duration = Duration::from_secs(30);
 /// The longest answer: a secret in base64, and what is around it.
 const MAX_ANSWER: usize = MAX_SECRET.div_ceil(3) * 4 + 256;
+/// The most processes; with more commands, some share one, and wait for each other.
+const MOST_AT_ONCE: usize = 8;
 /// Standard input, output and error; what else is open is somebody else's.
 const OWN_DESCRIPTORS: i32 = 3;
 
 /// The daemon's end of it.
 pub(crate) struct Broker {
     commands: Vec<Vec<String>>,
-    /// `None` once it is gone: the daemon cannot start another one.
-    line: Mutex<Option<Line>>,
+    /// One for each command, as far as they go, so that one that hangs holds up no other. `None` once it is gone: the daemon
+    /// cannot start another one.
+    lines: Vec<Mutex<Option<Line>>>,
 }
 
 struct Line {
@@ -65,18 +68,11 @@ impl Broker {
         if commands.is_empty() {
             return Ok(None);
         }
-        let mut broker = Command::new(std::env::current_exe()?);
-        // Passwords may stand in the environment. A signal from the keyboard is for the daemon, which ends in its own time.
-        broker.arg0(NAME).env_clear().process_group(0);
-        if let Some(home) = std::env::var_os("HOME") {
-            broker.env("HOME", home);
-        }
-        let mut process = broker.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let gone = || io::Error::other("it has no pipes");
-        let mut input = process.stdin.take().ok_or_else(gone)?;
-        let output = process.stdout.take().ok_or_else(gone)?;
-        writeln!(input, "{}", serde_json::to_string(&commands)?)?;
-        Ok(Some(Self { commands, line: Mutex::new(Some(Line { input, output, process })) }))
+        let list = serde_json::to_string(&commands)?;
+        let lines = (0..commands.len().min(MOST_AT_ONCE))
+            .map(|_| Line::begin(&list).map(|line| Mutex::new(Some(line))))
+            .collect::<io::Result<_>>()?;
+        Ok(Some(Self { commands, lines }))
     }
 
     /// It was started for this command.
@@ -84,11 +80,13 @@ impl Broker {
         self.commands.iter().any(|known| known == command)
     }
 
-    /// Runs it and answers what it printed. Takes as long as the command, at most [`LIMIT`] for each that was asked before.
+    /// Runs it and answers what it printed. Takes as long as the command, at most [`LIMIT`] for each that was
+    /// asked of the same process before.
     pub(crate) fn token(&self, command: &[String]) -> Result<Secret, SecretFault> {
         let unknown = SecretFault::NotRun(rustix::io::Errno::PERM.raw_os_error());
         let number = self.commands.iter().position(|known| known == command).ok_or(unknown)?;
-        let mut held = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let line = &self.lines[number % self.lines.len()];
+        let mut held = line.lock().unwrap_or_else(PoisonError::into_inner);
         let gone = SecretFault::NotRun(rustix::io::Errno::PIPE.raw_os_error());
         let line = held.as_mut().ok_or(gone)?;
         let answer = line.ask(number);
@@ -104,6 +102,21 @@ impl Broker {
 }
 
 impl Line {
+    fn begin(list: &str) -> io::Result<Self> {
+        let mut broker = Command::new(std::env::current_exe()?);
+        // Passwords may stand in the environment. A signal from the keyboard is for the daemon, which ends in its own time.
+        broker.arg0(NAME).env_clear().process_group(0);
+        if let Some(home) = std::env::var_os("HOME") {
+            broker.env("HOME", home);
+        }
+        let mut process = broker.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let gone = || io::Error::other("it has no pipes");
+        let mut input = process.stdin.take().ok_or_else(gone)?;
+        let output = process.stdout.take().ok_or_else(gone)?;
+        writeln!(input, "{list}")?;
+        Ok(Self { input, output, process })
+    }
+
     fn ask(&mut self, number: usize) -> io::Result<Zeroizing<Vec<u8>>> {
         writeln!(self.input, "{number}")?;
         let mut answer = Zeroizing::new(vec![0; MAX_ANSWER]);

@@ -3,7 +3,6 @@
 //! A file is read at each login, a variable does not change, a token is kept for a while. Not here: running commands
 //! (`token_broker`), which routes log in (`config`).
 
-use super::privileges;
 use crate::token_broker::{Broker, one_line};
 use posthaste_delivery::Secrets;
 use posthaste_evidence::SecretFault;
@@ -11,7 +10,6 @@ use posthaste_io::Task;
 use posthaste_mail::{MAX_SECRET, Secret};
 use posthaste_route::SecretSource;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
@@ -28,8 +26,18 @@ const LONGEST_READ: Duration = Duration::from_secs(10);
 pub(super) struct Vault {
     broker: Option<Arc<Broker>>,
     tokens: Arc<Tokens>,
-    /// One command runs at a time.
-    flight: Arc<tokio::sync::Mutex<()>>,
+    flights: Flights,
+}
+
+/// Each command runs once at a time, whoever waits for it; another one does not wait for it. As many as the settings name.
+#[derive(Default)]
+struct Flights(Mutex<BTreeMap<Vec<String>, Arc<tokio::sync::Mutex<()>>>>);
+
+impl Flights {
+    fn of(&self, command: &[String]) -> Arc<tokio::sync::Mutex<()>> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(command.to_vec()).or_default())
+    }
 }
 
 /// What each command came to the last time.
@@ -44,7 +52,7 @@ struct Token {
 impl Vault {
     pub(super) fn new(broker: Option<Broker>) -> Self {
         let broker = broker.map(Arc::new);
-        Self { broker, tokens: Arc::default(), flight: Arc::default() }
+        Self { broker, tokens: Arc::default(), flights: Flights::default() }
     }
 
     /// Forgets all tokens: the settings were read again.
@@ -59,7 +67,7 @@ impl Vault {
 
     async fn token(&self, command: &[String]) -> Result<Secret, SecretFault> {
         let asked = Instant::now();
-        let alone = Arc::clone(&self.flight).lock_owned().await;
+        let alone = self.flights.of(command).lock_owned().await;
         if let Some(result) = self.tokens.known(command, asked) {
             return result;
         }
@@ -128,13 +136,12 @@ impl Secrets for Vault {
 fn read(path: &Path) -> Result<Secret, SecretFault> {
     let unreadable = |error: std::io::Error| {
         let number = error.raw_os_error().unwrap_or(0);
-        let told = privileges::explain(path, error);
-        tracing::warn!(file = %path.display(), "a password cannot be read: {told}");
+        tracing::warn!(file = %path.display(), "a password cannot be read: {error}");
         SecretFault::Unreadable(number)
     };
     let most = u64::try_from(MAX_SECRET).unwrap_or(u64::MAX) + 1;
     let mut octets = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 1));
-    let file = File::open(path).map_err(unreadable)?;
+    let file = crate::regular::open(path).map_err(unreadable)?;
     file.take(most).read_to_end(&mut octets).map_err(unreadable)?;
     one_line(&octets)
 }
@@ -163,6 +170,24 @@ mod tests {
         assert_eq!(vault.secret(&unset).await, Err(SecretFault::Unset));
         let command = SecretSource::Command(words());
         assert_eq!(vault.secret(&command).await, Err(SecretFault::NotRun(1)));
+    }
+
+    #[tokio::test]
+    async fn a_pipe_is_no_password_and_one_command_does_not_wait_for_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        let vault = Vault::new(None);
+        let soon = Duration::from_secs(5);
+        let asked = SecretSource::File(pipe);
+        let told = tokio::time::timeout(soon, vault.secret(&asked)).await;
+        assert_eq!(told.unwrap(), Err(SecretFault::Unreadable(0)));
+        let hangs = vault.flights.of(&["/bin/hangs".into()]).lock_owned().await;
+        let asked = SecretSource::Command(words());
+        let told = tokio::time::timeout(soon, vault.secret(&asked)).await;
+        assert_eq!(told.unwrap(), Err(SecretFault::NotRun(1)));
+        drop(hangs);
     }
 
     fn words() -> Vec<String> {
