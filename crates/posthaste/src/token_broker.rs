@@ -17,6 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -106,7 +107,7 @@ impl Line {
         let mut broker = Command::new(std::env::current_exe()?);
         // Passwords may stand in the environment. A signal from the keyboard is for the daemon, which ends in its own time.
         broker.arg0(NAME).env_clear().process_group(0);
-        if let Some(home) = std::env::var_os("HOME") {
+        if let Some(home) = home() {
             broker.env("HOME", home);
         }
         let mut process = broker.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
@@ -130,6 +131,12 @@ impl Line {
         answer.truncate(length);
         Ok(answer)
     }
+}
+
+/// Of the user that we are, who may not be the one that started us.
+fn home() -> Option<OsString> {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+    user.map(|user| user.dir.into_os_string()).or_else(|| std::env::var_os("HOME"))
 }
 
 /// `None`: it is no answer.

@@ -65,6 +65,7 @@ fn sentence(kind: &str, route: &str, detail: Option<&str>) -> Option<String> {
 /// Why there is no secret.
 pub(crate) fn secret(fault: SecretFault) -> String {
     match fault {
+        SecretFault::Unreadable(0) => "it is no regular file".to_owned(),
         SecretFault::Unreadable(error) => {
             format!("the file cannot be read ({})", std::io::Error::from_raw_os_error(error))
         }
@@ -73,6 +74,13 @@ pub(crate) fn secret(fault: SecretFault) -> String {
         SecretFault::Unsuitable => "it has octets that cannot be sent".to_owned(),
         SecretFault::Unset => {
             "the variable was not set when the daemon started (set it and start again)".to_owned()
+        }
+        // What it is asked over is broken; the daemon cannot start another one.
+        SecretFault::NotRun(error)
+            if std::io::Error::from_raw_os_error(error).kind()
+                == std::io::ErrorKind::BrokenPipe =>
+        {
+            "the process that runs token commands has ended: restart the daemon".to_owned()
         }
         SecretFault::NotRun(error) => {
             format!("the command cannot be run ({})", std::io::Error::from_raw_os_error(error))
@@ -107,6 +115,8 @@ mod tests {
             Some(fault("relay", &failed))
         );
         assert!(fault("relay", &failed).contains("the command failed with status 3"));
+        let gone = fault("relay", &LoginFault::Secret(SecretFault::NotRun(32)));
+        assert!(gone.contains("has ended: restart the daemon"), "{gone}");
         assert_eq!(logged("connect", "relay", "refused"), None);
     }
 }

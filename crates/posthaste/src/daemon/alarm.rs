@@ -31,10 +31,9 @@ pub(super) async fn watch(dispatch: Dispatch) {
             );
         });
         let not_let_in = dispatch.not_let_in();
-        let now = not_let_in.iter().map(|(name, fault)| (name.clone(), kind(fault))).collect();
+        let now = not_let_in.iter().map(which).collect();
         logins = fresh(logins, now, |known| {
-            let told =
-                not_let_in.iter().find(|(name, fault)| (name, kind(fault)) == (&known.0, known.1));
+            let told = not_let_in.iter().find(|one| which(one) == *known);
             if let Some((destination, fault)) = told {
                 tracing::warn!(destination, "{}", posthaste_admin::told(fault));
             }
@@ -77,12 +76,14 @@ pub(super) async fn watch_balancers(reception: Reception) {
     }
 }
 
-/// Which fault it is, whatever the host's words were: they may be others at each trial.
-const fn kind(fault: &Fault) -> &'static str {
-    match fault {
-        Fault::Login { fault, .. } => fault.name(),
-        _ => "",
-    }
+/// Destination, route and which fault it is, whatever the host's words were: they may be others at each trial. Several
+/// routes may lead to one destination, each with a login of its own.
+fn which((destination, fault): &(String, Fault)) -> (String, String, &'static str) {
+    let (route, kind) = match fault {
+        Fault::Login { route, fault } => (route.to_string(), fault.name()),
+        _ => (String::new(), ""),
+    };
+    (destination.clone(), route, kind)
 }
 
 /// How many decisions have stopped, and how many holds hold nothing.
@@ -109,7 +110,20 @@ fn broken(holds: &[HoldView]) -> Vec<(u64, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use posthaste_evidence::LoginFault;
     use std::cell::RefCell;
+
+    #[test]
+    fn routes_to_one_host_are_told_apart() {
+        let fault = |route: &str| {
+            let fault = LoginFault::NeedsTls;
+            ("mx.example:587".to_owned(), Fault::Login { route: route.into(), fault })
+        };
+        let all = ["sales", "support"].map(fault);
+        let told: Vec<_> =
+            all.iter().map(|one| all.iter().find(|o| which(o) == which(one))).collect();
+        assert_eq!(told, all.iter().map(Some).collect::<Vec<_>>());
+    }
 
     #[test]
     fn each_is_told_once_until_it_has_gone() {

@@ -26,7 +26,13 @@ fn take(keeper: &Keeper, path: &Path) -> Result<(), store::StoreError> {
         let place = path.display();
         tracing::warn!("{place} can be read by others: passwords can be tried with it; chmod 600");
     }
+    let had_users = keeper.has_users();
     let users = keeper.take(&book);
+    if had_users && users == 0 {
+        let place = path.display();
+        let what = if path.exists() { "holds nobody who may log in" } else { "is not there" };
+        tracing::warn!("{place} {what} any more: all logins are refused from now on");
+    }
     if users > 0 {
         tracing::info!(users, "users are read");
     }

@@ -79,6 +79,11 @@ impl Keeper {
         })
     }
 
+    /// Somebody may log in.
+    pub(crate) fn has_users(&self) -> bool {
+        !self.known().users.is_empty()
+    }
+
     /// These are the users from now on. Answers how many may log in.
     pub(crate) fn take(&self, book: &Book) -> usize {
         let before = self.known();
