@@ -112,10 +112,13 @@ impl Certificates {
         if let Some((path, first)) = self.shown.first()
             && !self.shown.iter().any(|(_, own)| is_for(own, hostname))
         {
-            let what = format!(
-                "it is for {}, not for our hostname {hostname}: clients that verify certificates refuse it",
-                first.names.join(" ")
-            );
+            let whose = match first.names.is_empty() {
+                true => format!("it is for no host name at all, so not for ours, {hostname}"),
+                false => {
+                    format!("it is for {}, not for our hostname {hostname}", first.names.join(" "))
+                }
+            };
+            let what = format!("{whose}: clients that verify certificates refuse it");
             doubts.push((path.display().to_string(), what));
         }
         for files in &config.certificates {

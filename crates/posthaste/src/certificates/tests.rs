@@ -137,6 +137,8 @@ fn what_is_probably_a_mistake_is_told() {
     let (told, expiring) = doubts(&["*.example.org"], 2100, before(13));
     assert!(told.starts_with("the certificate expires at 2100-01-01") && expiring == 1, "{told}");
     assert_eq!(doubts(&["*.example.org"], 2100, before(15)), (String::new(), 0));
+    let (told, _) = doubts(&[], 2100, now());
+    assert!(told.starts_with("it is for no host name at all, so not for ours, "), "{told}");
     let (told, _) = doubts(&["*.mx.example.org", "a.example"], 2100, now());
     assert!(
         told.starts_with("it is for *.mx.example.org a.example, not for our hostname"),

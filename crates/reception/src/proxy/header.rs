@@ -45,6 +45,9 @@ pub(crate) enum HeaderFault {
     /// Its fields do not fit it.
     #[error("the fields of the PROXY header are broken")]
     Fields,
+    /// 0.0.0.0, ::, a multicast address, 255.255.255.255.
+    #[error("the PROXY header tells a client's address that no host can have")]
+    NoHost,
     /// It was changed on its way.
     #[error("the checksum of the PROXY header is wrong")]
     Checksum,
@@ -99,7 +102,16 @@ pub(super) fn parse(header: &[u8]) -> Result<Told, HeaderFault> {
         _ => return Err(HeaderFault::Family),
     };
     fields(header, FIXED + fields_at)?;
-    Ok(told)
+    match told {
+        Told::Client { peer, .. } if !is_of_one_host(peer.ip()) => Err(HeaderFault::NoHost),
+        told => Ok(told),
+    }
+}
+
+/// No connection comes from any other address.
+fn is_of_one_host(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    !ip.is_unspecified() && !ip.is_multicast() && ip != IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 fn four(block: &[u8]) -> Option<Told> {
@@ -202,6 +214,11 @@ mod tests {
     #[test]
     fn everything_else_is_refused_and_says_why() {
         use HeaderFault as H;
+        let from_four = |ip: [u8; 4]| header(PROXY, TCP_4, &[&ip[..], &FOUR[4..]].concat());
+        let from_six = |ip: &str| {
+            let octets = ip.parse::<Ipv6Addr>().unwrap().octets();
+            header(PROXY, TCP_6, &[&octets[..], &six_block()[16..]].concat())
+        };
         let mut wrong = summed(header(PROXY, TCP_4, &FOUR));
         wrong[17] ^= 1;
         for (header, fault) in [
@@ -215,6 +232,12 @@ mod tests {
             (header(PROXY, TCP_4, &[&FOUR[..], &[9]].concat()), H::Fields),
             (header(PROXY, TCP_4, &[&FOUR[..], &[9, 0, 2, 1]].concat()), H::Fields),
             (header(PROXY, TCP_4, &[&FOUR[..], &[CRC32C, 0, 1, 1]].concat()), H::Fields),
+            (from_four([0; 4]), H::NoHost),
+            (from_four([255; 4]), H::NoHost),
+            (from_four([224, 0, 0, 1]), H::NoHost),
+            (from_six("::"), H::NoHost),
+            (from_six("ff02::1"), H::NoHost),
+            (from_six("::ffff:0.0.0.0"), H::NoHost),
             (wrong, H::Checksum),
             (b"EHLO a.example\r\n".to_vec(), H::NotOne),
             (vec![], H::Short),
