@@ -75,6 +75,7 @@ fn about_certificates() -> Vec<Row> {
     let own = |own| Behaviour::Tls(own);
     let row = |name, host, went, shows| Row { name, host, went, shows };
     let judged = |why| [Clear, Encrypted, Encrypted, Waits(why), Encrypted];
+    let alike = |one| [one, one];
     vec![
         row(
             "good",
