@@ -237,6 +237,11 @@ fn how_a_route_logs_in() {
         assert_eq!(said.len(), usize::from(expected.is_some()), "{via} {more}: {said:?}");
         assert!(said.iter().all(|said| said.contains(expected.unwrap_or_default())), "{said:?}");
     }
+}
+
+#[test]
+fn what_is_wrong_with_how_a_route_logs_in() {
+    let route = |rest: &str| format!("[[route]]\nto = [\"*\"]\nvia = \"10.0.0.1:587\"\n{rest}\n");
     for (text, what) in [
         ("auth = { user = \"me\", password = \"x\" }", "no secret stands in this file"),
         ("auth = { user = \"me\" }", "exactly one of password_file"),
