@@ -154,8 +154,9 @@ fn fail2ban_finds_who_tried_passwords_and_nobody_whom_they_name() {
         let bob = "bob@example.org";
         verb(folder, &["user", "add", bob, "--password-stdin"], "open sesame\n");
         let daemon = start(folder);
+        // Of networks of their own: of one network only so many passwords are checked at a time.
         let clients: Vec<String> =
-            (0..HOSTILE.len()).map(|n| format!("127.0.0.{}", 20 + n)).collect();
+            (0..HOSTILE.len()).map(|n| format!("127.0.{}.1", 20 + n)).collect();
         std::thread::scope(|scope| {
             for (user, client) in HOSTILE.iter().zip(&clients) {
                 scope.spawn(move || {
