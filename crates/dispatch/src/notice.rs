@@ -8,7 +8,7 @@ use posthaste_mail::{
     Body, BodyType, Envelope, QueueId, Recipient, Source, SourceKind, Summary, Timestamp,
 };
 use posthaste_message::dkim::Signing;
-use posthaste_message::dsn::{self, Kind, LastAttempt, Report};
+use posthaste_message::dsn::{self, Kind, Report, Tried};
 use posthaste_queue::RecipientState;
 use posthaste_smtp::content::ContentScan;
 use posthaste_spool::{Content, NewMail, Notice};
@@ -53,38 +53,44 @@ impl Inner {
     ) -> Option<Notice> {
         let to = envelope.reverse_path.mailbox()?;
         let id = self.spool.mint(now);
-        let hostname = self.settings().hostname.clone();
+        let settings = self.settings();
         let mut composed = dsn::compose(&dsn::Notice {
             kind: Kind::Failed,
             envelope,
             original,
             reports: owed.iter().filter_map(|f| report(envelope, f)).collect(),
-            hostname: &hostname,
+            sender: &settings.sender,
+            language: None,
             id,
             now,
             token: self.world.random.next(),
         });
         self.counters.notice();
-        let mut signing = Signing::new(Arc::clone(&self.settings().dkim), Some(hostname), false);
+        let mut signing =
+            Signing::new(Arc::clone(&settings.dkim), Some(settings.sender.hostname.clone()), false);
         signing.feed(&composed.octets);
         let signed = signing.finish(now);
         composed.octets.splice(0..0, signed.fields.into_bytes());
         let recipient = Recipient { mailbox: to.clone(), orcpt: None, notify: None };
         let mut mail = new_mail(id, now, recipient, composed);
         mail.envelope.summary.signed_by = signed.by;
-        Some(Notice { about: envelope.id, mail })
+        Some(Notice { about: envelope.id, kind: Some(Kind::Failed), mail })
     }
 }
 
 fn report<'a>(envelope: &'a Envelope, failure: &'a Failure) -> Option<Report<'a>> {
-    let last = failure.last.as_ref().map(|last| LastAttempt {
+    let last = failure.last.as_ref().map(|last| Tried {
         at: last.at,
         host: last.host.as_deref(),
+        address: last.peer.map(|peer| peer.ip()),
         result: &last.result,
     });
     let recipient = envelope.recipients.get(failure.recipient as usize)?;
     let (attempts, remark) = (failure.attempts, failure.remark.as_deref());
-    Some(Report { recipient, fault: &failure.fault, last, attempts, remark })
+    let history = last.iter().cloned().collect();
+    let until = envelope.lives_since();
+    let fault = Some(&failure.fault);
+    Some(Report { recipient, fault, last, attempts, history, until, remark, waits: None })
 }
 
 fn new_mail(id: QueueId, now: Timestamp, recipient: Recipient, composed: dsn::Composed) -> NewMail {

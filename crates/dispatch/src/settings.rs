@@ -1,6 +1,7 @@
 //! What the dispatcher may be told. Plain data.
 
 use posthaste_message::dkim::Keyring;
+use posthaste_message::dsn;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ pub(crate) const STOP_SETTLES: Duration = Duration::from_secs(2);
 /// How mail is moved out. One `Arc` of it is taken per connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The reporting MTA of notices.
-    pub hostname: String,
+    /// Who sends notices, and in which words.
+    pub sender: dsn::Sender,
     /// Recipients in one transaction (RFC 5321 section 4.5.3.1.8 lets every host take 100).
     pub recipients_per_transaction: usize,
     /// How long a connection without work is kept.
@@ -36,7 +37,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            hostname: "localhost".into(),
+            sender: dsn::Sender::default(),
             recipients_per_transaction: 100,
             idle_line: Duration::from_secs(2),
             fresh_budget: 16 * 1024 * 1024,

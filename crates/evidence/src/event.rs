@@ -3,6 +3,7 @@
 use crate::act::Order;
 use crate::attempt::Outcome;
 use crate::fault::Fault;
+use crate::notice::{NoticeKind, Withheld};
 use posthaste_mail::{ConnectionId, QueueId, Reply, Timestamp};
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -73,13 +74,18 @@ pub enum EventKind {
         /// The forward-path.
         to: String,
     },
-    /// A failure notice was made.
+    /// A notice was made.
     Notice {
         /// The notice's own id.
         id: QueueId,
+        /// What it tells.
+        kind: NoticeKind,
     },
-    /// No notice was owed: the reverse-path is null, or NOTIFY said so.
-    NoNotice,
+    /// A bad end is told to nobody.
+    NoNotice {
+        /// Why; `None` where an older version stored no reason.
+        why: Option<Withheld>,
+    },
     /// The operator acted.
     Operator {
         /// The forward-path, or `None` for all.
@@ -122,9 +128,9 @@ impl Event {
         let detail = match &self.kind {
             EventKind::Tried { to, .. } | EventKind::Expired { to } => Cow::from(to.as_str()),
             EventKind::Operator { to, .. } => Cow::from(to.as_deref().unwrap_or("")),
-            EventKind::Notice { id } => Cow::from(id.to_string()),
+            EventKind::Notice { id, .. } => Cow::from(id.to_string()),
             EventKind::Received { .. }
-            | EventKind::NoNotice
+            | EventKind::NoNotice { .. }
             | EventKind::Poison
             | EventKind::Done => Cow::from(""),
             EventKind::Decision { order, .. } => {
@@ -149,7 +155,7 @@ impl EventKind {
             Self::Tried { outcome, .. } => outcome.name(),
             Self::Expired { .. } => "expired",
             Self::Notice { .. } => "notice",
-            Self::NoNotice => "no_notice",
+            Self::NoNotice { .. } => "no_notice",
             Self::Operator { .. } => "operator",
             Self::Poison => "poison",
             Self::Done => "done",
@@ -185,8 +191,8 @@ mod tests {
             event(1, tried("b@x", Outcome::Failed)),
             event(2, tried("b@x", Outcome::Failed)),
             event(2, EventKind::Operator { to: None, act: "remove", order: None, into: None }),
-            event(2, EventKind::Notice { id: QueueId::from_u64(3) }),
-            event(2, EventKind::Notice { id: QueueId::from_u64(4) }),
+            event(2, EventKind::Notice { id: QueueId::from_u64(3), kind: NoticeKind::Failed }),
+            event(2, EventKind::Notice { id: QueueId::from_u64(4), kind: NoticeKind::Failed }),
             event(2, EventKind::Done),
         ];
         for (i, one) in events.iter().enumerate() {

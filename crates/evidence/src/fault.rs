@@ -336,6 +336,23 @@ impl Fault {
         EnhancedStatus::new(class, subject, detail)
     }
 
+    /// The same obstacle as another: what an episode of a message's history is made of. Of replies, stage and codes
+    /// count and not the words, which often hold a time or a number.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Reply { stage, reply }, Self::Reply { stage: at, reply: said })
+            | (Self::TlsWanted { stage, reply }, Self::TlsWanted { stage: at, reply: said }) => {
+                stage == at && reply.code == said.code && reply.enhanced == said.enhanced
+            }
+            (Self::TlsRefused { reply }, Self::TlsRefused { reply: said }) => {
+                reply.code == said.code && reply.enhanced == said.enhanced
+            }
+            (Self::TimedOut { stage, .. }, Self::TimedOut { stage: at, .. }) => stage == at,
+            _ => self == other,
+        }
+    }
+
     /// Where in the attempt it happened.
     #[must_use]
     pub const fn stage(&self) -> Stage {

@@ -9,6 +9,7 @@ pub mod dns;
 pub mod event;
 pub mod fault;
 pub mod login;
+pub mod notice;
 pub mod observation;
 pub mod question;
 pub mod session;
@@ -24,6 +25,7 @@ pub use dns::{
 pub use event::{Event, EventIdentity, EventKind};
 pub use fault::{ConnectFault, Doubt, Fault, FaultClass};
 pub use login::{LoginFault, SecretFault};
+pub use notice::{Handover, NoticeKind, Withheld};
 pub use observation::{Effect, Observation, Seen, Stage, Subject};
 pub use question::{DnsQuestion, KeepDns, Purpose};
 pub use session::{Ended, Keep, Refusal, Session, Side, Tls};

@@ -33,13 +33,15 @@ pub enum WaitReason {
     RouteRate,
     /// The start is not complete, or the program is stopping.
     NotRunning,
+    /// It cannot be delivered, and its sender is told as soon as the probes into its failure have ended, or at a time.
+    NoticePendingProbe,
     /// In line: it is tried as soon as a connection is free.
     InLine,
 }
 
 impl WaitReason {
     /// Every reason with its name in the outside interface and one sentence for the operator.
-    pub const ALL: [(Self, &'static str, &'static str); 16] = [
+    pub const ALL: [(Self, &'static str, &'static str); 17] = [
         (Self::Retry, "retry", "the last attempt was deferred; the next one is due at a time"),
         (
             Self::DestinationDown,
@@ -87,6 +89,11 @@ impl WaitReason {
             "the route sends so many messages a minute; its turn comes at a time",
         ),
         (Self::NotRunning, "not-running", "the start is not complete, or the program is stopping"),
+        (
+            Self::NoticePendingProbe,
+            "notice-pending-probe",
+            "it cannot be delivered; its sender is told when the probes into the cause have ended, 60 s later at most",
+        ),
         (Self::InLine, "in-line", "it is tried as soon as a connection is free"),
     ];
 

@@ -151,7 +151,7 @@ fn describe<'a>(kind: &'a EventKind, line: &mut Line<'a>) {
             line.session = session.map(|session| session.to_string());
         }
         EventKind::Expired { to } => line.to = Some(To::One(to)),
-        EventKind::Notice { id } => line.notice = Some(id.to_string()),
+        EventKind::Notice { id, .. } => line.notice = Some(id.to_string()),
         EventKind::Operator { to, act, order, into } => {
             line.to = to.as_deref().map(To::One);
             line.act = Some(act);
@@ -168,7 +168,7 @@ fn describe<'a>(kind: &'a EventKind, line: &mut Line<'a>) {
             line.recipients = Some(*recipients);
             ordered(order, line);
         }
-        EventKind::NoNotice | EventKind::Poison | EventKind::Done => {}
+        EventKind::NoNotice { .. } | EventKind::Poison | EventKind::Done => {}
     }
 }
 
@@ -314,10 +314,13 @@ mod tests {
             ),
             (EventKind::Expired { to: "b@y".into() }, r#""event":"expired","to":"b@y"}"#),
             (
-                EventKind::Notice { id: QueueId::from_u64(2) },
+                EventKind::Notice {
+                    id: QueueId::from_u64(2),
+                    kind: posthaste_evidence::NoticeKind::Failed,
+                },
                 r#""event":"notice","notice":"0000000000002"}"#,
             ),
-            (EventKind::NoNotice, r#""event":"no_notice"}"#),
+            (EventKind::NoNotice { why: None }, r#""event":"no_notice"}"#),
             (
                 EventKind::Operator { to: None, act: "remove", order: None, into: None },
                 r#""event":"operator","act":"remove"}"#,

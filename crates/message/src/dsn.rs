@@ -9,12 +9,16 @@ mod compose;
 mod status;
 mod text;
 mod why;
+mod wordings;
 
 pub use compose::{Composed, compose};
 pub use why::{Why, why};
+pub use wordings::Wordings;
 
-use posthaste_evidence::{Fault, RecipientResult};
+pub use posthaste_evidence::NoticeKind as Kind;
+use posthaste_evidence::{Fault, RecipientResult, WaitReason};
 use posthaste_mail::{Body, Envelope, QueueId, Recipient, Reply, Timestamp};
+use std::net::IpAddr;
 
 /// The largest original that a notice carries whole, octets; of larger ones it carries the header section.
 /// Notices are settled in the same commit as their cause, and so have to stay small.
@@ -24,17 +28,23 @@ pub const MAX_ORIGINAL_HEADER: usize = 64 * 1024;
 /// The most recipients that one notice reports, so that it stays readable and small.
 pub const MAX_REPORTED: usize = 100;
 
-/// What a notice is about.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// These recipients will not get the message.
-    Failed,
+/// Who sends notices, and how they are worded: the same for all of one daemon.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sender {
+    /// The reporting MTA: our name.
+    pub hostname: String,
+    /// The address of the `From:` field; `MAILER-DAEMON` at our name unless the operator has set one.
+    pub from: String,
+    /// The largest original that goes back whole, octets, at most [`MAX_ORIGINAL`]; of larger ones the header section.
+    pub max_original: u64,
+    /// The languages there are, and the texts of the operator.
+    pub wordings: Wordings,
 }
 
 /// Everything a notice is composed of.
 #[derive(Clone, Debug)]
 pub struct Notice<'a> {
-    /// What it is about.
+    /// What it tells.
     pub kind: Kind,
     /// The message it is about; its reverse-path gets the notice.
     pub envelope: &'a Envelope,
@@ -42,8 +52,10 @@ pub struct Notice<'a> {
     pub original: &'a Body,
     /// The recipients it is about, at most [`MAX_REPORTED`]; further ones are left out.
     pub reports: Vec<Report<'a>>,
-    /// Our name.
-    pub hostname: &'a str,
+    /// Who sends it.
+    pub sender: &'a Sender,
+    /// The language to use, whatever the message prefers: for `notice preview`.
+    pub language: Option<&'a str>,
     /// The notice's own name in the queue; becomes its `Message-ID:`.
     pub id: QueueId,
     /// Chance, letters and digits, for the MIME boundary.
@@ -57,23 +69,32 @@ pub struct Notice<'a> {
 pub struct Report<'a> {
     /// Who.
     pub recipient: &'a Recipient,
-    /// What ended it.
-    pub fault: &'a Fault,
+    /// What ended it, or stands in the way now; `None` when it was delivered, or never tried yet.
+    pub fault: Option<&'a Fault>,
     /// The last real attempt; `None` when there was none.
-    pub last: Option<LastAttempt<'a>>,
+    pub last: Option<Tried<'a>>,
     /// Attempts in all.
     pub attempts: u32,
+    /// The attempts that are remembered, trials of its destination included, oldest first, the last one too; when they
+    /// are fewer than [`Self::attempts`], those in the middle of an episode were forgotten.
+    pub history: Vec<Tried<'a>>,
+    /// When its time is over.
+    pub until: Timestamp,
     /// What the operator who ended it says of it: one line.
     pub remark: Option<&'a str>,
+    /// Why it waits, where no attempt tells: it is held, or has never been tried.
+    pub waits: Option<WaitReason>,
 }
 
-/// The last real attempt for a recipient.
+/// One real attempt for a recipient, or a trial of its destination.
 #[derive(Clone, Debug)]
-pub struct LastAttempt<'a> {
+pub struct Tried<'a> {
     /// When it began.
     pub at: Timestamp,
     /// The host it reached, by name, or by address when it has none.
     pub host: Option<&'a str>,
+    /// That host's address.
+    pub address: Option<IpAddr>,
     /// What it came to.
     pub result: &'a RecipientResult,
 }
@@ -88,13 +109,32 @@ pub fn owed(envelope: &Envelope, recipient: u32) -> bool {
         && known.is_some_and(|r| r.notify.is_none_or(|notify| notify.failure))
 }
 
+impl Sender {
+    /// Notices of the host of this name, as they are when nothing else is set.
+    #[must_use]
+    pub fn named(hostname: &str) -> Self {
+        Self {
+            hostname: hostname.to_owned(),
+            from: format!("MAILER-DAEMON@{hostname}"),
+            max_original: MAX_ORIGINAL,
+            wordings: Wordings::default(),
+        }
+    }
+}
+
+impl Default for Sender {
+    fn default() -> Self {
+        Self::named("localhost")
+    }
+}
+
 impl<'a> Report<'a> {
     /// What really stood in the way: when the time was over, the last failure before.
     #[must_use]
-    pub fn cause(&self) -> &'a Fault {
+    pub fn cause(&self) -> Option<&'a Fault> {
         let last = self.last.as_ref().and_then(|last| last.result.fault.as_ref());
         match self.fault {
-            Fault::Expired => last.unwrap_or(self.fault),
+            Some(Fault::Expired) | None => last.or(self.fault),
             fault => fault,
         }
     }
@@ -103,8 +143,8 @@ impl<'a> Report<'a> {
     #[must_use]
     pub fn reply(&self) -> Option<&'a Reply> {
         match self.cause() {
-            Fault::Reply { reply, .. } => Some(reply),
-            Fault::Operator | Fault::Expired => {
+            Some(Fault::Reply { reply, .. }) => Some(reply),
+            None | Some(Fault::Operator | Fault::Expired) => {
                 self.last.as_ref().and_then(|last| last.result.reply.as_ref())
             }
             _ => None,

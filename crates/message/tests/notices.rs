@@ -8,9 +8,10 @@ use posthaste_mail::{
     Body, BodyType, ContentFacts, EnhancedStatus, Envelope, Mailbox, QueueId, Recipient, Reply,
     ReversePath, Source, SourceKind, Timestamp,
 };
-use posthaste_message::dsn::{Kind, LastAttempt, MAX_ORIGINAL, Notice, Report, compose};
+use posthaste_message::dsn::{Kind, MAX_ORIGINAL, Notice, Report, Sender, Tried, compose};
 use posthaste_message::{section, summary};
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 const ARRIVED: Timestamp = Timestamp::from_secs(1_795_243_984);
@@ -75,9 +76,11 @@ fn said(stage: Stage, code: u16, status: (u8, u16, u16), lines: &[&str]) -> Faul
     Fault::Reply { stage, reply: Reply { code, enhanced, lines } }
 }
 
-fn last<'a>(after: u64, host: Option<&'a str>, result: &'a RecipientResult) -> LastAttempt<'a> {
-    LastAttempt { at: ARRIVED.plus(Duration::from_secs(after)), host, result }
+fn last<'a>(after: u64, host: Option<&'a str>, result: &'a RecipientResult) -> Tried<'a> {
+    Tried { at: ARRIVED.plus(Duration::from_secs(after)), host, address: None, result }
 }
+
+static SENDER: LazyLock<Sender> = LazyLock::new(|| Sender::named("mx.example.org"));
 
 fn notice<'a>(
     envelope: &'a Envelope,
@@ -90,7 +93,8 @@ fn notice<'a>(
         envelope,
         original,
         reports,
-        hostname: "mx.example.org",
+        sender: &SENDER,
+        language: None,
         id: QueueId::from_u64(8),
         token: 0x0123_4567_89ab_cdef,
         now: ARRIVED.plus(Duration::from_secs(after)),
@@ -127,10 +131,13 @@ fn a_peer_refuses_the_only_recipient() {
     let result = result(Outcome::Failed, fault.clone());
     let report = Report {
         recipient: &envelope.recipients[0],
-        fault: &fault,
+        fault: Some(&fault),
         last: Some(last(2, Some("mail.example.net"), &result)),
         attempts: 1,
         remark: None,
+        history: Vec::new(),
+        until: ARRIVED.plus(Duration::from_secs(432_000)),
+        waits: None,
     };
     let composed = compose(&notice(&envelope, &body, 3, vec![report]));
     hold_against("refused.eml", &composed.octets);
@@ -152,17 +159,23 @@ fn time_is_over_and_the_last_real_answer_is_told() {
     let reports = vec![
         Report {
             recipient: &envelope.recipients[0],
-            fault: &expired,
+            fault: Some(&expired),
             last: Some(last(431_000, Some("192.0.2.25"), &busy)),
             attempts: 131,
             remark: None,
+            history: Vec::new(),
+            until: ARRIVED.plus(Duration::from_secs(432_000)),
+            waits: None,
         },
         Report {
             recipient: &envelope.recipients[1],
-            fault: &expired,
+            fault: Some(&expired),
             last: Some(last(431_500, Some("mx.example.com"), &silent)),
             attempts: 129,
             remark: None,
+            history: Vec::new(),
+            until: ARRIVED.plus(Duration::from_secs(432_000)),
+            waits: None,
         },
     ];
     let composed = compose(&notice(&envelope, &body, 432_000, reports));
@@ -176,10 +189,13 @@ fn an_operator_may_say_why_it_comes_back() {
     let remark = Some("The project is over.");
     let report = Report {
         recipient: &envelope.recipients[0],
-        fault: &Fault::Operator,
+        fault: Some(&Fault::Operator),
         last: None,
         attempts: 0,
         remark,
+        history: Vec::new(),
+        until: ARRIVED.plus(Duration::from_secs(432_000)),
+        waits: None,
     };
     let body = Body::from(HEADER.as_bytes().to_vec());
     let composed = compose(&notice(&envelope, &body, 60, vec![report]));
@@ -195,10 +211,13 @@ fn nothing_was_ever_tried() {
     let body = Body::from(content.into_bytes());
     let report = Report {
         recipient: &envelope.recipients[0],
-        fault: &Fault::Expired,
+        fault: Some(&Fault::Expired),
         last: None,
         attempts: 0,
         remark: None,
+        history: Vec::new(),
+        until: ARRIVED.plus(Duration::from_secs(432_000)),
+        waits: None,
     };
     let composed = compose(&notice(&envelope, &body, 172_800, vec![report]));
     hold_against("never-tried.eml", &composed.octets);
@@ -215,10 +234,13 @@ fn addresses_beyond_ascii_come_through() {
     let result = result(Outcome::Failed, fault.clone());
     let report = Report {
         recipient: &envelope.recipients[0],
-        fault: &fault,
+        fault: Some(&fault),
         last: Some(last(1, Some("mx.example.net"), &result)),
         attempts: 1,
         remark: None,
+        history: Vec::new(),
+        until: ARRIVED.plus(Duration::from_secs(432_000)),
+        waits: None,
     };
     let composed = compose(&notice(&envelope, &body, 2, vec![report]));
     hold_against("utf8.eml", &composed.octets);
@@ -251,7 +273,16 @@ fn faults_keep_their_status_and_only_peers_are_quoted() {
         let result = result(Outcome::Deferred, cause.clone());
         let recipient = &envelope.recipients[0];
         let attempt = Some(last(1, Some("mx.x.example"), &result));
-        let report = Report { recipient, fault, last: attempt, attempts: 2, remark: None };
+        let report = Report {
+            recipient,
+            fault: Some(fault),
+            last: attempt,
+            attempts: 2,
+            remark: None,
+            history: Vec::new(),
+            until: ARRIVED.plus(Duration::from_secs(432_000)),
+            waits: None,
+        };
         let octets = compose(&notice(&envelope, &body, 9, vec![report])).octets;
         let text = String::from_utf8(octets).expect("UTF-8");
         assert!(text.contains(&format!("\r\nStatus: {status}\r\n")), "{text}");
@@ -272,7 +303,16 @@ fn a_large_original_comes_back_as_its_header_and_hostile_words_do_no_harm() {
         let result = result(Outcome::Failed, fault.clone());
         let recipient = &envelope.recipients[0];
         let attempt = Some(last(1, Some("mx.x.example"), &result));
-        let report = Report { recipient, fault: &fault, last: attempt, attempts: 1, remark: None };
+        let report = Report {
+            recipient,
+            fault: Some(&fault),
+            last: attempt,
+            attempts: 1,
+            remark: None,
+            history: Vec::new(),
+            until: ARRIVED.plus(Duration::from_secs(432_000)),
+            waits: None,
+        };
         let octets = compose(&notice(&envelope, &body, 9, vec![report])).octets;
         let text = String::from_utf8(octets).expect("UTF-8");
         assert!(text.contains(&format!("\r\nContent-Type: {kind}\r\n")), "{text}");

@@ -74,7 +74,10 @@ impl Default for Plan {
                 own_addresses: vec![ip(RELAY)],
                 ..Default::default()
             },
-            dispatch: posthaste_dispatch::Settings { hostname, ..Default::default() },
+            dispatch: posthaste_dispatch::Settings {
+                sender: posthaste_message::dsn::Sender::named(&hostname),
+                ..Default::default()
+            },
             routes: Table::default(),
             store: Store::Memory,
             resolvers: Vec::new(),

@@ -91,8 +91,8 @@ fn tell<D: Disk + 'static>(spool: &LocalSpool<D>) -> String {
                 format!("tried {to} {} {host:?}", outcome.name())
             }
             EventKind::Expired { to } => format!("expired {to}"),
-            EventKind::Notice { id } => format!("notice {id}"),
-            EventKind::NoNotice => "no notice".into(),
+            EventKind::Notice { id, .. } => format!("notice {id}"),
+            EventKind::NoNotice { .. } => "no notice".into(),
             EventKind::Operator { to, act, .. } => format!("{act} {to:?}"),
             EventKind::Decision { .. } => unreachable!("the first format had none"),
             EventKind::Poison => "poison".into(),
@@ -216,7 +216,11 @@ fn live_a_life(spool: &dyn Spool) {
         block_on(spool.settle(s)).expect("settled");
     }
     let failed = mails.remove(0).envelope.id;
-    let notice = Notice { about: failed, mail: testing::mail(spool.mint(NOON), 1, 2_000) };
+    let notice = Notice {
+        about: failed,
+        kind: Some(posthaste_evidence::NoticeKind::Failed),
+        mail: testing::mail(spool.mint(NOON), 1, 2_000),
+    };
     let state = RecipientState { life: Life::Expired, ..RecipientState::default() };
     let down = DestinationState { since: NOON, failures: 7, next_trial: due };
     let value = LedgerValue::Down { state: down, failures: vec![testing::connection(77)] };

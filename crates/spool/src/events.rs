@@ -6,7 +6,8 @@
 use crate::{LedgerEntry, LedgerValue, Lsn, Settled, Settlement, Stage};
 use posthaste_evidence::event::MAX_SUBJECT;
 use posthaste_evidence::{
-    Attempt, Connection, ConnectionId, Event, EventKind, Fault, Outcome, RecipientResult,
+    Attempt, Connection, ConnectionId, Event, EventKind, Fault, NoticeKind, Outcome,
+    RecipientResult,
 };
 use posthaste_mail::{Envelope, Mailbox, QueueId, Timestamp};
 use posthaste_queue::RecipientState;
@@ -116,10 +117,10 @@ pub fn of_message(part: &Settled, commit: Lsn, lookup: &dyn Lookup) -> Vec<Event
         events.push(event(part.at, kind));
     }
     for &id in part.notices.iter().filter(|id| !part.is_redirected(**id)) {
-        events.push(event(part.at, EventKind::Notice { id }));
+        events.push(event(part.at, EventKind::Notice { id, kind: NoticeKind::Failed }));
     }
     if part.notices.is_empty() && part.changes.iter().any(|(_, state)| owes_notice(state)) {
-        events.push(event(part.at, EventKind::NoNotice));
+        events.push(event(part.at, EventKind::NoNotice { why: None }));
     }
     if part.done {
         events.push(event(part.at, EventKind::Done));
@@ -228,7 +229,11 @@ mod tests {
                 Change { message: id, recipient: 0, state: later },
                 Change { message: id, recipient: 1, state: expired },
             ],
-            notices: vec![Notice { about: id, mail: testing::mail(id.next(), 1, 10) }],
+            notices: vec![Notice {
+                about: id,
+                kind: Some(NoticeKind::Failed),
+                mail: testing::mail(id.next(), 1, 10),
+            }],
             ledger: vec![],
             acts: vec![],
         }
@@ -249,7 +254,10 @@ mod tests {
         };
         assert_eq!((to.as_str(), *outcome), ("r0@example.org", Outcome::Deferred));
         assert_eq!((host.is_some(), *next), (true, Some(NOON)));
-        assert_eq!(rest, [&EventKind::Notice { id: id.next() }, &EventKind::Done]);
+        assert_eq!(
+            rest,
+            [&EventKind::Notice { id: id.next(), kind: NoticeKind::Failed }, &EventKind::Done]
+        );
         assert!(events.iter().all(|e| (e.commit, e.message) == (4, id)));
     }
 
@@ -258,7 +266,7 @@ mod tests {
         let id = QueueId::from_u64(9);
         let settlement = Settlement { notices: vec![], ..expiry(id) };
         let events = settled(&settlement, Lsn(4), &World, |_| false);
-        assert!(events.iter().any(|e| e.kind == EventKind::NoNotice));
+        assert!(events.iter().any(|e| e.kind == EventKind::NoNotice { why: None }));
         assert!(!events.iter().any(|e| e.kind == EventKind::Done));
     }
 

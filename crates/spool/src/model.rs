@@ -1,7 +1,7 @@
 //! What a store keeps, as plain data.
 
 use bytes::Bytes;
-use posthaste_evidence::{Act, Attempt, Connection, Order};
+use posthaste_evidence::{Act, Attempt, Connection, NoticeKind, Order};
 use posthaste_mail::{Body, Envelope, QueueId, Timestamp};
 use posthaste_queue::{DestinationState, RecipientState};
 use std::net::SocketAddr;
@@ -171,6 +171,8 @@ pub struct Acted {
 pub struct Notice {
     /// The message it is about.
     pub about: QueueId,
+    /// What it tells; `None` for a redirected message.
+    pub kind: Option<NoticeKind>,
     /// The notice itself.
     pub mail: NewMail,
 }

@@ -62,7 +62,7 @@ impl Inner {
             } else if let Some(ready) = ready {
                 acts.extend(changed.iter().map(|changed| job.acted(changed, Some(ready.id))));
                 let mail = self.new_message(job, &one.envelope, &changed, ready);
-                notices.push(Notice { about: one.envelope.id, mail });
+                notices.push(Notice { about: one.envelope.id, kind: None, mail });
             }
             all.extend(changed);
         }

@@ -386,7 +386,10 @@ fn weight(event: &Event) -> usize {
         // The order is shared by all events of a decision.
         EventKind::Operator { to, .. } => to.as_ref().map_or(0, String::len),
         EventKind::Decision { target, .. } => target.len(),
-        EventKind::Notice { .. } | EventKind::NoNotice | EventKind::Poison | EventKind::Done => 0,
+        EventKind::Notice { .. }
+        | EventKind::NoNotice { .. }
+        | EventKind::Poison
+        | EventKind::Done => 0,
     };
     size_of::<Event>() + texts
 }

@@ -53,6 +53,7 @@ pub fn compose(notice: &Notice<'_>) -> Composed {
 fn head(notice: &Notice<'_>, boundary: &str, eight_bit: bool) -> String {
     let subject = match notice.kind {
         Kind::Failed => "Undelivered mail returned to sender",
+        _ => "Delivery status",
     };
     let mut head = format!(
         "From: Mail Delivery System <MAILER-DAEMON@{hostname}>\r\n\
@@ -60,7 +61,7 @@ fn head(notice: &Notice<'_>, boundary: &str, eight_bit: bool) -> String {
          Subject: {subject}\r\n\
          Date: {date}\r\n\
          Message-ID: <{id}@{hostname}>\r\n",
-        hostname = notice.hostname,
+        hostname = notice.sender.hostname,
         to = notice.envelope.reverse_path,
         date = notice.now.rfc5322(),
         id = notice.id,

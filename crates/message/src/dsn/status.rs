@@ -12,7 +12,7 @@ const FOLD: usize = 76;
 /// The groups of fields, with CRLF line ends: the message's, then each recipient's.
 pub(super) fn delivery_status(notice: &Notice<'_>) -> String {
     let mut out = String::new();
-    field(&mut out, "Reporting-MTA", &format!("dns; {}", notice.hostname));
+    field(&mut out, "Reporting-MTA", &format!("dns; {}", notice.sender.hostname));
     if let Some(envid) = &notice.envelope.envid {
         field(&mut out, "Original-Envelope-Id", envid);
     }
@@ -28,8 +28,8 @@ pub(super) fn delivery_status(notice: &Notice<'_>) -> String {
 /// hide it, and is given only when nothing was ever tried.
 pub(super) fn status(report: &Report<'_>) -> EnhancedStatus {
     match report.cause() {
-        Fault::Expired => Fault::Expired.status().with_class(4),
-        cause => cause.status(),
+        None | Some(Fault::Expired) => Fault::Expired.status().with_class(4),
+        Some(cause) => cause.status(),
     }
 }
 
@@ -45,7 +45,9 @@ fn recipient(out: &mut String, report: &Report<'_>) {
     }
     let diagnostic = match report.reply() {
         Some(reply) => format!("smtp; {reply}"),
-        None => format!("x-posthaste; {}", super::why(report.cause()).what),
+        None => {
+            format!("x-posthaste; {}", super::why(report.cause().unwrap_or(&Fault::Expired)).what)
+        }
     };
     field(out, "Diagnostic-Code", &diagnostic);
     if let Some(last) = &report.last {

@@ -39,14 +39,14 @@ fn opening(notice: &Notice<'_>) -> String {
     };
     format!(
         "This is the mail server {}. The following message could not be delivered to {recipients}.",
-        notice.hostname
+        notice.sender.hostname
     )
 }
 
 fn recipient(text: &mut Text, notice: &Notice<'_>, report: &Report<'_>) {
     text.paragraph("", &format!("To <{}>:", report.recipient.mailbox));
-    let why = why(report.cause());
-    if matches!(report.fault, Fault::Expired) && report.last.is_some() {
+    let why = why(report.cause().unwrap_or(&Fault::Expired));
+    if matches!(report.fault, Some(Fault::Expired)) && report.last.is_some() {
         let tried = notice.now.since(notice.envelope.received);
         let lead = format!("The time for delivery ({}) is over. The last obstacle:", span(tried));
         text.paragraph("  ", &lead);

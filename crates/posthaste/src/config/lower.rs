@@ -93,7 +93,7 @@ impl Config {
             delivery: Arc::new(self.attempts(machine)),
             queue: self.queue(machine),
             dispatch: Arc::new(posthaste_dispatch::Settings {
-                hostname: self.hostname.0.clone(),
+                sender: posthaste_message::dsn::Sender::named(&self.hostname.0),
                 patience: self.patience(),
                 soft_fail: self.soft_fail,
                 dkim,

@@ -260,7 +260,11 @@ impl Life_<'_> {
             let state = RecipientState { life: Life::Failed, attempts: 1, ..Default::default() };
             s.changes.push(Change { message, recipient, state });
         }
-        s.notices.push(Notice { about: message, mail: self.mail() });
+        s.notices.push(Notice {
+            about: message,
+            kind: Some(posthaste_evidence::NoticeKind::Failed),
+            mail: self.mail(),
+        });
     }
 
     fn hold(&mut self, s: &mut Settlement) {

@@ -82,7 +82,11 @@ pub(super) async fn a_notice_comes_with_its_settlement(f: &mut dyn Fixture) {
     let notice = testing::mail(spool.mint(NOON), 1, 2000);
     let mut s = settlement(&*spool);
     s.changes = vec![change(id, 0, Life::Failed)];
-    s.notices = vec![Notice { about: id, mail: notice.clone() }];
+    s.notices = vec![Notice {
+        about: id,
+        kind: Some(posthaste_evidence::NoticeKind::Failed),
+        mail: notice.clone(),
+    }];
     settle(&*spool, s).await;
     for reopened in [false, true] {
         if reopened {

@@ -48,7 +48,11 @@ pub(super) async fn watchers_hear_of_notices_and_settlements(f: &mut dyn Fixture
     let notice = testing::mail(spool.mint(NOON), 1, 10);
     let mut s = settlement(&*spool);
     s.changes = vec![change(id, 0, Life::Failed)];
-    s.notices = vec![Notice { about: id, mail: notice.clone() }];
+    s.notices = vec![Notice {
+        about: id,
+        kind: Some(posthaste_evidence::NoticeKind::Failed),
+        mail: notice.clone(),
+    }];
     let changes = s.changes.clone();
     let commit = settle(&*spool, s).await;
     let told = diary.entries();
@@ -132,7 +136,11 @@ async fn eventful(spool: &dyn Spool) -> Vec<Event> {
         Settlement { ledger: vec![decided(Stage::Done, 7)], ..settlement(spool) },
         Settlement {
             changes: vec![change(one, 0, Life::Expired)],
-            notices: vec![Notice { about: one, mail: notice.clone() }],
+            notices: vec![Notice {
+                about: one,
+                kind: Some(posthaste_evidence::NoticeKind::Failed),
+                mail: notice.clone(),
+            }],
             ..settlement(spool)
         },
     ];
