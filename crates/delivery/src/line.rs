@@ -11,8 +11,8 @@ use crate::settings::Settings;
 use crate::talk::{Break, Heard, Talk, stage_of};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    Connection, Effect, Ended, Fault, LoginFault, Observation, Seen, Stage, Subject, TlsFacts,
-    TlsFault,
+    Connection, Effect, Ended, Fault, Handover, LoginFault, Observation, Seen, Stage, Subject,
+    TlsFacts, TlsFault,
 };
 use posthaste_io::{Instant, Secure, Secured, Stream, World};
 use posthaste_route::{Action, Protocol, Route};
@@ -428,6 +428,17 @@ impl Line {
     #[must_use]
     pub const fn capabilities(&self) -> &Capabilities {
         self.talk.session.capabilities()
+    }
+
+    /// What becomes of DSN parameters in a transaction on it (RFC 3461 section 5.2). A host that was greeted with HELO offers
+    /// nothing.
+    #[must_use]
+    pub fn handover(&self) -> Handover {
+        match (self.capabilities().dsn, self.talk.session.protocol()) {
+            (true, _) => Handover::PassedOn,
+            (false, client::Protocol::Smtp) => Handover::Relayed,
+            (false, client::Protocol::Lmtp) => Handover::Final,
+        }
     }
 
     /// The record of how it came about; given once, to be stored with the first attempt.

@@ -8,7 +8,8 @@ use crate::needs::Needs;
 use crate::talk::{Break, Heard, Written, stage_of};
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    Effect, Ended, Fault, LoginFault, Observation, Outcome, RecipientResult, Seen, Stage, Subject,
+    Effect, Ended, Fault, Handover, LoginFault, Observation, Outcome, RecipientResult, Seen, Stage,
+    Subject,
 };
 use posthaste_io::Instant;
 use posthaste_mail::{Body, Envelope, Reply, Timestamp};
@@ -58,6 +59,8 @@ pub struct Transfer {
     pub barred: Option<LoginFault>,
     /// The kept line had died before the transaction began: nothing was tried.
     pub stale: bool,
+    /// Who owes the sender news of those that the host has taken.
+    pub handover: Handover,
 }
 
 impl Transfer {
@@ -101,7 +104,9 @@ impl Line {
         let barred = barred(&results, stale);
         let took = self.world.now() - began;
         let usable = ending.broken.is_none() && ending.usable;
-        Transfer { at, took, results, observations: log.observations, usable, barred, stale }
+        let handover = self.handover();
+        let observations = log.observations;
+        Transfer { at, took, results, observations, usable, barred, stale, handover }
     }
 
     /// A transaction that began at `at` is not waited for any longer, for this reason: what that means for
@@ -121,6 +126,7 @@ impl Line {
             usable: false,
             barred: None,
             stale: false,
+            handover: self.handover(),
         }
     }
 

@@ -338,6 +338,7 @@ impl Serving {
             host: Some(line.host().to_owned()),
             results: transfer.results,
             observations: transfer.observations,
+            handover: Some(transfer.handover),
         };
         let inner = Arc::clone(&self.inner);
         inner.hold_if_damaged(work, in_hand, &told.results).await;
@@ -527,6 +528,7 @@ impl Serving {
             record,
             results: all_alike(work, outcome, &fault),
             observations: Vec::new(),
+            handover: None,
         };
         self.settled().await;
         let pending = inner.settle(&self.ticket, work, in_hand, told, Vec::new()).await;

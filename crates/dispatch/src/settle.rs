@@ -7,7 +7,8 @@ use crate::notice::Failure;
 use crate::operator::Landed;
 use crate::{Inner, lock};
 use posthaste_evidence::{
-    Attempt, Connection, ConnectionId, Fault, FaultClass, Observation, Outcome, RecipientResult,
+    Attempt, Connection, ConnectionId, Fault, FaultClass, Handover, Observation, Outcome,
+    RecipientResult,
 };
 use posthaste_io::Task;
 use posthaste_mail::{Body, Envelope, QueueId, Timestamp};
@@ -32,6 +33,9 @@ pub(crate) struct Told {
     pub(crate) host: Option<String>,
     pub(crate) results: Vec<RecipientResult>,
     pub(crate) observations: Vec<Observation>,
+    /// Who owes the sender news of those that the host has taken; `None` when no host was reached.
+    #[expect(dead_code, reason = "success notices read it")]
+    pub(crate) handover: Option<Handover>,
 }
 
 /// Waits until a settlement is durable. One that is refused means that the store has failed, which ends the

@@ -115,6 +115,12 @@ impl Session {
         matches!(self.state, State::Closed)
     }
 
+    /// What is spoken.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.settings.protocol
+    }
+
     /// What the server offers; nothing before its reply to EHLO.
     #[must_use]
     pub const fn capabilities(&self) -> &Capabilities {
