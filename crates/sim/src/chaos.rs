@@ -2,6 +2,7 @@
 //! that crashes; then everything is mended, time passes, and the checkers look.
 
 use crate::check::{self, Verdict};
+use crate::client::Letter;
 use crate::system::{MailSystem, Plan, Store};
 use posthaste_io_sim::{Crash, Link, Rng};
 use posthaste_peers::dns::Behaviour;
@@ -13,6 +14,15 @@ const REFUSED: u8 = 5;
 const MINUTE: Duration = Duration::from_secs(60);
 /// How long after the last fault everything must have ended: beyond the expiry of 5 days, and that of notices.
 const PATIENCE: Duration = Duration::from_secs(7 * 86_400);
+
+/// What senders ask to be told (RFC 3461 section 4.1).
+const WISHES: [&str; 5] = [
+    "NOTIFY=NEVER",
+    "NOTIFY=FAILURE",
+    "NOTIFY=DELAY",
+    "NOTIFY=SUCCESS,FAILURE",
+    "NOTIFY=SUCCESS,FAILURE,DELAY",
+];
 
 /// What a story came to.
 #[derive(Debug)]
@@ -71,7 +81,9 @@ fn send(system: &MailSystem, plan: &Plan, dice: &mut Rng, number: u32) {
         to.push(format!("r{number}-{r}@{domain}"));
     }
     let octets = [100, 100, 1000, 1000, 3000, 3000, 20_000, 300_000][dice.index(8)];
-    system.send(number, "writer@sender.test", &to, octets);
+    let from = if dice.chance(1, 12) { "" } else { "writer@sender.test" };
+    let notify = if dice.chance(1, 3) { WISHES[dice.index(WISHES.len())] } else { "" };
+    system.hand_in(Letter::new(number, from, &to, octets).with("", notify));
 }
 
 /// Something happens; true when the relay crashed.

@@ -4,12 +4,13 @@
 //! never the agents' own memory, except for promise 7, which is about it.
 
 use crate::client::{Handed, subject};
+use crate::notices;
 use crate::system::MailSystem;
 use posthaste_evidence::{EventKind, Outcome};
 use posthaste_mail::QueueId;
 use posthaste_peers::mail::Arrival;
 use posthaste_spool::Live;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a check found: broken promises, in words with the message's number. Empty is good.
 pub type Verdict = Vec<String>;
@@ -23,6 +24,8 @@ struct Fate {
     notices: usize,
     /// It is live in the store.
     live: bool,
+    /// The event log says that it failed or that its time was over.
+    ended_badly: bool,
 }
 
 /// Promises 1, 2 and 3 at the end of a story, when everything works again and time has passed. In doubt is what
@@ -32,11 +35,13 @@ pub fn ends(system: &MailSystem) -> Verdict {
     let arrivals = all_arrivals(system);
     let live = system.live();
     let doubts = doubts(system);
-    let mut broken = Vec::new();
+    let bad_ends = bad_ends(system);
+    let mut broken = notices::honest(system);
     for handed in system.ledger.all() {
         for to in &handed.to {
             let mut fate = fate(&handed, to, &arrivals);
             fate.live = live.iter().any(|l| is_live(l, &handed, to));
+            fate.ended_badly = bad_ends.contains(&(subject(handed.number), to.clone()));
             let doubts = doubts.get(to).copied().unwrap_or(0) + system.in_hand_at_crashes(to);
             broken.extend(judge(&handed, to, &fate, doubts));
         }
@@ -53,6 +58,11 @@ fn is_live(live: &Live, handed: &Handed, to: &str) -> bool {
 fn judge(handed: &Handed, to: &str, fate: &Fate, doubts: usize) -> Option<String> {
     let name = || format!("message {} to {to}: {fate:?}", handed.number);
     let ends = usize::from(fate.copies > 0) + usize::from(fate.notices > 0);
+    if !handed.asks && fate.notices > 0 {
+        return Some(format!("promise 2: a notice that nobody asked for: {}", name()));
+    }
+    // Who is not told has only the event log as a witness.
+    let ends = ends + usize::from(!handed.asks && fate.ended_badly);
     if handed.acknowledged && ends == 0 && !fate.live {
         return Some(format!("promise 1: acknowledged and gone: {}", name()));
     }
@@ -103,7 +113,7 @@ struct Seen {
     /// Numbers of messages in subjects: its own, and in a notice that of the original.
     numbers: Vec<String>,
     to: Vec<String>,
-    /// A notice's final recipients.
+    /// The recipients that a notice says have failed.
     about: Vec<String>,
 }
 
@@ -114,7 +124,8 @@ fn all_arrivals(system: &MailSystem) -> Vec<Seen> {
 
 impl Seen {
     fn of(arrival: &Arrival) -> Self {
-        let notice = arrival.from.contains("<>");
+        let read = notices::read(arrival);
+        let notice = read.is_some();
         // Only notices are read beyond their header.
         let end = if notice { arrival.content.len() } else { arrival.content.len().min(HEADER) };
         let text = String::from_utf8_lossy(&arrival.content[..end]);
@@ -122,7 +133,9 @@ impl Seen {
             let lines = text.lines().filter_map(move |line| line.strip_prefix(prefix));
             lines.map(|rest| rest.trim().to_owned()).collect::<Vec<_>>()
         };
-        let about = after("Final-Recipient: rfc822;");
+        let failed =
+            read.into_iter().flat_map(|notice| notice.about).filter(|word| word.action == "failed");
+        let about = failed.map(|word| word.recipient).collect();
         Self { notice, numbers: after("Subject: "), to: arrival.recipients(), about }
     }
 }
@@ -151,6 +164,26 @@ fn doubts(system: &MailSystem) -> BTreeMap<String, usize> {
     doubts
 }
 
+/// Subject and forward-path of those that the event log says ended badly.
+fn bad_ends(system: &MailSystem) -> BTreeSet<(String, String)> {
+    let events = system.relay.journal().events();
+    let mut subjects = BTreeMap::new();
+    let mut ends = BTreeSet::new();
+    for event in events {
+        match event.kind {
+            EventKind::Received { subject: Some(subject), .. } => {
+                subjects.insert(event.message, subject);
+            }
+            EventKind::Tried { to, outcome: Outcome::Failed, .. } | EventKind::Expired { to } => {
+                let subject = subjects.get(&event.message).cloned();
+                ends.insert((subject.unwrap_or_default(), to));
+            }
+            _ => {}
+        }
+    }
+    ends
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,7 +194,7 @@ mod tests {
 
     fn handed(acknowledged: bool) -> Handed {
         let (from, to) = ("writer@sender.test".into(), vec![TO.to_owned()]);
-        Handed { number: 7, from, to, acknowledged, refusal: None }
+        Handed { number: 7, from, to, asks: true, acknowledged, refusal: None }
     }
 
     fn arrival(from: &str, to: &str, content: &str) -> Seen {
@@ -174,8 +207,16 @@ mod tests {
     }
 
     fn notice(about: &str) -> Seen {
-        let content =
-            format!("Subject: sorry\r\n\r\nFinal-Recipient: rfc822; {about}\r\n\r\nSubject: m-7-");
+        told("failed", about)
+    }
+
+    fn told(action: &str, about: &str) -> Seen {
+        let content = format!(
+            "Subject: sorry\r\nMessage-ID: <x@y>\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\
+             Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; x\r\n\r\n\
+             Final-Recipient: rfc822; {about}\r\nAction: {action}\r\n\r\n--b\r\n\
+             Content-Type: message/rfc822\r\n\r\nSubject: m-7-\r\n\r\n--b--\r\n"
+        );
         arrival("", "writer@sender.test", &content)
     }
 
@@ -195,6 +236,9 @@ mod tests {
             (vec![notice(TO)], true, false, 0, ""),
             (vec![copy(), copy()], true, false, 1, ""),
             (vec![], false, false, 0, ""),
+            (vec![told("delayed", TO), copy()], true, false, 0, ""),
+            (vec![told("delayed", TO), notice(TO)], true, false, 0, ""),
+            (vec![told("delayed", TO)], true, false, 0, "promise 1: acknowledged and gone"),
             (vec![copy(), notice(TO)], true, false, 1, ""),
             (vec![], true, false, 0, "promise 1: acknowledged and gone"),
             (vec![elsewhere(), other()], true, false, 5, "promise 1: acknowledged and gone"),
@@ -208,6 +252,18 @@ mod tests {
             (vec![copy(), copy(), copy()], true, false, 1, "promise 3: copies without doubt"),
         ] {
             assert_eq!(verdict(&arrivals, acknowledged, live, doubts), expected);
+        }
+    }
+
+    #[test]
+    fn who_does_not_ask_is_not_told_and_the_event_log_is_the_witness() {
+        let quiet = Handed { asks: false, ..handed(true) };
+        let fate =
+            |notices, copies, ended_badly| Fate { notices, copies, ended_badly, live: false };
+        assert_eq!(judge(&quiet, TO, &fate(0, 0, true), 0), None);
+        assert_eq!(judge(&quiet, TO, &fate(0, 1, false), 0), None);
+        for broken in [fate(1, 0, true), fate(0, 0, false), fate(0, 1, true)] {
+            assert!(judge(&quiet, TO, &broken, 0).is_some(), "{broken:?}");
         }
     }
 

@@ -16,6 +16,8 @@ pub struct Handed {
     pub from: String,
     /// The forward-paths that were accepted.
     pub to: Vec<String>,
+    /// The sender wants to be told when it fails: there is one, and NOTIFY does not leave it out.
+    pub asks: bool,
     /// The final dot was answered with 250.
     pub acknowledged: bool,
     /// The last reply that was not what was hoped for.
@@ -74,6 +76,12 @@ impl Letter {
         (self.mail_parameters, self.rcpt_parameters) = (mail.to_owned(), rcpt.to_owned());
         self
     }
+
+    /// RFC 3461 section 4.1, RFC 5321 section 6.1.
+    fn asks(&self) -> bool {
+        let notify = self.rcpt_parameters.split_once("NOTIFY=");
+        !self.from.is_empty() && notify.is_none_or(|(_, wishes)| wishes.contains("FAILURE"))
+    }
 }
 
 /// All that a test has handed in. Clones share it; it outlives every crash.
@@ -106,6 +114,7 @@ pub async fn hand_in(world: &World, ledger: &Ledger, server: SocketAddr, letter:
         number: letter.number,
         from: letter.from.clone(),
         to: Vec::new(),
+        asks: letter.asks(),
         acknowledged: false,
         refusal: None,
     };
