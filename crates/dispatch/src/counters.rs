@@ -1,6 +1,6 @@
 //! Numbers since the start, for `status`.
 
-use posthaste_evidence::Outcome;
+use posthaste_evidence::{NoticeKind, Outcome, Withheld};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counters; adding never waits.
@@ -12,7 +12,10 @@ pub struct Counters {
     failed: AtomicU64,
     indeterminate: AtomicU64,
     expired: AtomicU64,
-    notices: AtomicU64,
+    /// In the order of [`NoticeKind::ALL`].
+    notices: [AtomicU64; NoticeKind::ALL.len()],
+    /// In the order of [`Withheld::ALL`].
+    withheld: [AtomicU64; Withheld::ALL.len()],
     connections: AtomicU64,
     unreached: AtomicU64,
     in_flight: AtomicU64,
@@ -37,6 +40,11 @@ pub struct Numbers {
     pub expired: u64,
     /// Notices made.
     pub notices: u64,
+    /// Of them those of each kind, in the order of [`NoticeKind::ALL`].
+    pub notices_of: [u64; NoticeKind::ALL.len()],
+    /// Recipients whose failure was told to nobody, and those of strangers whose delivery was not, by reason, in the
+    /// order of [`Withheld::ALL`].
+    pub withheld: [u64; Withheld::ALL.len()],
     /// Connections that stood.
     pub connections: u64,
     /// Connections that did not come about.
@@ -67,8 +75,20 @@ impl Counters {
         self.expired.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn notice(&self) {
-        self.notices.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn notice(&self, kind: NoticeKind) {
+        for (counter, (of, _)) in self.notices.iter().zip(NoticeKind::ALL) {
+            if of == kind {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    pub(crate) fn withheld(&self, why: Withheld) {
+        for (counter, (of, _)) in self.withheld.iter().zip(Withheld::ALL) {
+            if of == why {
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
+        }
     }
 
     pub(crate) fn connection(&self, stood: bool) {
@@ -88,6 +108,7 @@ impl Counters {
     #[must_use]
     pub fn read(&self) -> Numbers {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let notices_of = std::array::from_fn(|place| of(&self.notices[place]));
         Numbers {
             accepted: of(&self.accepted),
             delivered: of(&self.delivered),
@@ -95,7 +116,9 @@ impl Counters {
             failed: of(&self.failed),
             indeterminate: of(&self.indeterminate),
             expired: of(&self.expired),
-            notices: of(&self.notices),
+            notices: notices_of.iter().sum(),
+            notices_of,
+            withheld: std::array::from_fn(|place| of(&self.withheld[place])),
             connections: of(&self.connections),
             unreached: of(&self.unreached),
             in_flight: of(&self.in_flight),

@@ -1,6 +1,7 @@
 //! What really stood in a recipient's way last: its own last attempt, or what its destination last came to.
 
 use crate::outages::fault_of;
+use crate::timeline::own_tries;
 use crate::{Dispatch, Inner, destination, lock};
 use posthaste_evidence::{Connection, Fault, Outcome, RecipientResult};
 use posthaste_mail::{Envelope, Timestamp};
@@ -48,11 +49,11 @@ impl Inner {
         recipient: u32,
         history: &History,
     ) -> Option<LastTried> {
-        let facts = Facts::of(envelope, recipient)?;
-        let to = destination::of_facts(&self.routes(), &facts);
+        Facts::of(envelope, recipient)?;
+        let to = destination::of(&self.routes(), envelope, recipient);
         let key = destination::ledger_key(&to.name, &to.route);
         let theirs = self.last_of_destination(&key, recipient);
-        match (own(recipient, history), theirs) {
+        match (own_tries(recipient, history).next_back(), theirs) {
             (Some(own), Some(theirs)) => Some(if theirs.at > own.at { theirs } else { own }),
             (own, theirs) => own.or(theirs),
         }
@@ -60,8 +61,10 @@ impl Inner {
 
     /// Trials of a recipient's destination since the message was accepted; at least so many.
     pub(crate) fn trials(&self, envelope: &Envelope, recipient: u32) -> u32 {
-        let Some(facts) = Facts::of(envelope, recipient) else { return 0 };
-        let to = destination::of_facts(&self.routes(), &facts);
+        if Facts::of(envelope, recipient).is_none() {
+            return 0;
+        }
+        let to = destination::of(&self.routes(), envelope, recipient);
         let key = destination::ledger_key(&to.name, &to.route);
         let outages = lock(&self.outages);
         let failures = outages.failures(&key);
@@ -79,20 +82,7 @@ impl Inner {
     }
 }
 
-fn own(recipient: u32, history: &History) -> Option<LastTried> {
-    history.attempts.iter().rev().find_map(|attempt| {
-        let result = attempt.results.iter().find(|r| r.recipient == recipient)?;
-        let connection = history.connections.iter().find(|c| Some(c.id) == attempt.connection);
-        Some(LastTried {
-            at: attempt.at,
-            host: connection.and_then(|c| c.host.clone()),
-            peer: connection.and_then(|c| c.peer),
-            result: result.clone(),
-        })
-    })
-}
-
-fn of_connection(connection: &Connection, recipient: u32) -> Option<LastTried> {
+pub(crate) fn of_connection(connection: &Connection, recipient: u32) -> Option<LastTried> {
     let fault = fault_of(connection)?;
     let reply = match &fault {
         Fault::Reply { reply, .. } => Some(reply.clone()),

@@ -6,6 +6,7 @@ use posthaste_evidence::{
     AnswerKind, ConnectFault, Connection, Effect, Fault, LoginFault, Observation, Seen, Stage,
     Subject,
 };
+use posthaste_mail::Timestamp;
 use posthaste_queue::DestinationState;
 use posthaste_spool::model::KEPT_ATTEMPTS;
 use posthaste_spool::{LedgerEntry, LedgerKey, LedgerValue};
@@ -51,6 +52,16 @@ impl Outages {
         let hosts = self.behind.get(key).map_or(&[][..], Vec::as_slice);
         let theirs = hosts.iter().filter_map(|h| self.failures(&LedgerKey::NextHop(*h)).last());
         self.failures(key).last().into_iter().chain(theirs).max_by_key(|failure| failure.at)
+    }
+
+    /// What failed there, and at the hosts that it shares and waits for, from this time on; each connection once, oldest
+    /// first.
+    pub(crate) fn failures_since(&self, key: &LedgerKey, since: Timestamp) -> Vec<&Connection> {
+        let hosts = self.behind.get(key).map_or(&[][..], Vec::as_slice);
+        let theirs = hosts.iter().flat_map(|host| self.failures(&LedgerKey::NextHop(*host)));
+        let all = self.failures(key).iter().chain(theirs).filter(|failure| failure.at >= since);
+        let once: BTreeMap<_, _> = all.map(|failure| ((failure.at, failure.id), failure)).collect();
+        once.into_values().collect()
     }
 
     /// It is down, or down still: the entry for the ledger.
@@ -194,7 +205,6 @@ fn fault(connection: &Connection, observation: &Observation) -> Option<Fault> {
 mod tests {
     use super::*;
     use posthaste_evidence::{Answer, ConnectionId, RecordType, Transport};
-    use posthaste_mail::Timestamp;
     use std::time::Duration;
 
     fn failed(id: u64) -> Connection {

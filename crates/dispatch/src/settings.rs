@@ -1,7 +1,9 @@
 //! What the dispatcher may be told. Plain data.
 
+use crate::notice::StrangerLimits;
 use posthaste_message::dkim::Keyring;
 use posthaste_message::dsn;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,14 @@ pub(crate) const STOP_SETTLES: Duration = Duration::from_secs(2);
 pub struct Settings {
     /// Who sends notices, and in which words.
     pub sender: dsn::Sender,
+    /// The domains of ours, as A-labels in lower case: senders in them are told of delays.
+    pub own_domains: Arc<BTreeSet<String>>,
+    /// Who was told of a delay is told when the mail is delivered after all.
+    pub all_clear: bool,
+    /// How many notices strangers are sent.
+    pub strangers: StrangerLimits,
+    /// How long a failure notice waits at most for the probes into its failure.
+    pub probe_wait: Duration,
     /// Recipients in one transaction (RFC 5321 section 4.5.3.1.8 lets every host take 100).
     pub recipients_per_transaction: usize,
     /// How long a connection without work is kept.
@@ -38,6 +48,10 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             sender: dsn::Sender::default(),
+            own_domains: Arc::default(),
+            all_clear: false,
+            strangers: StrangerLimits::default(),
+            probe_wait: Duration::from_secs(60),
             recipients_per_transaction: 100,
             idle_line: Duration::from_secs(2),
             fresh_budget: 16 * 1024 * 1024,

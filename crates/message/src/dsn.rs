@@ -6,6 +6,7 @@
 //! section 3, so that nothing of them is lost.
 
 mod compose;
+pub mod rules;
 mod status;
 mod text;
 mod why;
@@ -99,16 +100,6 @@ pub struct Tried<'a> {
     pub result: &'a RecipientResult,
 }
 
-/// True when a failure of this recipient is owed a notice: the reverse-path is not null, the message is no
-/// notice itself, and NOTIFY, if given, says FAILURE (RFC 3461 section 4.1, RFC 5321 section 6.1).
-#[must_use]
-pub fn owed(envelope: &Envelope, recipient: u32) -> bool {
-    let known = envelope.recipients.get(recipient as usize);
-    !envelope.reverse_path.is_null()
-        && envelope.source.kind != posthaste_mail::SourceKind::Notice
-        && known.is_some_and(|r| r.notify.is_none_or(|notify| notify.failure))
-}
-
 impl Sender {
     /// Notices of the host of this name, as they are when nothing else is set.
     #[must_use]
@@ -155,23 +146,18 @@ impl<'a> Report<'a> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use posthaste_mail::envelope::Notify;
     use posthaste_mail::{
         BodyType, ContentFacts, Mailbox, ReversePath, Source, SourceKind, Summary,
     };
 
-    /// For tests of this crate.
+    /// A message from `<>` for tests of this crate.
     pub(crate) fn sample() -> Envelope {
-        envelope(ReversePath::Null, SourceKind::Local, None)
-    }
-
-    fn envelope(reverse_path: ReversePath, kind: SourceKind, notify: Option<Notify>) -> Envelope {
         let mailbox = Mailbox::parse("to@example.net", false).expect("valid");
         Envelope {
             id: QueueId::from_u64(1),
             received: Timestamp::EPOCH,
-            reverse_path,
-            recipients: vec![Recipient { mailbox, orcpt: None, notify }],
+            reverse_path: ReversePath::Null,
+            recipients: vec![Recipient { mailbox, orcpt: None, notify: None }],
             ret: None,
             envid: None,
             body_type: BodyType::SevenBit,
@@ -179,7 +165,7 @@ pub(crate) mod tests {
             facts: ContentFacts::default(),
             summary: Summary::default(),
             source: Source {
-                kind,
+                kind: SourceKind::Local,
                 listener: String::new(),
                 ip: None,
                 helo: String::new(),
@@ -189,25 +175,5 @@ pub(crate) mod tests {
             route: None,
             redirected_from: None,
         }
-    }
-
-    #[test]
-    fn notices_go_only_where_they_are_owed() {
-        let sender =
-            || ReversePath::Mailbox(Mailbox::parse("from@example.org", false).expect("valid"));
-        let never = Some(Notify::default());
-        let delay = Some(Notify { delay: true, ..Notify::default() });
-        let failure = Some(Notify { failure: true, ..Notify::default() });
-        for (reverse_path, kind, notify, expected) in [
-            (sender(), SourceKind::Relay, None, true),
-            (sender(), SourceKind::Inbound, failure, true),
-            (sender(), SourceKind::Relay, never, false),
-            (sender(), SourceKind::Relay, delay, false),
-            (ReversePath::Null, SourceKind::Relay, failure, false),
-            (sender(), SourceKind::Notice, None, false),
-        ] {
-            assert_eq!(owed(&envelope(reverse_path, kind, notify), 0), expected, "{notify:?}");
-        }
-        assert!(!owed(&envelope(sender(), SourceKind::Relay, None), 7), "no such recipient");
     }
 }
