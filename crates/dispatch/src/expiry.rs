@@ -1,12 +1,12 @@
 //! The clock task: looks again when something falls due, ends what is over, and keeps the ledger tidy.
 
 use crate::content::InHand;
-use crate::notice::Failure;
+use crate::notice::{About, News, Tidings};
 use crate::settings::FRESH_FOR;
 use crate::settle::change;
 use crate::{Inner, destination, lock};
 use futures_util::future::select;
-use posthaste_evidence::{Attempt, Fault, Outcome, RecipientResult};
+use posthaste_evidence::{Attempt, Fault, NoticeKind, Outcome, RecipientResult};
 use posthaste_mail::{QueueId, Timestamp};
 use posthaste_queue::life::{CRASHES_TO_POISON, TransitionKind};
 use posthaste_queue::{Changed, Forgotten};
@@ -98,8 +98,10 @@ impl Inner {
             return;
         };
         let history = self.spool.history(first.message).await.unwrap_or_default();
-        let mut failures = Vec::with_capacity(changed.len());
         let landed = self.landed(changed);
+        let original = self.beginning(&in_hand.content).await;
+        let about = About { now, envelope: &in_hand.envelope, original: &original };
+        let mut news = Vec::with_capacity(changed.len());
         for change in changed {
             let fault = match change.transition.kind {
                 TransitionKind::Expired => Fault::Expired,
@@ -110,18 +112,17 @@ impl Inner {
             if fault == Fault::Expired {
                 self.counters.expired();
             }
-            failures.push(Failure {
-                recipient: change.recipient,
-                fault,
-                remark: landed.text(change.recipient),
-                last: self.last_tried(&in_hand.envelope, change.recipient, &history),
-                attempts: change.transition.state.attempts
-                    + self.trials(&in_hand.envelope, change.recipient),
+            let (number, attempts) = (change.recipient, change.transition.state.attempts);
+            news.push(News {
+                recipient: number,
+                fault: Some(fault),
+                past: self.timeline(&in_hand.envelope, number, &history, attempts),
+                remark: landed.text(number),
+                waits: None,
             });
         }
-        let original = self.beginning(&in_hand.content).await;
-        let notices = self.notices(now, &in_hand.envelope, &original, &failures);
-        self.end_recipients(now, &in_hand, changed, notices, landed.acts);
+        let tidings = self.tell_sender(&about, NoticeKind::Failed, news);
+        self.end_recipients(now, &in_hand, changed, tidings, landed.acts);
     }
 
     fn end_recipients(
@@ -129,7 +130,7 @@ impl Inner {
         now: Timestamp,
         in_hand: &InHand,
         changed: &[Changed],
-        notices: Vec<posthaste_spool::Notice>,
+        tidings: Tidings,
         acts: Vec<Acted>,
     ) {
         let settlement = Settlement {
@@ -138,7 +139,7 @@ impl Inner {
             connections: Vec::new(),
             attempts: refusal(now, changed).into_iter().collect(),
             changes: changed.iter().map(change).collect(),
-            notices,
+            notices: tidings.notices,
             ledger: Vec::new(),
             acts,
         };

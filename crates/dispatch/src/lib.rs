@@ -27,12 +27,14 @@ mod settings;
 mod settle;
 mod settling;
 mod softened;
+mod timeline;
 mod watcher;
 
 pub use counters::{Counters, Numbers};
 pub use decided::decided;
 pub use desk::{Explained, MessageStatus};
 pub use last::LastTried;
+pub use notice::{PreviewFault, Probes, StrangerLimits};
 pub use operator::{Mesh, Sieve};
 pub use outages::fault_of;
 pub use recovery::{Recovered, RecoveryFault};
@@ -90,6 +92,10 @@ pub(crate) struct Inner {
     pub(crate) fresh: Mutex<Fresh>,
     /// What went wrong last at destinations and hosts that are down.
     pub(crate) outages: Mutex<Outages>,
+    /// Whom of those we do not know notices were sent lately.
+    pub(crate) strangers: Mutex<notice::Strangers>,
+    /// Who looks into failures.
+    pub(crate) probes: Mutex<Arc<dyn Probes>>,
     /// Wakes idle lines, by ticket.
     lines: Mutex<BTreeMap<TicketId, Arc<Notify>>>,
     /// What the event log needs to know of settlements under way.
@@ -141,6 +147,8 @@ impl Dispatch {
             routes: Mutex::new(routes),
             scheduler: Mutex::new(scheduler),
             outages: Mutex::default(),
+            strangers: Mutex::default(),
+            probes: Mutex::new(Arc::new(notice::NoProbes)),
             lines: Mutex::default(),
             settling: Mutex::default(),
             refused: Mutex::default(),

@@ -2,17 +2,13 @@
 //! ledger entries, in one commit.
 
 use crate::content::InHand;
-use crate::last::LastTried;
-use crate::notice::Failure;
-use crate::operator::Landed;
 use crate::{Inner, lock};
 use posthaste_evidence::{
     Attempt, Connection, ConnectionId, Fault, FaultClass, Handover, Observation, Outcome,
     RecipientResult,
 };
 use posthaste_io::Task;
-use posthaste_mail::{Body, Envelope, QueueId, Timestamp};
-use posthaste_queue::life::TransitionKind;
+use posthaste_mail::{Envelope, QueueId, Timestamp};
 use posthaste_queue::{Changed, ConnectTicket, Tried, Work};
 use posthaste_spool::{Change, LedgerEntry, Lsn, SettleFault, Settlement};
 use std::collections::BTreeSet;
@@ -34,7 +30,6 @@ pub(crate) struct Told {
     pub(crate) results: Vec<RecipientResult>,
     pub(crate) observations: Vec<Observation>,
     /// Who owes the sender news of those that the host has taken; `None` when no host was reached.
-    #[expect(dead_code, reason = "success notices read it")]
     pub(crate) handover: Option<Handover>,
 }
 
@@ -62,7 +57,7 @@ impl Inner {
         if self.settings().soft_fail {
             soften(&mut told.results);
         }
-        let original = self.original(work, in_hand, &told).await;
+        let before = self.before(work, in_hand, &told).await;
         // From here to the hand-over to the store nothing waits: what the next attempt makes of these
         // recipients then comes after it, in memory and in the store.
         let now = self.world.wall();
@@ -78,8 +73,7 @@ impl Inner {
             self.counters.outcome(result.outcome);
         }
         let landed = self.landed(&changed);
-        let failures = failures(&changed, &told, &landed);
-        let notices = self.notices(now, &in_hand.envelope, &original, &failures);
+        let tidings = self.tidings(now, in_hand, &before, &told, &changed, &landed);
         lock(&self.fresh).forget(work.message);
         let settlement = Settlement {
             tenure: self.tenure,
@@ -94,25 +88,11 @@ impl Inner {
                 observations: told.observations,
             }],
             changes: changed.iter().map(change).collect(),
-            notices,
+            notices: tidings.notices,
             ledger,
             acts: landed.acts,
         };
         self.spool.settle(settlement)
-    }
-
-    /// The beginning of the content, when a notice may be owed.
-    async fn original(&self, work: &Work, in_hand: &InHand, told: &Told) -> Body {
-        let ends = told.results.iter().any(|r| match r.outcome {
-            Outcome::Delivered | Outcome::Discarded => false,
-            Outcome::Failed => true,
-            Outcome::Deferred | Outcome::Indeterminate => self.world.wall() >= work.expires,
-        });
-        if ends || self.is_ordered(work.message) {
-            self.beginning(&in_hand.content).await
-        } else {
-            Body::default()
-        }
     }
 
     /// Hands a settlement about one message to the store. `done`: it ends the message's last recipients.
@@ -204,34 +184,4 @@ fn soften(results: &mut [RecipientResult]) {
 fn tried(result: &RecipientResult) -> Tried {
     let class = result.fault.as_ref().map_or(FaultClass::Message, Fault::class);
     Tried { recipient: result.recipient, outcome: result.outcome, class }
-}
-
-/// The recipients that ended badly, with what is told of them.
-fn failures(changed: &[Changed], told: &Told, landed: &Landed) -> Vec<Failure> {
-    let bad = |c: &&Changed| {
-        use TransitionKind::{Bounced, Expired, Failed};
-        matches!(c.transition.kind, Failed | Expired | Bounced)
-    };
-    let failure = |c: &Changed| {
-        let result = told.results.iter().find(|r| r.recipient == c.recipient);
-        let own = result.and_then(|r| r.fault.clone()).unwrap_or(Fault::StoreFault);
-        let fault = match c.transition.kind {
-            TransitionKind::Expired => Fault::Expired,
-            TransitionKind::Bounced => Fault::Operator,
-            _ => own,
-        };
-        Failure {
-            recipient: c.recipient,
-            fault,
-            remark: landed.text(c.recipient),
-            last: result.map(|r| LastTried {
-                at: told.at,
-                host: told.host.clone(),
-                peer: None,
-                result: r.clone(),
-            }),
-            attempts: c.transition.state.attempts,
-        }
-    };
-    changed.iter().filter(bad).map(failure).collect()
 }

@@ -1,96 +1,245 @@
-//! Failure notices: composed here from what is known, spooled by the settlement that causes them.
+//! Notices: composed here from what is known, spooled by the settlement that causes them.
+//!
+//! Who is told what: `message::dsn::rules`. When a delay notice is due: `queue`. The words: `message::dsn`.
 
-use crate::Inner;
+mod ended;
+mod preview;
+mod probes;
+mod strangers;
+
+pub use preview::PreviewFault;
+pub(crate) use probes::NoProbes;
+pub use probes::Probes;
+pub use strangers::StrangerLimits;
+pub(crate) use strangers::Strangers;
+
 use crate::last::LastTried;
+use crate::settings::Settings;
+use crate::timeline::Timeline;
+use crate::{Inner, destination, lock};
 use bytes::Bytes;
-use posthaste_evidence::Fault;
+use posthaste_evidence::{Fault, NoticeKind, WaitReason, Withheld};
 use posthaste_mail::{
     Body, BodyType, Envelope, QueueId, Recipient, Source, SourceKind, Summary, Timestamp,
 };
 use posthaste_message::dkim::Signing;
-use posthaste_message::dsn::{self, Kind, Report, Tried};
-use posthaste_queue::RecipientState;
+use posthaste_message::dsn::{self, Report, Tried, rules};
+use posthaste_queue::{RecipientState, Waiting};
 use posthaste_smtp::content::ContentScan;
 use posthaste_spool::{Content, NewMail, Notice};
 use std::sync::Arc;
 
-/// One recipient that failed for good.
-#[derive(Clone, Debug)]
-pub(crate) struct Failure {
+/// What is to be told of one recipient.
+#[derive(Clone)]
+pub(crate) struct News {
     /// Its number in the envelope.
     pub(crate) recipient: u32,
-    /// What ended it.
-    pub(crate) fault: Fault,
-    /// Its last real attempt.
-    pub(crate) last: Option<LastTried>,
-    /// Attempts in all, trials of its destination included.
-    pub(crate) attempts: u32,
+    /// What ended it, or stands in its way; `None` when it was delivered, or never tried.
+    pub(crate) fault: Option<Fault>,
+    /// Its tries so far.
+    pub(crate) past: Timeline,
     /// What the operator says of it.
     pub(crate) remark: Option<Arc<str>>,
+    /// Why it waits, where no attempt tells.
+    pub(crate) waits: Option<WaitReason>,
+}
+
+/// What a settlement tells of one message, and what it does not.
+#[derive(Default)]
+pub(crate) struct Tidings {
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) withheld: Vec<(QueueId, Withheld)>,
+}
+
+/// A message that is told of.
+#[derive(Clone, Copy)]
+pub(crate) struct About<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) envelope: &'a Envelope,
+    /// Its content, or the beginning of it.
+    pub(crate) original: &'a Body,
 }
 
 impl Inner {
-    /// The notices that are owed for these failures of one message; usually one, or none.
-    pub(crate) fn notices(
+    /// The notices of this kind that are owed for a message; usually one, or none.
+    pub(crate) fn tell_sender(
         &self,
-        now: Timestamp,
-        envelope: &Envelope,
-        original: &Body,
-        failures: &[Failure],
-    ) -> Vec<Notice> {
-        let owed: Vec<&Failure> =
-            failures.iter().filter(|f| dsn::owed(envelope, f.recipient)).collect();
-        let made = owed.chunks(dsn::MAX_REPORTED);
-        made.filter_map(|part| self.notice(now, envelope, original, part)).collect()
+        about: &About<'_>,
+        kind: NoticeKind,
+        news: Vec<News>,
+    ) -> Tidings {
+        let mut tidings = Tidings::default();
+        if news.is_empty() {
+            return tidings;
+        }
+        let settings = self.settings();
+        let ground = ground(&settings, about);
+        let mut owed = Vec::with_capacity(news.len());
+        for one in news {
+            match rules::owed(kind, about.envelope, one.recipient, &ground) {
+                Ok(()) => owed.push(one),
+                Err(why) if kind == NoticeKind::Failed => {
+                    self.withhold(about, why, 1, &mut tidings)
+                }
+                // Nobody waits for good news that was not asked for.
+                Err(_) => {}
+            }
+        }
+        for part in owed.chunks(dsn::MAX_REPORTED) {
+            let Some(to) = about.envelope.reverse_path.mailbox() else { break };
+            let may = ground.ours || {
+                let mut strangers = lock(&self.strangers);
+                strangers.take(about.now, to.as_str(), &settings.strangers)
+            };
+            if may {
+                tidings.notices.push(self.notice(&settings, about, kind, part));
+            } else {
+                self.withhold(about, Withheld::StrangersRate, part.len(), &mut tidings);
+            }
+        }
+        tidings
+    }
+
+    fn withhold(&self, about: &About<'_>, why: Withheld, recipients: usize, to: &mut Tidings) {
+        for _ in 0..recipients {
+            self.counters.withheld(why);
+        }
+        let said = (about.envelope.id, why);
+        if !to.withheld.contains(&said) {
+            to.withheld.push(said);
+        }
     }
 
     fn notice(
         &self,
-        now: Timestamp,
-        envelope: &Envelope,
-        original: &Body,
-        owed: &[&Failure],
-    ) -> Option<Notice> {
-        let to = envelope.reverse_path.mailbox()?;
-        let id = self.spool.mint(now);
-        let settings = self.settings();
-        let mut composed = dsn::compose(&dsn::Notice {
-            kind: Kind::Failed,
-            envelope,
-            original,
-            reports: owed.iter().filter_map(|f| report(envelope, f)).collect(),
-            sender: &settings.sender,
-            language: None,
-            id,
-            now,
-            token: self.world.random.next(),
-        });
-        self.counters.notice();
+        settings: &Settings,
+        about: &About<'_>,
+        kind: NoticeKind,
+        news: &[News],
+    ) -> Notice {
+        let id = self.spool.mint(about.now);
+        let mut composed = self.compose(settings, about, kind, news, (id, None));
+        self.counters.notice(kind);
         let mut signing =
             Signing::new(Arc::clone(&settings.dkim), Some(settings.sender.hostname.clone()), false);
         signing.feed(&composed.octets);
-        let signed = signing.finish(now);
+        let signed = signing.finish(about.now);
         composed.octets.splice(0..0, signed.fields.into_bytes());
+        let to = about.envelope.reverse_path.mailbox().expect("nothing is owed to the null path");
         let recipient = Recipient { mailbox: to.clone(), orcpt: None, notify: None };
-        let mut mail = new_mail(id, now, recipient, composed);
+        let mut mail = new_mail(id, about.now, recipient, composed);
         mail.envelope.summary.signed_by = signed.by;
-        Some(Notice { about: envelope.id, kind: Some(Kind::Failed), mail })
+        Notice { about: about.envelope.id, kind: Some(kind), mail }
+    }
+
+    /// The octets of a notice of this name, in a language if one is asked for.
+    fn compose(
+        &self,
+        settings: &Settings,
+        about: &About<'_>,
+        kind: NoticeKind,
+        news: &[News],
+        (id, language): (QueueId, Option<&str>),
+    ) -> dsn::Composed {
+        let report = |one| self.report(about.envelope, one);
+        dsn::compose(&dsn::Notice {
+            kind,
+            envelope: about.envelope,
+            original: about.original,
+            reports: news.iter().filter_map(report).collect(),
+            sender: &settings.sender,
+            language,
+            id,
+            now: about.now,
+            token: self.world.random.next(),
+        })
+    }
+
+    fn report<'a>(&self, envelope: &'a Envelope, news: &'a News) -> Option<Report<'a>> {
+        Some(Report {
+            recipient: envelope.recipients.get(news.recipient as usize)?,
+            fault: news.fault.as_ref(),
+            last: news.past.last.as_ref().map(tried),
+            attempts: news.past.attempts,
+            history: news.past.tries.iter().map(tried).collect(),
+            until: self.expires(envelope, news.recipient),
+            remark: news.remark.as_deref(),
+            waits: news.waits,
+        })
+    }
+
+    /// When a recipient's time is over, on the route that it has now.
+    pub(crate) fn expires(&self, envelope: &Envelope, recipient: u32) -> Timestamp {
+        let route = destination::of(&self.routes(), envelope, recipient).route;
+        let lifetime = self.scheduler().settings().expire_after(&route);
+        envelope.lives_since().plus(lifetime)
+    }
+
+    /// Why a recipient waits, where no attempt of its own or trial of its destination tells.
+    pub(crate) fn waits(
+        &self,
+        now: Timestamp,
+        id: QueueId,
+        recipient: u32,
+        past: &Timeline,
+    ) -> Option<WaitReason> {
+        match self.scheduler().wait_reason(now, id, recipient)? {
+            Waiting::Because { reason, .. } if past.last.is_none() || is_kept(reason) => {
+                Some(reason)
+            }
+            _ => None,
+        }
     }
 }
 
-fn report<'a>(envelope: &'a Envelope, failure: &'a Failure) -> Option<Report<'a>> {
-    let last = failure.last.as_ref().map(|last| Tried {
-        at: last.at,
-        host: last.host.as_deref(),
-        address: last.peer.map(|peer| peer.ip()),
-        result: &last.result,
-    });
-    let recipient = envelope.recipients.get(failure.recipient as usize)?;
-    let (attempts, remark) = (failure.attempts, failure.remark.as_deref());
-    let history = last.iter().cloned().collect();
-    let until = envelope.lives_since();
-    let fault = Some(&failure.fault);
-    Some(Report { recipient, fault, last, attempts, history, until, remark, waits: None })
+/// Somebody's will keeps it, whatever the last attempt came to.
+const fn is_kept(reason: WaitReason) -> bool {
+    matches!(
+        reason,
+        WaitReason::Held
+            | WaitReason::DestinationHeld
+            | WaitReason::RouteHeld
+            | WaitReason::Poison
+            | WaitReason::NoRoute
+    )
+}
+
+fn ground<'a>(settings: &'a Settings, about: &About<'_>) -> rules::Ground<'a> {
+    rules::Ground {
+        ours: rules::is_ours(about.envelope, |domain| settings.own_domains.contains(domain)),
+        from: &settings.sender.from,
+        is_report: rules::is_report(&header(about)),
+    }
+}
+
+/// The header section, as far as it is at hand.
+fn header(about: &About<'_>) -> Vec<u8> {
+    let end = usize::try_from(about.envelope.facts.header_end).unwrap_or(usize::MAX);
+    let mut left = end.min(dsn::MAX_ORIGINAL_HEADER);
+    let mut octets = Vec::with_capacity(left.min(about.original.len()));
+    for chunk in about.original.chunks() {
+        let part = &chunk[..chunk.len().min(left)];
+        octets.extend_from_slice(part);
+        left -= part.len();
+    }
+    octets
+}
+
+fn tried(tried: &LastTried) -> Tried<'_> {
+    Tried {
+        at: tried.at,
+        host: tried.host.as_deref(),
+        address: tried.peer.map(|peer| peer.ip()),
+        result: &tried.result,
+    }
+}
+
+impl Tidings {
+    /// With what is told of the same message, or another one of the same commit.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.notices.extend(other.notices);
+        self.withheld.extend(other.withheld);
+    }
 }
 
 fn new_mail(id: QueueId, now: Timestamp, recipient: Recipient, composed: dsn::Composed) -> NewMail {

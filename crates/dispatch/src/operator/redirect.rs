@@ -1,6 +1,7 @@
 //! Redirection: in one commit the old recipients end and a new message with the same content begins.
 
 use super::slice::{Chosen, Job, Sliced, flying};
+use crate::notice::Tidings;
 use crate::{Inner, lock};
 use posthaste_io::Task;
 use posthaste_mail::envelope::RedirectedFrom;
@@ -32,8 +33,8 @@ impl Inner {
             let ready_now = in_flight < one.recipients.len();
             ready.push(if ready_now { self.ready(one).await } else { None });
         }
-        let (mut sliced, mut all, mut acts, mut notices) =
-            (Sliced::default(), Vec::new(), Vec::new(), Vec::new());
+        let (mut sliced, mut all, mut acts, mut tidings) =
+            (Sliced::default(), Vec::new(), Vec::new(), Tidings::default());
         for (one, ready) in chosen.iter().zip(ready) {
             let now = self.world.wall();
             let (changed, in_flight) = {
@@ -62,11 +63,11 @@ impl Inner {
             } else if let Some(ready) = ready {
                 acts.extend(changed.iter().map(|changed| job.acted(changed, Some(ready.id))));
                 let mail = self.new_message(job, &one.envelope, &changed, ready);
-                notices.push(Notice { about: one.envelope.id, kind: None, mail });
+                tidings.notices.push(Notice { about: one.envelope.id, kind: None, mail });
             }
             all.extend(changed);
         }
-        self.store_slice(job, &sliced, &all, acts, notices, cursor).await?;
+        self.store_slice(job, &sliced, &all, acts, tidings, cursor).await?;
         Ok(sliced)
     }
 

@@ -3,15 +3,13 @@
 
 use super::landed::Ordered;
 use crate::content::InHand;
-use crate::notice::Failure;
+use crate::notice::{About, News, Tidings};
 use crate::settle::change;
 use crate::{Inner, lock};
-use posthaste_evidence::{Act, Fault, Order};
+use posthaste_evidence::{Act, Fault, NoticeKind, Order};
 use posthaste_mail::{Envelope, QueueId, Timestamp};
 use posthaste_queue::{Changed, Life, Scheduler, Waiting};
-use posthaste_spool::{
-    Acted, Decision, Live, NewPlace, Notice, SettleFault, Settlement, Stage, Target,
-};
+use posthaste_spool::{Acted, Decision, Live, NewPlace, SettleFault, Settlement, Stage, Target};
 use std::sync::Arc;
 
 /// Messages changed with one commit.
@@ -119,7 +117,7 @@ impl Inner {
             all.extend(turn.changed);
         }
         let acts = all.iter().map(|changed| job.acted(changed, None)).collect();
-        self.store_slice(job, &sliced, &all, acts, Vec::new(), cursor).await?;
+        self.store_slice(job, &sliced, &all, acts, Tidings::default(), cursor).await?;
         Ok(sliced)
     }
 
@@ -130,21 +128,22 @@ impl Inner {
         chosen: Vec<Chosen>,
         cursor: Option<QueueId>,
     ) -> Result<Sliced, SettleFault> {
-        let (mut sliced, mut all, mut notices) = (Sliced::default(), Vec::new(), Vec::new());
+        let (mut sliced, mut all, mut tidings) =
+            (Sliced::default(), Vec::new(), Tidings::default());
         for one in &chosen {
             let turn = self.take_turn(job, one);
             sliced.add(one, &turn);
             if !turn.changed.is_empty() {
-                notices.extend(self.bounce_notices(job, one, &turn.changed).await);
+                tidings.add(self.bounce_notices(job, one, &turn.changed).await);
             }
             all.extend(turn.changed);
         }
         let acts = all.iter().map(|changed| job.acted(changed, None)).collect();
-        self.store_slice(job, &sliced, &all, acts, notices, cursor).await?;
+        self.store_slice(job, &sliced, &all, acts, tidings, cursor).await?;
         Ok(sliced)
     }
 
-    async fn bounce_notices(&self, job: &Job, one: &Chosen, changed: &[Changed]) -> Vec<Notice> {
+    async fn bounce_notices(&self, job: &Job, one: &Chosen, changed: &[Changed]) -> Tidings {
         let id = one.envelope.id;
         let in_hand = match self.in_hand(id).await {
             // What may have brought the process down is not read again.
@@ -156,21 +155,22 @@ impl Inner {
         };
         let history = self.spool.history(id).await.unwrap_or_default();
         let original = self.beginning(&in_hand.content).await;
-        let failures: Vec<Failure> = changed
-            .iter()
-            .map(|change| Failure {
-                recipient: change.recipient,
-                fault: Fault::Operator,
-                last: self.last_tried(&one.envelope, change.recipient, &history),
-                attempts: change.transition.state.attempts
-                    + self.trials(&one.envelope, change.recipient),
+        let news = changed.iter().map(|change| {
+            let (number, attempts) = (change.recipient, change.transition.state.attempts);
+            News {
+                recipient: number,
+                fault: Some(Fault::Operator),
+                past: self.timeline(&one.envelope, number, &history, attempts),
                 remark: job.text.clone(),
-            })
-            .collect();
+                waits: None,
+            }
+        });
         for _ in changed {
             self.counters.outcome(posthaste_evidence::Outcome::Failed);
         }
-        self.notices(self.world.wall(), &one.envelope, &original, &failures)
+        let now = self.world.wall();
+        let about = About { now, envelope: &one.envelope, original: &original };
+        self.tell_sender(&about, NoticeKind::Failed, news.collect())
     }
 
     /// One message in the queue: what waits is changed, what is in flight is marked.
@@ -230,7 +230,7 @@ impl Inner {
         sliced: &Sliced,
         changed: &[Changed],
         acts: Vec<Acted>,
-        notices: Vec<Notice>,
+        tidings: Tidings,
         cursor: Option<QueueId>,
     ) -> Result<(), SettleFault> {
         self.store_caught();
@@ -250,6 +250,7 @@ impl Inner {
             let going = book.decisions.get(&number).is_some_and(|d| d.stage == Stage::Going);
             let ledger = if going { book.entries(number) } else { Vec::new() };
             let changes = changed.iter().map(change).collect();
+            let notices = tidings.notices;
             self.spool.settle(Settlement { changes, acts, notices, ..self.settlement(ledger) })
         };
         let settled = pending.await;

@@ -180,14 +180,23 @@ mod tests {
     #[test]
     fn a_report_is_known_by_its_content() {
         for (content, expected) in [
-            ("Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=x\r\n", true),
-            ("content-type: Multipart/Report;\r\n\tboundary=\"a\"; Report-Type=\"Delivery-Status\"\r\n", true),
+            (
+                "Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=x\r\n",
+                true,
+            ),
+            (
+                "content-type: Multipart/Report;\r\n\tboundary=\"a\"; Report-Type=\"Delivery-Status\"\r\n",
+                true,
+            ),
             ("Content-Type: multipart/report; report-type=disposition-notification\r\n", true),
             ("Content-Type: multipart/report; report-type=feedback-report\r\n", false),
             ("Content-Type: multipart/report; report-type=tlsrpt\r\n", false),
             ("Content-Type: multipart/report\r\n", false),
             ("Content-Type: text/plain; report-type=delivery-status\r\n", false),
-            ("Subject: x\r\n\r\nContent-Type: multipart/report; report-type=delivery-status\r\n", false),
+            (
+                "Subject: x\r\n\r\nContent-Type: multipart/report; report-type=delivery-status\r\n",
+                false,
+            ),
             ("", false),
         ] {
             assert_eq!(is_report(content.as_bytes()), expected, "{content}");

@@ -1,0 +1,126 @@
+//! What a transaction came to, as notices: bad ends, and deliveries that the sender wanted to be told of.
+//!
+//! Not here: the settling itself (`settle`), ends without a transaction (`expiry`).
+
+use super::{About, News, Tidings};
+use crate::content::InHand;
+use crate::last::LastTried;
+use crate::operator::Landed;
+use crate::settle::Told;
+use crate::timeline::Timeline;
+use crate::{Inner, lock};
+use posthaste_evidence::{Fault, Handover, NoticeKind, Outcome};
+use posthaste_mail::{Body, Timestamp};
+use posthaste_queue::life::TransitionKind;
+use posthaste_queue::{Changed, Work};
+use posthaste_spool::History;
+use posthaste_spool::events::Lookup;
+use std::net::SocketAddr;
+
+/// What notices may need of the store: read before the transaction is settled, since nothing waits then.
+#[derive(Default)]
+pub(crate) struct Before {
+    original: Body,
+    history: History,
+}
+
+impl Inner {
+    /// Reads what notices about the end of this transaction may need; nothing when there cannot be any.
+    pub(crate) async fn before(&self, work: &Work, in_hand: &InHand, told: &Told) -> Before {
+        let over = self.world.wall() >= work.expires;
+        let tells = told.results.iter().any(|r| match r.outcome {
+            Outcome::Delivered => success(told).is_some() && wants_success(in_hand, r.recipient),
+            Outcome::Discarded => false,
+            Outcome::Failed => true,
+            Outcome::Deferred | Outcome::Indeterminate => over,
+        });
+        if !tells && !self.is_ordered(work.message) {
+            return Before::default();
+        }
+        let original = self.beginning(&in_hand.content).await;
+        let tried_before = work.recipients.iter().any(|(_, state)| state.attempts > 0);
+        let history = match tried_before {
+            true => self.spool.history(work.message).await.unwrap_or_default(),
+            false => History::default(),
+        };
+        Before { original, history }
+    }
+
+    /// What is told of the recipients that this transaction has ended.
+    pub(crate) fn tidings(
+        &self,
+        now: Timestamp,
+        in_hand: &InHand,
+        before: &Before,
+        told: &Told,
+        changed: &[Changed],
+        landed: &Landed,
+    ) -> Tidings {
+        let about = About { now, envelope: &in_hand.envelope, original: &before.original };
+        let peer = told.connection.and_then(|id| lock(&self.settling).host(id)).map(|(_, at)| at);
+        let of = |change: &Changed| News {
+            recipient: change.recipient,
+            fault: None,
+            past: self.past(in_hand, before, told, (change, peer)),
+            remark: None,
+            waits: None,
+        };
+        let mut tidings = Tidings::default();
+        let bad = changed.iter().filter_map(|change| {
+            let fault = fault(change, told)?;
+            let remark = landed.text(change.recipient);
+            Some(News { fault: Some(fault), remark, ..of(change) })
+        });
+        tidings.add(self.tell_sender(&about, NoticeKind::Failed, bad.collect()));
+        if let Some(kind) = success(told) {
+            let good = changed.iter().filter(|change| {
+                change.transition.kind == TransitionKind::Delivered
+                    && wants_success(in_hand, change.recipient)
+            });
+            tidings.add(self.tell_sender(&about, kind, good.map(of).collect()));
+        }
+        tidings
+    }
+
+    fn past(
+        &self,
+        in_hand: &InHand,
+        before: &Before,
+        told: &Told,
+        (change, peer): (&Changed, Option<SocketAddr>),
+    ) -> Timeline {
+        let (number, attempts) = (change.recipient, change.transition.state.attempts);
+        let past = self.timeline(&in_hand.envelope, number, &before.history, attempts);
+        let Some(result) = told.results.iter().find(|r| r.recipient == number) else {
+            return past;
+        };
+        past.and(LastTried { at: told.at, host: told.host.clone(), peer, result: result.clone() })
+    }
+}
+
+/// What ended a recipient; `None` when it has not ended badly.
+fn fault(change: &Changed, told: &Told) -> Option<Fault> {
+    match change.transition.kind {
+        TransitionKind::Expired => Some(Fault::Expired),
+        TransitionKind::Bounced => Some(Fault::Operator),
+        TransitionKind::Failed => {
+            let result = told.results.iter().find(|r| r.recipient == change.recipient);
+            Some(result.and_then(|r| r.fault.clone()).unwrap_or(Fault::StoreFault))
+        }
+        _ => None,
+    }
+}
+
+/// What we owe senders who want to be told of deliveries (RFC 3461 section 5.2); `None` when the host does.
+const fn success(told: &Told) -> Option<NoticeKind> {
+    match told.handover {
+        Some(Handover::Final) => Some(NoticeKind::Delivered),
+        Some(Handover::Relayed) => Some(NoticeKind::Relayed),
+        Some(Handover::PassedOn) | None => None,
+    }
+}
+
+fn wants_success(in_hand: &InHand, recipient: u32) -> bool {
+    let known = in_hand.envelope.recipients.get(recipient as usize);
+    known.and_then(|r| r.notify).is_some_and(|notify| notify.success)
+}
