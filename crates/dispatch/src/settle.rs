@@ -30,6 +30,7 @@ pub(crate) struct Told {
     pub(crate) results: Vec<RecipientResult>,
     pub(crate) observations: Vec<Observation>,
     /// Who owes the sender news of those that the host has taken; `None` when no host was reached.
+    #[expect(dead_code, reason = "success notices read it")]
     pub(crate) handover: Option<Handover>,
 }
 

@@ -1,4 +1,4 @@
-//! What a transaction came to, as notices: bad ends, and deliveries that the sender wanted to be told of.
+//! What a transaction came to, as notices: bad ends.
 //!
 //! Not here: the settling itself (`settle`), ends without a transaction (`expiry`).
 
@@ -9,7 +9,7 @@ use crate::operator::Landed;
 use crate::settle::Told;
 use crate::timeline::Timeline;
 use crate::{Inner, lock};
-use posthaste_evidence::{Fault, Handover, NoticeKind, Outcome};
+use posthaste_evidence::{Fault, NoticeKind, Outcome};
 use posthaste_mail::{Body, Timestamp};
 use posthaste_queue::life::TransitionKind;
 use posthaste_queue::{Changed, Work};
@@ -29,8 +29,7 @@ impl Inner {
     pub(crate) async fn before(&self, work: &Work, in_hand: &InHand, told: &Told) -> Before {
         let over = self.world.wall() >= work.expires;
         let tells = told.results.iter().any(|r| match r.outcome {
-            Outcome::Delivered => success(told).is_some() && wants_success(in_hand, r.recipient),
-            Outcome::Discarded => false,
+            Outcome::Delivered | Outcome::Discarded => false,
             Outcome::Failed => true,
             Outcome::Deferred | Outcome::Indeterminate => over,
         });
@@ -72,13 +71,6 @@ impl Inner {
             Some(News { fault: Some(fault), remark, ..of(change) })
         });
         tidings.add(self.tell_sender(&about, NoticeKind::Failed, bad.collect()));
-        if let Some(kind) = success(told) {
-            let good = changed.iter().filter(|change| {
-                change.transition.kind == TransitionKind::Delivered
-                    && wants_success(in_hand, change.recipient)
-            });
-            tidings.add(self.tell_sender(&about, kind, good.map(of).collect()));
-        }
         tidings
     }
 
@@ -109,18 +101,4 @@ fn fault(change: &Changed, told: &Told) -> Option<Fault> {
         }
         _ => None,
     }
-}
-
-/// What we owe senders who want to be told of deliveries (RFC 3461 section 5.2); `None` when the host does.
-const fn success(told: &Told) -> Option<NoticeKind> {
-    match told.handover {
-        Some(Handover::Final) => Some(NoticeKind::Delivered),
-        Some(Handover::Relayed) => Some(NoticeKind::Relayed),
-        Some(Handover::PassedOn) | None => None,
-    }
-}
-
-fn wants_success(in_hand: &InHand, recipient: u32) -> bool {
-    let known = in_hand.envelope.recipients.get(recipient as usize);
-    known.and_then(|r| r.notify).is_some_and(|notify| notify.success)
 }

@@ -46,7 +46,9 @@ impl Strangers {
         let Some(own) = next(now, before, limits.per_sender_hour, HOUR) else { return false };
         let Some(all) = next(now, self.all, limits.per_minute, MINUTE) else { return false };
         self.all = all;
-        self.make_room(now);
+        if !self.known.contains_key(&to) {
+            self.make_room(now);
+        }
         self.known.insert(to, own);
         true
     }
