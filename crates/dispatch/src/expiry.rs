@@ -36,6 +36,7 @@ pub(crate) async fn keep_time(inner: Arc<Inner>) {
             }
             inner.kick();
         }
+        inner.pass_warnings();
         let wanted = inner.rearm();
         let mut timer = inner.world.clock.timer();
         let wait = wanted.map_or(LONGEST_SLEEP, |at| at.since(inner.world.wall()));
@@ -69,10 +70,21 @@ pub(crate) async fn tidy(inner: Arc<Inner>) {
 }
 
 impl Inner {
+    /// Nobody is told of delays yet.
+    fn pass_warnings(&self) {
+        let now = self.world.wall();
+        let mut scheduler = self.scheduler();
+        while let Some(id) = scheduler.next_warning(now) {
+            drop(scheduler.warn(now, id, &|_| false));
+        }
+    }
+
     /// What is over has left the scheduler; until the store knows, it counts as settling.
     fn take_expired(&self) -> Option<Vec<Changed>> {
         let mut scheduler = self.scheduler();
-        let changed = scheduler.expired(self.world.wall())?;
+        let changed = scheduler
+            .expired(self.world.wall(), &|_, _| None)
+            .or_else(|| scheduler.told(self.world.wall()))?;
         let mut settling = lock(&self.settling);
         for of_message in changed.chunk_by(|a, b| a.message == b.message) {
             settling.begin_silent(of_message[0].message);
@@ -139,6 +151,7 @@ impl Inner {
             connections: Vec::new(),
             attempts: refusal(now, changed).into_iter().collect(),
             changes: changed.iter().map(change).collect(),
+            withheld: Vec::new(),
             notices: tidings.notices,
             ledger: Vec::new(),
             acts,

@@ -243,6 +243,7 @@ impl Dispatch {
             attempts: Vec::new(),
             changes: Vec::new(),
             acts: Vec::new(),
+            withheld: Vec::new(),
             notices: Vec::new(),
             ledger: Vec::new(),
         });

@@ -4,7 +4,7 @@ use crate::destination::{self, Destination};
 use crate::settle::Pending;
 use crate::{Dispatch, Inner, comeback, expiry, lock, operator};
 use posthaste_evidence::{Attempt, Fault, Outcome, RecipientResult};
-use posthaste_mail::{QueueId, Timestamp};
+use posthaste_mail::{QueueId, SourceKind, Timestamp};
 use posthaste_queue::life::{Rules, TransitionKind, after_crash};
 use posthaste_queue::{InsertError, Item, RecipientState, schedule};
 use posthaste_spool::{Change, LedgerKey, LedgerValue, Live, ReadFault, Settlement};
@@ -219,6 +219,7 @@ impl Inner {
             id: live.envelope.id,
             received: live.envelope.lives_since(),
             size: live.envelope.facts.size,
+            notice: live.envelope.source.kind == SourceKind::Notice,
             recipients: &recipients,
         };
         match scheduler.insert(now, &item) {
@@ -255,6 +256,7 @@ impl Inner {
             connections: Vec::new(),
             attempts: vec![attempt],
             changes,
+            withheld: Vec::new(),
             notices: Vec::new(),
             ledger: Vec::new(),
             acts: Vec::new(),

@@ -89,6 +89,7 @@ impl Inner {
                 observations: told.observations,
             }],
             changes: changed.iter().map(change).collect(),
+            withheld: Vec::new(),
             notices: tidings.notices,
             ledger,
             acts: landed.acts,
@@ -124,6 +125,7 @@ impl Inner {
             connections: Vec::new(),
             attempts: Vec::new(),
             changes: changed.iter().map(change).collect(),
+            withheld: Vec::new(),
             notices: Vec::new(),
             ledger: Vec::new(),
             acts: Vec::new(),
@@ -145,6 +147,7 @@ impl Inner {
             connections,
             attempts: Vec::new(),
             changes: Vec::new(),
+            withheld: Vec::new(),
             notices: Vec::new(),
             ledger,
             acts: Vec::new(),
@@ -184,5 +187,5 @@ fn soften(results: &mut [RecipientResult]) {
 
 fn tried(result: &RecipientResult) -> Tried {
     let class = result.fault.as_ref().map_or(FaultClass::Message, Fault::class);
-    Tried { recipient: result.recipient, outcome: result.outcome, class }
+    Tried { recipient: result.recipient, outcome: result.outcome, class, tell_at: None }
 }

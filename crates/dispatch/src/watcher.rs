@@ -4,7 +4,7 @@
 
 use crate::destination;
 use crate::{Inner, lock};
-use posthaste_mail::QueueId;
+use posthaste_mail::{QueueId, SourceKind};
 use posthaste_queue::{Changed, InsertError, Item, RecipientState, life};
 use posthaste_spool::{Lsn, NewMail, Settlement, Watcher, events};
 use std::collections::BTreeSet;
@@ -82,6 +82,7 @@ impl Inner {
                 id: envelope.id,
                 received: envelope.lives_since(),
                 size: envelope.facts.size,
+                notice: envelope.source.kind == SourceKind::Notice,
                 recipients: &recipients,
             };
             match scheduler.insert(now, &item) {

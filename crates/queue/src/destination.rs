@@ -4,6 +4,7 @@ use crate::ages::{Minutes, Rates};
 use crate::drain::Draining;
 use crate::feedback::Window;
 use crate::life::DestinationState;
+use crate::ranks::Ranks;
 use crate::scheduler::TicketId;
 use posthaste_mail::{QueueId, Timestamp};
 use std::collections::BTreeSet;
@@ -41,10 +42,12 @@ pub(crate) struct Mail {
     pub(crate) minutes: Minutes,
     /// Messages with waiting recipients here, by their earliest due.
     pub(crate) waiting: BTreeSet<(Timestamp, QueueId)>,
-    /// Messages with recipients here that can expire, by acceptance.
-    pub(crate) aging: BTreeSet<(Timestamp, QueueId)>,
-    /// Under which acceptance its route knows it.
-    pub(crate) oldest: Option<Timestamp>,
+    /// Messages with recipients here that can expire, by the delay notices they have passed and by acceptance.
+    pub(crate) aging: Ranks<QueueId>,
+    /// Under which acceptance its route knows it in the rank of those that have passed none.
+    pub(crate) untold: Option<Timestamp>,
+    /// The same in other ranks.
+    pub(crate) told: Vec<(u8, Timestamp)>,
 }
 
 static NO_MAIL: Mail = Mail::new();
@@ -215,9 +218,15 @@ impl Mail {
             deferred: 0,
             minutes: Minutes::new(),
             waiting: BTreeSet::new(),
-            aging: BTreeSet::new(),
-            oldest: None,
+            aging: Ranks::new(),
+            untold: None,
+            told: Vec::new(),
         }
+    }
+
+    /// When the oldest message with recipients that can expire was accepted.
+    pub(crate) fn oldest(&self) -> Option<Timestamp> {
+        self.told.iter().map(|(_, received)| *received).chain(self.untold).min()
     }
 }
 

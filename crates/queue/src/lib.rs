@@ -12,6 +12,7 @@ mod feedback;
 mod host;
 pub mod life;
 mod message;
+mod ranks;
 pub mod schedule;
 pub mod scheduler;
 pub mod settings;
@@ -20,7 +21,7 @@ pub use ages::{AGE_CLASSES, Ages, Rates};
 pub use belief::Claim;
 pub use delivered::Delivered;
 pub use life::{DestinationState, Life, RecipientState, Transition, TransitionKind};
-pub use schedule::{Schedule, Step};
+pub use schedule::{DelayRule, Schedule, Step};
 pub use scheduler::{
     Changed, ConnectTicket, DestinationId, DestinationStatus, DestinationView, Down, Forgotten,
     HostUse, InsertError, Item, MessageView, NO_ROUTE, Next, Pulled, RecipientView, Recovered,

@@ -25,13 +25,30 @@ pub enum Life {
     Removed,
     /// Its message was accepted whole, and it is nobody: it is never tried, and fails as soon as it is looked at.
     Refused,
+    /// It cannot be delivered, and is never tried again: it becomes [`Life::Failed`] when the probes into the cause
+    /// have ended, at `due` at the latest, so that its sender is told what is known by then.
+    Failing,
+    /// The same for one whose time is over: it becomes [`Life::Expired`].
+    Expiring,
 }
 
 impl Life {
     /// True until one of the ends is reached.
     #[must_use]
     pub const fn is_live(self) -> bool {
-        matches!(self, Self::Queued | Self::Held | Self::Poison | Self::Refused)
+        self.waits() || self.is_ending() || matches!(self, Self::Refused)
+    }
+
+    /// It may be tried some day: what its sender may be told is that it is delayed.
+    #[must_use]
+    pub const fn waits(self) -> bool {
+        matches!(self, Self::Queued | Self::Held | Self::Poison)
+    }
+
+    /// Its end is decided, and its sender not yet told.
+    #[must_use]
+    pub const fn is_ending(self) -> bool {
+        matches!(self, Self::Failing | Self::Expiring)
     }
 }
 
@@ -44,10 +61,13 @@ pub struct RecipientState {
     pub attempts: u32,
     /// How many of them failed since the schedule last started over; the place in the retry schedule.
     pub failures: u32,
-    /// When it is tried next; the epoch for at once.
+    /// When it is tried next; the epoch for at once. Of one that is ending: when its sender is told at the latest.
     pub due: Timestamp,
     /// How many crashes of the process found it in hand.
     pub crashes: u8,
+    /// Which of its delay notices was the last one: 1 for the first, 0 for none. Those that were passed over, because
+    /// nothing ran when they were due, count. At most [`crate::schedule::MAX_ROUNDS`].
+    pub warned: u8,
 }
 
 /// What is remembered of a destination, or of a next-hop host, that is down (design: spool rule 10):
@@ -106,10 +126,15 @@ pub enum TransitionKind {
     Poison,
     /// End: it was refused when its message was accepted.
     Refused,
+    /// Its end is decided; its sender is told at this time, unless the probes end before.
+    Ending(Timestamp),
+    /// It waits on, and its sender is told so.
+    Warned,
 }
 
 /// What an attempt that ended now makes of a recipient. A remote [`Outcome::Indeterminate`] is retried like a
-/// temporary failure: a second copy is better than none (RFC 1047).
+/// temporary failure: a second copy is better than none (RFC 1047). With `tell_at`, a bad end is told at that time:
+/// the recipient is ending until then.
 #[must_use]
 pub fn after(
     now: Timestamp,
@@ -117,14 +142,18 @@ pub fn after(
     outcome: Outcome,
     class: FaultClass,
     rules: &Rules<'_>,
+    tell_at: Option<Timestamp>,
 ) -> Transition {
     // An attempt that ended proves that the message does not bring the process down.
     let tried = RecipientState { attempts: state.attempts.saturating_add(1), crashes: 0, ..state };
     match outcome {
         Outcome::Delivered => ended(tried, Life::Delivered, TransitionKind::Delivered),
-        Outcome::Failed => ended(tried, Life::Failed, TransitionKind::Failed),
+        Outcome::Failed => match tell_at {
+            Some(at) => ending(tried, Life::Failing, at),
+            None => ended(tried, Life::Failed, TransitionKind::Failed),
+        },
         Outcome::Discarded => ended(tried, Life::Removed, TransitionKind::Removed),
-        Outcome::Deferred | Outcome::Indeterminate => deferred(now, tried, class, rules),
+        Outcome::Deferred | Outcome::Indeterminate => deferred(now, tried, class, rules, tell_at),
     }
 }
 
@@ -138,7 +167,7 @@ pub fn after_crash(now: Timestamp, state: RecipientState, rules: &Rules<'_>) -> 
         let state = RecipientState { life: Life::Poison, crashes, attempts, ..state };
         return Transition { state, kind: TransitionKind::Poison };
     }
-    let next = after(now, state, Outcome::Indeterminate, FaultClass::Local, rules);
+    let next = after(now, state, Outcome::Indeterminate, FaultClass::Local, rules, None);
     Transition { state: RecipientState { crashes, ..next.state }, kind: next.kind }
 }
 
@@ -148,17 +177,30 @@ pub fn expires(received: Timestamp, expire_after: Duration) -> Timestamp {
     received.plus(expire_after)
 }
 
-/// The recipient's time is over: it is live, in whatever state. Whoever makes the notice of one that was parked
-/// as poison leaves its content alone.
+/// The recipient's time is over: it is live, in whatever state, and its end not decided. Whoever makes the notice of
+/// one that was parked as poison leaves its content alone.
 #[must_use]
 pub fn expired(now: Timestamp, state: &RecipientState, expires: Timestamp) -> bool {
-    now >= expires && state.life.is_live()
+    now >= expires && state.life.is_live() && !state.life.is_ending()
 }
 
-/// The end of a recipient whose time is over.
+/// The end of a recipient whose time is over; with `tell_at`, its sender is told at that time.
 #[must_use]
-pub const fn expire(state: RecipientState) -> Transition {
-    ended(state, Life::Expired, TransitionKind::Expired)
+pub const fn expire(state: RecipientState, tell_at: Option<Timestamp>) -> Transition {
+    match tell_at {
+        Some(at) => ending(state, Life::Expiring, at),
+        None => ended(state, Life::Expired, TransitionKind::Expired),
+    }
+}
+
+/// The end of a recipient whose end was decided before, when its sender is told. `None` when it was not.
+#[must_use]
+pub const fn told(state: RecipientState) -> Option<Transition> {
+    match state.life {
+        Life::Failing => Some(ended(state, Life::Failed, TransitionKind::Failed)),
+        Life::Expiring => Some(ended(state, Life::Expired, TransitionKind::Expired)),
+        _ => None,
+    }
 }
 
 /// The end of a recipient that was refused when its message was accepted. `None` when it was not.
@@ -207,16 +249,22 @@ const fn ended(state: RecipientState, life: Life, kind: TransitionKind) -> Trans
     Transition { state: RecipientState { life, ..state }, kind }
 }
 
+const fn ending(state: RecipientState, life: Life, at: Timestamp) -> Transition {
+    let state = RecipientState { life, due: at, ..state };
+    Transition { state, kind: TransitionKind::Ending(at) }
+}
+
 fn deferred(
     now: Timestamp,
     state: RecipientState,
     class: FaultClass,
     rules: &Rules<'_>,
+    tell_at: Option<Timestamp>,
 ) -> Transition {
     let failures = state.failures.saturating_add(1);
     let state = RecipientState { failures, ..state };
     if now >= rules.expires {
-        return expire(state);
+        return expire(state, tell_at);
     }
     let due = rules.schedule.due_before(now, class, failures, rules.key, rules.expires);
     Transition { state: RecipientState { due, ..state }, kind: TransitionKind::RetryAt(due) }
@@ -251,7 +299,8 @@ mod tests {
             (O::Deferred, C::Message, 8, soon(60)),
         ] {
             let before = RecipientState { failures, attempts: 9, crashes: 1, ..Default::default() };
-            let got = with_rules(Timestamp::FAR_FUTURE, |r| after(NOW, before, outcome, class, r));
+            let got =
+                with_rules(Timestamp::FAR_FUTURE, |r| after(NOW, before, outcome, class, r, None));
             assert_eq!(got.kind, kind, "{outcome:?} {class:?} {failures}");
             assert_eq!((got.state.attempts, got.state.crashes), (10, 0));
             if let K::RetryAt(due) = kind {
@@ -272,8 +321,19 @@ mod tests {
             (Outcome::Delivered, Life::Delivered),
             (Outcome::Failed, Life::Failed),
         ] {
-            let got = with_rules(NOW, |r| after(NOW, state, outcome, FaultClass::Message, r));
+            let class = FaultClass::Message;
+            let got = with_rules(NOW, |r| after(NOW, state, outcome, class, r, None));
             assert_eq!(got.state.life, life);
+            // The same, when the sender is told later.
+            let later = NOW.plus(Duration::from_secs(60));
+            let got = with_rules(NOW, |r| after(NOW, state, outcome, class, r, Some(later)));
+            if life == Life::Delivered {
+                assert_eq!(got.state.life, life);
+                continue;
+            }
+            assert_eq!((got.kind, got.state.due), (TransitionKind::Ending(later), later));
+            assert!(got.state.life.is_live() && !expired(later, &got.state, NOW));
+            assert_eq!(told(got.state).map(|t| t.state.life), Some(life));
         }
     }
 
@@ -286,7 +346,7 @@ mod tests {
             let twice = after_crash(NOW, once.state, rules);
             assert_eq!((twice.kind, twice.state.life), (TransitionKind::Poison, Life::Poison));
             let acquitted =
-                after(NOW, once.state, Outcome::Deferred, FaultClass::Message, rules).state;
+                after(NOW, once.state, Outcome::Deferred, FaultClass::Message, rules, None).state;
             assert_eq!(after_crash(NOW, acquitted, rules).state.crashes, 1);
         });
     }
@@ -303,6 +363,8 @@ mod tests {
             (Life::Expired, false, false, false, false, false),
             (Life::Removed, false, false, false, false, false),
             (Life::Refused, false, false, false, true, true),
+            (Life::Failing, false, false, false, true, false),
+            (Life::Expiring, false, false, false, true, false),
         ] {
             let state = state(life);
             assert_eq!(hold(state).is_some(), held, "{life:?}");

@@ -1,6 +1,8 @@
 //! A queued message and its live recipients, as compact as they go: millions of them are in memory at once.
 
 use crate::life::{Life, RecipientState};
+use crate::ranks::NEVER;
+use crate::schedule::MAX_ROUNDS;
 use crate::scheduler::DestinationId;
 use posthaste_mail::Timestamp;
 use std::ops::Range;
@@ -9,10 +11,14 @@ use std::ops::Range;
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) received: Timestamp,
-    pub(crate) size: u64,
+    /// Octets; the highest bit marks one of our own notices.
+    size: u64,
     /// Live ones only, by destination and number.
     recipients: Vec<Recipient>,
 }
+
+/// Marks a notice in the size.
+const NOTICE: u64 = 1 << 63;
 
 /// A live recipient.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +30,9 @@ pub(crate) struct Recipient {
     failures: u32,
     pub(crate) life: Life,
     crashes: u8,
+    warned: u8,
+    /// Which delay notice its sender was last told, or did not want to be told: at least `warned`.
+    pub(crate) passed: u8,
     pub(crate) mark: Mark,
 }
 
@@ -46,15 +55,31 @@ pub(crate) struct Group {
     pub(crate) deferred: bool,
     /// The earliest due of those that wait.
     pub(crate) due: Option<Timestamp>,
-    /// Some of them would expire now if their time were over.
-    pub(crate) can_expire: bool,
+    /// The least of the delay notices passed by those that would expire now if their time were over; `None` when none
+    /// would. Of our own notices [`crate::ranks::NEVER`].
+    pub(crate) passed: Option<u8>,
 }
 
 impl Message {
-    pub(crate) fn new(received: Timestamp, size: u64, mut recipients: Vec<Recipient>) -> Self {
+    pub(crate) fn new(
+        received: Timestamp,
+        size: u64,
+        notice: bool,
+        mut recipients: Vec<Recipient>,
+    ) -> Self {
         recipients.sort_unstable_by_key(|r| (r.destination, r.number));
         recipients.shrink_to_fit();
-        Self { received, size, recipients }
+        Self { received, size: (size & !NOTICE) | if notice { NOTICE } else { 0 }, recipients }
+    }
+
+    /// Octets.
+    pub(crate) const fn size(&self) -> u64 {
+        self.size & !NOTICE
+    }
+
+    /// It is one of our own notices.
+    pub(crate) const fn is_notice(&self) -> bool {
+        self.size & NOTICE != 0
     }
 
     pub(crate) fn recipients(&self) -> &[Recipient] {
@@ -63,6 +88,10 @@ impl Message {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.recipients.is_empty()
+    }
+
+    pub(crate) fn recipients_mut(&mut self) -> &mut [Recipient] {
+        &mut self.recipients
     }
 
     /// The destinations it has live recipients at, in order.
@@ -81,10 +110,11 @@ impl Message {
         &mut self.recipients[range]
     }
 
-    /// Gives waiting recipients, by number, other destinations; answers how many changed theirs.
+    /// Gives waiting recipients, by number, other destinations; answers how many changed theirs. Those that are ending
+    /// stay where they were tried.
     pub(crate) fn reroute(&mut self, to: &[(u32, DestinationId)]) -> usize {
         let mut moved = 0;
-        for recipient in self.recipients.iter_mut().filter(|r| r.mark == Mark::Waiting) {
+        for recipient in self.recipients.iter_mut().filter(|r| r.is_waiting()) {
             let Some((_, to)) = to.iter().find(|(number, _)| *number == recipient.number) else {
                 continue;
             };
@@ -104,10 +134,11 @@ impl Message {
         let mut group = Group::default();
         for recipient in self.at(destination).iter().filter(|r| r.life.is_live()) {
             group.live += 1;
-            group.held += u32::from(recipient.life != Life::Queued);
+            group.held += u32::from(matches!(recipient.life, Life::Held | Life::Poison));
             group.deferred |= recipient.failures > 0;
-            if recipient.mark == Mark::Waiting {
-                group.can_expire = true;
+            if recipient.is_waiting() {
+                let passed = if self.is_notice() { NEVER } else { recipient.passed };
+                group.passed = Some(group.passed.map_or(passed, |p| p.min(passed)));
                 if recipient.life == Life::Queued {
                     let due = recipient.due(self.received);
                     group.due = Some(group.due.map_or(due, |d| d.min(due)));
@@ -125,11 +156,7 @@ impl Message {
 }
 
 impl Recipient {
-    pub(crate) const fn new(
-        number: u32,
-        destination: DestinationId,
-        state: RecipientState,
-    ) -> Self {
+    pub(crate) fn new(number: u32, destination: DestinationId, state: RecipientState) -> Self {
         Self {
             due: state.due,
             number,
@@ -138,8 +165,15 @@ impl Recipient {
             failures: state.failures,
             life: state.life,
             crashes: state.crashes,
+            warned: state.warned,
+            passed: passed(state),
             mark: Mark::Waiting,
         }
+    }
+
+    /// It waits, for its turn or for the operator, and its end is open.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.mark == Mark::Waiting && self.life.waits()
     }
 
     /// Its place in time. Fresh mail counts from its acceptance, so that neither fresh mail nor old starves the
@@ -164,16 +198,23 @@ impl Recipient {
             failures: self.failures,
             due: self.due,
             crashes: self.crashes,
+            warned: self.warned,
         }
     }
 
-    pub(crate) const fn set_state(&mut self, state: RecipientState) {
+    pub(crate) fn set_state(&mut self, state: RecipientState) {
         self.life = state.life;
         self.attempts = state.attempts;
         self.failures = state.failures;
         self.due = state.due;
         self.crashes = state.crashes;
+        self.warned = state.warned;
+        self.passed = self.passed.max(passed(state));
     }
+}
+
+fn passed(state: RecipientState) -> u8 {
+    state.warned.min(MAX_ROUNDS)
 }
 
 #[cfg(test)]
@@ -194,12 +235,12 @@ mod tests {
             held,
             Recipient::new(3, here, state(90)),
         ];
-        let message = Message::new(Timestamp::from_secs(5), 1, recipients);
+        let message = Message::new(Timestamp::from_secs(5), 1, false, recipients);
         assert_eq!(message.destinations(), [here, there]);
         let due = Some(Timestamp::from_secs(90));
         assert_eq!(
             message.group(here),
-            Group { live: 3, held: 1, deferred: false, due, can_expire: true }
+            Group { live: 3, held: 1, deferred: false, due, passed: Some(0) }
         );
         // not before it was received
         assert_eq!(message.group(there).due, Some(Timestamp::from_secs(5)));

@@ -7,6 +7,7 @@ use posthaste_mail::Timestamp;
 use std::time::Duration;
 
 const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// The largest spread that can be set, percent.
@@ -37,6 +38,75 @@ pub struct Schedule {
     pub jitter: u8,
     /// How long delivery is tried, from acceptance on.
     pub expire_after: Duration,
+    /// When a sender is told that its mail is delayed.
+    pub delay: DelayRule,
+}
+
+/// When a sender is told that its mail is delayed, counted from acceptance; never when its time is over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DelayRule {
+    /// The first notice; zero for none at all.
+    pub after: Duration,
+    /// Not at that time, but when the first attempt (or trial of its destination) that ends after it has failed. Mail
+    /// that is not tried (held, without a route) is told of half of `after` later.
+    pub at_failure: bool,
+    /// From one notice to the next; `None` for one notice only.
+    pub repeat: Option<Duration>,
+}
+
+/// The most delay notices of one recipient.
+pub const MAX_ROUNDS: u8 = 250;
+
+impl Default for DelayRule {
+    fn default() -> Self {
+        Self { after: 4 * HOUR, at_failure: false, repeat: None }
+    }
+}
+
+impl DelayRule {
+    /// There are delay notices at all.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        !self.after.is_zero()
+    }
+
+    /// From one notice to the next, where there is more than one.
+    pub(crate) fn repeats(&self) -> Option<Duration> {
+        self.repeat.filter(|repeat| !repeat.is_zero())
+    }
+
+    /// How long after acceptance the notice is due that follows `told` others. `None` when there is none.
+    #[must_use]
+    pub fn due(&self, told: u8) -> Option<Duration> {
+        if !self.is_on() || told >= MAX_ROUNDS {
+            return None;
+        }
+        match (told, self.repeats()) {
+            (0, _) => Some(self.after),
+            (_, None) => None,
+            (_, Some(repeat)) => self.after.checked_add(repeat.checked_mul(u32::from(told))?),
+        }
+    }
+
+    /// The same, when no failure shows that it is time.
+    #[must_use]
+    pub fn due_anyway(&self, told: u8) -> Option<Duration> {
+        let grace = if self.at_failure { self.after / 2 } else { Duration::ZERO };
+        self.due(told)?.checked_add(grace)
+    }
+
+    /// How many notices are due at this age.
+    #[must_use]
+    pub fn rounds(&self, age: Duration) -> u8 {
+        if !self.is_on() || age < self.after {
+            return 0;
+        }
+        let more = match self.repeats() {
+            None => 0,
+            Some(repeat) => (age - self.after).as_micros() / repeat.as_micros().max(1),
+        };
+        u8::try_from(more.saturating_add(1)).unwrap_or(MAX_ROUNDS).min(MAX_ROUNDS)
+    }
 }
 
 impl Default for Schedule {
@@ -47,15 +117,19 @@ impl Default for Schedule {
             later: vec![10 * MINUTE, 30 * MINUTE, 60 * MINUTE],
             jitter: 20,
             expire_after: 5 * DAY,
+            delay: DelayRule::default(),
         }
     }
 }
 
 impl Schedule {
-    /// The schedule of Exchange: 4 x 1 min, 6 x 5 min, then every 10 min; two days.
+    /// The schedule of Exchange: 4 x 1 min, 6 x 5 min, then every 10 min, all exactly; two days. Senders are told at
+    /// the first failed attempt after 4 hours.
     #[must_use]
     pub fn exchange() -> Self {
-        Self { later: vec![10 * MINUTE], expire_after: 2 * DAY, ..Self::default() }
+        let delay = DelayRule { at_failure: true, ..DelayRule::default() };
+        let later = vec![10 * MINUTE];
+        Self { later, jitter: 0, expire_after: 2 * DAY, delay, ..Self::default() }
     }
 
     /// A built-in schedule by its name in the configuration: `default` or `exchange`.
@@ -166,6 +240,44 @@ mod tests {
         assert_eq!(Schedule::profile("sendmail"), None);
         let bare = Schedule { later: Vec::new(), ..default };
         assert_eq!(bare.delay(FaultClass::Message, 100), 5 * MINUTE);
+    }
+
+    #[test]
+    fn delay_notices_are_due_at_their_hours() {
+        let once = DelayRule::default();
+        let daily = DelayRule { repeat: Some(DAY), ..once };
+        let never = DelayRule { after: Duration::ZERO, ..daily };
+        let failing = DelayRule { at_failure: true, ..daily };
+        for (rule, told, due, anyway) in [
+            (once, 0, Some(4), Some(4)),
+            (once, 1, None, None),
+            (daily, 0, Some(4), Some(4)),
+            (daily, 2, Some(52), Some(52)),
+            (daily, MAX_ROUNDS, None, None),
+            (never, 0, None, None),
+            (failing, 0, Some(4), Some(6)),
+            (failing, 1, Some(28), Some(30)),
+        ] {
+            let hours = |hours: Option<u32>| hours.map(|hours| hours * HOUR);
+            assert_eq!((rule.due(told), rule.due_anyway(told)), (hours(due), hours(anyway)));
+        }
+        let second = Duration::from_secs(1);
+        for (rule, age, rounds) in [
+            (once, 4 * HOUR - second, 0),
+            (once, 4 * HOUR, 1),
+            (once, 400 * HOUR, 1),
+            (daily, 28 * HOUR - second, 1),
+            (daily, 28 * HOUR, 2),
+            (daily, Duration::MAX, MAX_ROUNDS),
+            (never, Duration::MAX, 0),
+        ] {
+            assert_eq!(rule.rounds(age), rounds, "{rule:?} at {age:?}");
+        }
+        // A notice is due exactly when it counts.
+        for told in 0..MAX_ROUNDS {
+            let due = daily.due(told).expect("daily");
+            assert_eq!((daily.rounds(due - second), daily.rounds(due)), (told, told + 1));
+        }
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! What can be set about the queue, with the defaults of the design.
 
-use crate::schedule::Schedule;
+use crate::schedule::{DelayRule, Schedule};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Everything that can be set about the queue. One `Arc` of it is taken at a time; a reload replaces it whole.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Settings {
     /// The retry schedule of every route that has none of its own.
     pub schedule: Schedule,
@@ -17,6 +17,21 @@ pub struct Settings {
     pub drain: Drain,
     /// Mixed into the jitter, so that two machines with the same mail do not retry together.
     pub seed: u64,
+    /// How long our own notices are tried, where their route does not give up before.
+    pub notice_lifetime: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            schedule: Schedule::default(),
+            routes: BTreeMap::new(),
+            limits: Limits::default(),
+            drain: Drain::default(),
+            seed: 0,
+            notice_lifetime: Duration::from_secs(86_400),
+        }
+    }
 }
 
 /// What one route has otherwise than all others.
@@ -26,6 +41,8 @@ pub struct RouteSettings {
     pub schedule: Option<Schedule>,
     /// Its own lifetime; wins over the schedule's.
     pub expire_after: Option<Duration>,
+    /// When a sender is first told of a delay, zero for never; wins over the schedule's.
+    pub delay_after: Option<Duration>,
     /// Connections over all its destinations; `None` for no limit of its own.
     pub connections: Option<u32>,
     /// Messages begun a minute over all its destinations, evenly spread; `None` for no limit.
@@ -46,6 +63,21 @@ impl Settings {
     pub fn expire_after(&self, route: &str) -> Duration {
         let own = self.routes.get(route).and_then(|r| r.expire_after);
         own.unwrap_or_else(|| self.schedule_for(route).expire_after)
+    }
+
+    /// The same, for one of our own notices where `notice` says so.
+    #[must_use]
+    pub fn lifetime(&self, route: &str, notice: bool) -> Duration {
+        let lifetime = self.expire_after(route);
+        if notice { lifetime.min(self.notice_lifetime) } else { lifetime }
+    }
+
+    /// When a sender is told that its mail on a route is delayed.
+    #[must_use]
+    pub fn delay_rule(&self, route: &str) -> DelayRule {
+        let rule = self.schedule_for(route).delay;
+        let own = self.routes.get(route).and_then(|r| r.delay_after);
+        DelayRule { after: own.unwrap_or(rule.after), ..rule }
     }
 }
 

@@ -24,7 +24,7 @@ fn fill(scheduler: &mut Scheduler, now: Timestamp, destinations: &[DestinationId
     for (n, destination) in (0..COUNT).zip(destinations.iter().cycle()) {
         let recipients = [(0, *destination, RecipientState::default())];
         let id = QueueId::from_u64(QueueId::first_at(now).as_u64() + n);
-        let item = Item { id, received: now, size: 10_000, recipients: &recipients };
+        let item = Item { id, received: now, size: 10_000, notice: false, recipients: &recipients };
         scheduler.insert(now, &item).expect("the destinations are known");
     }
 }

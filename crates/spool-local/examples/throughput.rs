@@ -200,6 +200,7 @@ fn delivered(message: QueueId, tenure: posthaste_spool::Tenure) -> Settlement {
         connections: vec![],
         attempts: vec![testing::delivered(message, 0, 1)],
         changes: vec![Change { message, recipient: 0, state }],
+        withheld: Vec::new(),
         notices: vec![],
         ledger: vec![],
         acts: Vec::new(),

@@ -112,7 +112,10 @@ pub fn of_message(part: &Settled, commit: Lsn, lookup: &dyn Lookup) -> Vec<Event
             Life::Removed => unordered(to(), "remove"),
             Life::Held => unordered(to(), "hold"),
             Life::Poison => EventKind::Poison,
-            Life::Queued | Life::Delivered | Life::Failed | Life::Refused => continue,
+            Life::Queued | Life::Delivered | Life::Failed | Life::Refused | Life::Failing => {
+                continue;
+            }
+            Life::Expiring => EventKind::Expired { to: to() },
         };
         events.push(event(part.at, kind));
     }
@@ -229,6 +232,7 @@ mod tests {
                 Change { message: id, recipient: 0, state: later },
                 Change { message: id, recipient: 1, state: expired },
             ],
+            withheld: Vec::new(),
             notices: vec![Notice {
                 about: id,
                 kind: Some(NoticeKind::Failed),

@@ -1,7 +1,7 @@
 //! What a store keeps, as plain data.
 
 use bytes::Bytes;
-use posthaste_evidence::{Act, Attempt, Connection, NoticeKind, Order};
+use posthaste_evidence::{Act, Attempt, Connection, NoticeKind, Order, Withheld};
 use posthaste_mail::{Body, Envelope, QueueId, Timestamp};
 use posthaste_queue::{DestinationState, RecipientState};
 use std::net::SocketAddr;
@@ -144,6 +144,8 @@ pub struct Settlement {
     pub changes: Vec<Change>,
     /// Notices that the new states owe.
     pub notices: Vec<Notice>,
+    /// Messages of whose recipients' new states nobody is told, and why: one entry for each reason.
+    pub withheld: Vec<(QueueId, Withheld)>,
     /// Facts that are no message's.
     pub ledger: Vec<LedgerEntry>,
     /// What the operator did to whom, so that the event log can tell; the new states are among the changes.

@@ -241,8 +241,8 @@ fn status(standing: &Standing) -> &'static str {
         (Life::Queued | Life::Refused, _) => "queued",
         (Life::Held | Life::Poison, _) => "held",
         (Life::Delivered, _) => "delivered",
-        (Life::Failed, _) => "failed",
-        (Life::Expired, _) => "expired",
+        (Life::Failed | Life::Failing, _) => "failed",
+        (Life::Expired | Life::Expiring, _) => "expired",
         (Life::Removed, _) => "removed",
     }
 }
@@ -251,8 +251,10 @@ fn status(standing: &Standing) -> &'static str {
 fn outcome(standing: &Standing) -> Option<&'static str> {
     match standing.state.life {
         Life::Delivered => Some("delivered"),
-        Life::Failed => Some("failed"),
-        Life::Queued | Life::Held | Life::Poison | Life::Expired if has_failed(standing) => {
+        Life::Failed | Life::Failing => Some("failed"),
+        Life::Queued | Life::Held | Life::Poison | Life::Expired | Life::Expiring
+            if has_failed(standing) =>
+        {
             Some("deferred")
         }
         _ => None,

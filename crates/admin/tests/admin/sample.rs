@@ -76,6 +76,7 @@ pub(crate) fn message(number: u64) -> Message {
         failures,
         due: Timestamp::EPOCH,
         crashes: 0,
+        warned: 0,
     };
     let last_error = LastError {
         at: ago(30),

@@ -137,6 +137,7 @@ impl Inner {
             connections: Vec::new(),
             attempts: Vec::new(),
             changes: Vec::new(),
+            withheld: Vec::new(),
             notices: Vec::new(),
             ledger,
             acts: Vec::new(),

@@ -9,7 +9,7 @@ use posthaste_evidence::NameServer;
 use posthaste_queue::RouteSettings;
 use posthaste_queue::Schedule;
 use posthaste_queue::belief::Patience;
-use posthaste_queue::schedule::Step;
+use posthaste_queue::schedule::{DelayRule, Step};
 use posthaste_route::{Action, Route, Table};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -216,6 +216,7 @@ impl Config {
             },
             drain: self.delivery.drain,
             seed: seed(&self.hostname.0),
+            ..posthaste_queue::Settings::default()
         }
     }
 
@@ -226,6 +227,7 @@ impl Config {
             connections: rule.connections,
             messages_per_minute: rule.messages_per_minute,
             hold: rule.via == Via::Hold,
+            delay_after: None,
         }
     }
 
@@ -237,6 +239,11 @@ impl Config {
             later: schedule.later.iter().map(|distance| self.faster(*distance)).collect(),
             jitter: schedule.jitter,
             expire_after: self.faster(schedule.expire_after),
+            delay: DelayRule {
+                after: self.faster(schedule.delay.after),
+                at_failure: schedule.delay.at_failure,
+                repeat: schedule.delay.repeat.map(|repeat| self.faster(repeat)),
+            },
         }
     }
 

@@ -46,7 +46,7 @@ pub(super) fn schedule(section: Section<'_, '_>, base: Schedule, why: &'static s
     section.finish();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 90")]
     let jitter = (jitter.0 * 100.0).round() as u8;
-    Schedule { glitch, transient, later, jitter, expire_after: base.expire_after }
+    Schedule { glitch, transient, later, jitter, ..base }
 }
 
 pub(super) fn delivery(section: Section<'_, '_>) -> Delivery {

@@ -151,6 +151,7 @@ impl<D: Disk> Into_<'_, D> {
             acts: Vec::new(),
             attempts: Vec::new(),
             changes: Vec::new(),
+            withheld: Vec::new(),
             notices: Vec::new(),
             ledger: Vec::new(),
         }

@@ -137,8 +137,8 @@ fn recipient(to: &Recipient, state: &RecipientState) -> Value {
         Life::Queued | Life::Refused => "queued",
         Life::Held | Life::Poison => "held",
         Life::Delivered => "delivered",
-        Life::Failed => "failed",
-        Life::Expired => "expired",
+        Life::Failed | Life::Failing => "failed",
+        Life::Expired | Life::Expiring => "expired",
         Life::Removed => "removed",
     };
     let due = (state.due != Timestamp::EPOCH).then(|| state.due.rfc3339());

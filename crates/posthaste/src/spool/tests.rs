@@ -45,6 +45,7 @@ fn settlement(spool: &dyn Spool) -> Settlement {
         acts: vec![],
         attempts: vec![],
         changes: vec![],
+        withheld: Vec::new(),
         notices: vec![],
         ledger: vec![],
     }

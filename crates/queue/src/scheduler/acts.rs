@@ -129,7 +129,7 @@ impl Scheduler {
         same.map(|(_, id)| *id).collect()
     }
 
-    fn act(
+    pub(super) fn act(
         &mut self,
         now: Timestamp,
         id: QueueId,

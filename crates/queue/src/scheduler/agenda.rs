@@ -79,8 +79,9 @@ impl Scheduler {
         };
         let agenda = self.agenda.first().map(|(at, _)| *at);
         let hosts = self.host_agenda.first().map(|(at, _)| *at);
-        let lines = [line, agenda, hosts, self.next_route(), self.next_expiry()];
-        let first = lines.into_iter().flatten().min();
+        let ends = [self.next_expiry(), self.next_told(), self.warning_time(now)];
+        let lines = [line, agenda, hosts, self.next_route()].into_iter().chain(ends);
+        let first = lines.flatten().min();
         first.map(|at| at.max(now))
     }
 

@@ -115,7 +115,10 @@ impl Scheduler {
         match active.outage {
             None if works => active.rest = Some(now.plus(FRUITLESS_REST)),
             Some(outage) if outage.trial != Some(ticket.id) => {}
-            _ => down.destination = self.go_down(now, id, failed),
+            _ => {
+                down.destination = self.go_down(now, id, failed);
+                self.destination_failed_at(now, id);
+            }
         }
         self.refresh(now, id);
         down
@@ -156,6 +159,7 @@ impl Scheduler {
             .is_some_and(|o| o.trial.is_some() && o.trial != Some(ticket.id));
         if !foreign {
             self.wait_for_down_hosts(now, id, until);
+            self.destination_failed_at(now, id);
         }
         self.wait_for_hosts(now, id, hosts, None);
     }

@@ -3,6 +3,7 @@
 use super::{Changed, DestinationId, Forgotten, Route, Scheduler};
 use crate::life;
 use crate::message::Mark;
+use crate::ranks::Rank;
 use posthaste_mail::{QueueId, Timestamp};
 use std::net::SocketAddr;
 
@@ -14,8 +15,13 @@ impl Scheduler {
     /// acts of the operator (on any messages) that waited for the end of an attempt which then was not made.
     /// Ask until `None`.
     ///
-    /// Held recipients expire too, and those parked as poison.
-    pub fn expired(&mut self, now: Timestamp) -> Option<Vec<Changed>> {
+    /// Held recipients expire too, and those parked as poison. `tell_at`: when the sender of a recipient is told,
+    /// should probes go into the cause: it is ending until then, and stays; see [`Self::told`].
+    pub fn expired(
+        &mut self,
+        now: Timestamp,
+        tell_at: &dyn Fn(QueueId, u32) -> Option<Timestamp>,
+    ) -> Option<Vec<Changed>> {
         if !self.outbox.is_empty() {
             return Some(self.outbox.drain(..).collect());
         }
@@ -26,8 +32,9 @@ impl Scheduler {
         let destinations = self.messages.get(&id)?.destinations();
         let mut changed = Vec::new();
         for destination in destinations {
-            self.expire_at(now, id, destination, &mut changed);
+            self.expire_at(now, id, destination, tell_at, &mut changed);
         }
+        self.note_endings(&changed);
         Some(changed)
     }
 
@@ -75,7 +82,7 @@ impl Scheduler {
 
     /// When the next recipient expires.
     pub(super) fn next_expiry(&self) -> Option<Timestamp> {
-        self.routes.iter().filter_map(|route| self.route_expiry(route)).map(|(at, _)| at).min()
+        self.routes.iter().filter_map(route_expiry).map(|(at, _)| at).min()
     }
 
     /// Keeps the list of idle hosts in step.
@@ -95,15 +102,15 @@ impl Scheduler {
     }
 
     fn first_expired(&self, now: Timestamp) -> Option<QueueId> {
-        let first = |route| self.route_expiry(route).filter(|(at, _)| *at <= now);
+        let first = |route| route_expiry(route).filter(|(at, _)| *at <= now);
         let (_, destination) = self.routes.iter().find_map(first)?;
-        self.destinations.get(&destination)?.mail().aging.first().map(|(_, id)| *id)
-    }
-
-    fn route_expiry(&self, route: &Route) -> Option<(Timestamp, DestinationId)> {
-        let (received, destination) = route.aging.first()?;
-        let lifetime = self.settings.expire_after(&route.name);
-        Some((life::expires(*received, lifetime), *destination))
+        let entry = self.destinations.get(&destination)?;
+        let terms = self.terms(destination);
+        let of_rank = |(rank, members): (u8, &Rank<QueueId>)| {
+            let (received, id) = members.first()?;
+            Some((life::expires(*received, terms.lifetime(rank)), *id))
+        };
+        entry.mail().aging.iter().filter_map(of_rank).min().map(|(_, id)| id)
     }
 
     fn expire_at(
@@ -111,16 +118,16 @@ impl Scheduler {
         now: Timestamp,
         id: QueueId,
         destination: DestinationId,
+        tell_at: &dyn Fn(QueueId, u32) -> Option<Timestamp>,
         changed: &mut Vec<Changed>,
     ) {
-        let Some(entry) = self.destinations.get(&destination) else { return };
-        let lifetime = self.settings.expire_after(entry.name().1);
+        let terms = self.terms(destination);
         self.change(now, id, destination, |message| {
-            let expires = life::expires(message.received, lifetime);
+            let expires = terms.expires(message);
             for recipient in message.at_mut(destination) {
                 let state = recipient.state();
                 if recipient.mark == Mark::Waiting && life::expired(now, &state, expires) {
-                    let transition = life::expire(state);
+                    let transition = life::expire(state, tell_at(id, recipient.number));
                     recipient.set_state(transition.state);
                     changed.push(Changed::new(id, recipient.number, transition));
                 }
@@ -153,4 +160,13 @@ impl Scheduler {
             self.idle_hosts.remove(&(since, address));
         }
     }
+}
+
+/// When the first recipient of a route expires, and where.
+fn route_expiry(route: &Route) -> Option<(Timestamp, DestinationId)> {
+    let of_rank = |(rank, members): (u8, &Rank<DestinationId>)| {
+        let (received, destination) = members.first()?;
+        Some((life::expires(*received, route.terms.lifetime(rank)), *destination))
+    };
+    route.aging.iter().filter_map(of_rank).min()
 }

@@ -1,13 +1,14 @@
 //! Filling the queue: destinations are interned, messages put in line, outages restored.
 
+use super::terms::Terms;
 use super::{DestinationId, InsertError, Item, Route, Scheduler};
 use crate::destination::{Destination, Outage, write_key};
 use crate::feedback::Window;
 use crate::host::HostOutage;
 use crate::life::{DestinationState, Life};
 use crate::message::{Message, Recipient};
+use crate::ranks::Ranks;
 use posthaste_mail::Timestamp;
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -55,11 +56,12 @@ impl Scheduler {
             }
             recipients.push(Recipient::new(*number, *destination, *state));
         }
-        let message = Message::new(item.received, item.size, recipients);
+        let message = Message::new(item.received, item.size, item.notice, recipients);
         if message.is_empty() {
             return Ok(());
         }
         let destinations = message.destinations();
+        self.note_restored(item.id, &message);
         self.messages.insert(item.id, message);
         self.rates.came(now);
         for destination in destinations {
@@ -111,8 +113,9 @@ impl Scheduler {
         let place = self.routes.iter().position(|r| r.name == name).unwrap_or_else(|| {
             self.routes.push(Route {
                 name: name.to_owned(),
-                aging: BTreeSet::new(),
+                aging: Ranks::new(),
                 renewed: None,
+                terms: Terms::of(&self.settings, name),
                 limits: super::limits::Limits::of(&self.settings, name),
             });
             self.routes.len() - 1

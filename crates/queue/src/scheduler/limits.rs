@@ -3,6 +3,7 @@
 //! Destinations that want more than their route allows stand in its line, and are let go in turn: one for each
 //! connection that is free, and one for each message that the rate allows.
 
+use super::terms::Terms;
 use super::{ConnectTicket, DestinationId, Scheduler};
 use crate::settings::{RouteSettings, Settings};
 use posthaste_evidence::WaitReason;
@@ -178,13 +179,20 @@ impl Scheduler {
     #[must_use]
     pub fn unreachable(&self, limit: usize) -> Vec<&str> {
         let none = self.routes.iter().find(|r| r.name == super::NO_ROUTE);
-        let aging = none.into_iter().flat_map(|route| &route.aging).take(limit);
-        aging.filter_map(|(_, id)| Some(self.destinations.get(id)?.name().0)).collect()
+        let ranks = none.into_iter().flat_map(|route| route.aging.iter());
+        let mut oldest: Vec<_> =
+            ranks.flat_map(|(_, rank)| rank.iter().take(limit)).copied().collect();
+        oldest.sort_unstable();
+        let mut seen = BTreeSet::new();
+        oldest.retain(|(_, id)| seen.insert(*id));
+        oldest.truncate(limit);
+        oldest.iter().filter_map(|(_, id)| Some(self.destinations.get(id)?.name().0)).collect()
     }
 
     pub(super) fn set_limits(&mut self) {
         for route in &mut self.routes {
             route.limits.set(self.settings.routes.get(&route.name));
+            route.terms = Terms::of(&self.settings, &route.name);
         }
     }
 }

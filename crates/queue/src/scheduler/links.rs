@@ -44,6 +44,7 @@ impl Scheduler {
         let answer = change(message);
         message.sweep();
         let ended = message.is_empty();
+        self.warnings.changed(id, message);
         for destination in destinations {
             self.link(id, *destination);
         }
@@ -73,8 +74,8 @@ impl Scheduler {
         if let Some(due) = group.due {
             entry.waiting.insert((due, id));
         }
-        if group.can_expire {
-            entry.aging.insert((message.received, id));
+        if let Some(passed) = group.passed {
+            entry.aging.insert(passed, message.received, id);
         }
         self.index_oldest(destination);
     }
@@ -118,8 +119,8 @@ impl Scheduler {
         if let Some(due) = group.due {
             entry.waiting.remove(&(due, id));
         }
-        if group.can_expire {
-            entry.aging.remove(&(message.received, id));
+        if let Some(passed) = group.passed {
+            entry.aging.remove(passed, message.received, id);
         }
     }
 
@@ -127,17 +128,26 @@ impl Scheduler {
         let Some(entry) = self.destinations.get_mut(&destination) else { return };
         let route = entry.route as usize;
         let mail = entry.mail_mut();
-        let oldest = mail.aging.first().map(|(received, _)| *received);
-        let before = std::mem::replace(&mut mail.oldest, oldest);
-        if before == oldest {
+        let aging = &mut self.routes[route].aging;
+        let oldest = mail.aging.first(0);
+        let before = std::mem::replace(&mut mail.untold, oldest);
+        if before != oldest {
+            if let Some(before) = before {
+                aging.remove(0, before, destination);
+            }
+            if let Some(received) = oldest {
+                aging.insert(0, received, destination);
+            }
+        }
+        if mail.told.is_empty() && !mail.aging.has_told() {
             return;
         }
-        let aging = &mut self.routes[route].aging;
-        if let Some(before) = before {
-            aging.remove(&(before, destination));
+        for (rank, before) in mail.told.drain(..) {
+            aging.remove(rank, before, destination);
         }
-        if let Some(received) = oldest {
-            aging.insert((received, destination));
+        for (rank, oldest) in mail.aging.firsts_told() {
+            aging.insert(rank, oldest, destination);
+            mail.told.push((rank, oldest));
         }
     }
 }

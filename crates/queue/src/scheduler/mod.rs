@@ -4,8 +4,9 @@
 //! no addresses, no bodies and no subjects: only queue ids, recipient numbers, destinations and states. It
 //! runs ahead of the store: what it answers as ended has left it, and the caller makes that durable.
 //!
-//! How to drive it: ask `expired` until `None`, `next` until `None`, `forget` until `None`; then sleep until
-//! `next_wakeup` or the next report (every method that takes `&mut self` is one).
+//! How to drive it: ask `expired` until `None`, `told` until `None`, `next_warning` until `None` (after each answer
+//! `warn`), `next` until `None`, `forget` until `None`; then sleep until `next_wakeup` or the next report (every method
+//! that takes `&mut self` is one).
 //!
 //! The life of a connection is that of its ticket: `pull` (before or after connecting), `host_take` before a
 //! host is dialled, `host_connected` after its EHLO, `pull` and `settle` for each transaction, and at last
@@ -14,6 +15,7 @@
 mod acts;
 mod agenda;
 mod connection;
+mod endings;
 mod expiry;
 mod hosts;
 mod insert;
@@ -23,8 +25,10 @@ mod moved;
 mod pull;
 mod renew;
 mod settle;
+mod terms;
 mod types;
 mod view;
+mod warnings;
 
 pub use types::{
     Changed, ConnectTicket, DestinationId, DestinationStatus, DestinationView, Down, Forgotten,
@@ -36,12 +40,15 @@ use crate::destination::Destination;
 use crate::drain::Draining;
 use crate::host::Host;
 use crate::message::Message;
+use crate::ranks::Ranks;
 use crate::settings::Settings;
 use connection::Connection;
 use posthaste_mail::{QueueId, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use terms::Terms;
+use warnings::Warnings;
 
 /// The queue of one shard. Every operation costs O(log n), and O(recipients of the message) where it
 /// concerns one.
@@ -80,6 +87,9 @@ pub struct Scheduler {
     outbox: VecDeque<Changed>,
     /// Where recipients in flight belong since a reload: name and route; they go there when their attempt ends.
     moved: BTreeMap<(QueueId, u32), (Box<str>, Box<str>)>,
+    /// Recipients whose end is decided, by when their senders are told. An entry that is out of date is passed over.
+    endings: BTreeSet<(Timestamp, QueueId)>,
+    warnings: Warnings,
     next_destination: u32,
     next_ticket: u64,
     next_turn: u64,
@@ -93,8 +103,9 @@ pub const NO_ROUTE: &str = "";
 #[derive(Debug)]
 struct Route {
     name: String,
-    /// Its destinations that have mail that can expire, by the acceptance of the oldest.
-    aging: BTreeSet<(Timestamp, DestinationId)>,
+    /// Its destinations that have mail that can expire, by rank and by the acceptance of the oldest.
+    aging: Ranks<DestinationId>,
+    terms: Terms,
     /// When its settings last changed: what began before says nothing about what holds now.
     renewed: Option<Timestamp>,
     limits: limits::Limits,
@@ -126,6 +137,8 @@ impl Scheduler {
             rates: crate::ages::Rates::default(),
             outbox: VecDeque::new(),
             moved: BTreeMap::new(),
+            endings: BTreeSet::new(),
+            warnings: Warnings::default(),
             next_destination: 0,
             next_ticket: 0,
             next_turn: 0,

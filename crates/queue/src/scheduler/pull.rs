@@ -2,7 +2,7 @@
 
 use super::connection::{Connection, Phase};
 use super::{ConnectTicket, DestinationId, Pulled, Scheduler, Work};
-use crate::life::{self, RecipientState};
+use crate::life::RecipientState;
 use crate::message::Mark;
 use posthaste_mail::{QueueId, Timestamp};
 
@@ -89,12 +89,12 @@ impl Scheduler {
         message: QueueId,
         max_recipients: usize,
     ) -> Work {
-        let settings = std::sync::Arc::clone(&self.settings);
+        let drain = self.settings.drain;
         let entry = self.destinations.get_mut(&destination).expect("first_for found it");
-        let expire_after = settings.expire_after(entry.name().1);
         if let Some(draining) = &mut entry.active_mut().draining {
-            draining.take(now, &settings.drain);
+            draining.take(now, &drain);
         }
+        let terms = self.terms(destination);
         let taken = self.change(now, message, destination, |message| {
             let mut recipients: Vec<(u32, RecipientState)> = Vec::new();
             let received = message.received;
@@ -103,16 +103,15 @@ impl Scheduler {
                 recipient.mark = Mark::InFlight;
                 recipients.push((recipient.number, recipient.state()));
             }
-            (message.size, received, recipients)
+            (message.size(), terms.expires(message), received, recipients)
         });
-        let (size, received, recipients) = taken.expect("a message that waits is there");
+        let (size, expires, received, recipients) = taken.expect("a message that waits is there");
         if let Some(connection) = self.connections.get_mut(&ticket.id) {
             connection.transactions += 1;
             connection.work = Some((message, recipients.iter().map(|r| r.0).collect()));
         }
         self.set_phase(ticket.id, Phase::Busy);
         self.refresh(now, destination);
-        let expires = life::expires(received, expire_after);
         Work { message, size, received, expires, recipients }
     }
 }

@@ -30,6 +30,8 @@ impl Scheduler {
         self.learn(now, ticket, destination, &results);
         self.set_hungry(ticket.id);
         let mut changed = self.apply(now, destination, message, &results);
+        self.note_endings(&changed);
+        self.attempt_failed(now, destination, message, &changed);
         self.move_settled(now, message, &mut changed);
         let left: Vec<u32> =
             numbers.into_iter().filter(|n| results.iter().all(|r| r.recipient != *n)).collect();
@@ -51,9 +53,10 @@ impl Scheduler {
         let settings = Arc::clone(&self.settings);
         let Some(entry) = self.destinations.get(&destination) else { return Vec::new() };
         let route = entry.name().1;
-        let (schedule, lifetime) = (settings.schedule_for(route), settings.expire_after(route));
+        let schedule = settings.schedule_for(route);
+        let terms = self.terms(destination);
         let changed = self.change(now, id, destination, |message| {
-            let expires = life::expires(message.received, lifetime);
+            let expires = terms.expires(message);
             let mut changed = Vec::with_capacity(results.len());
             for result in results {
                 let key = key_of(settings.seed, id.as_u64(), result.recipient);
@@ -106,6 +109,7 @@ fn relevant(results: &[Tried], numbers: &[u32]) -> Vec<Tried> {
             recipient: *recipient,
             outcome: Outcome::Deferred,
             class: FaultClass::Local,
+            tell_at: None,
         };
         relevant.extend(numbers.iter().map(deferred));
     }
@@ -123,7 +127,8 @@ fn land(
         return None;
     }
     let mark = std::mem::replace(&mut recipient.mark, Mark::Waiting);
-    let mut transition = life::after(now, recipient.state(), result.outcome, result.class, rules);
+    let (state, tell_at) = (recipient.state(), result.tell_at);
+    let mut transition = life::after(now, state, result.outcome, result.class, rules, tell_at);
     if matches!(transition.kind, TransitionKind::RetryAt(_)) {
         transition = delayed_act(mark, transition.state).unwrap_or(transition);
     }

@@ -44,6 +44,8 @@ pub struct Item<'a> {
     pub received: Timestamp,
     /// Octets.
     pub size: u64,
+    /// It is one of our own notices: nobody is told of its delay, and it is given up sooner.
+    pub notice: bool,
     /// Number in the envelope, destination and state; those that have ended are skipped.
     pub recipients: &'a [(u32, DestinationId, RecipientState)],
 }
@@ -96,6 +98,8 @@ pub struct Tried {
     pub outcome: Outcome,
     /// What the fault counts against; for Delivered it does not matter.
     pub class: FaultClass,
+    /// When its sender is told, should it end badly by this: probes go into the cause. `None`: at once.
+    pub tell_at: Option<Timestamp>,
 }
 
 /// Where a host stands for a new connection.
@@ -265,6 +269,9 @@ pub struct RecipientView {
     pub state: RecipientState,
     /// When its time is over.
     pub expires: Timestamp,
+    /// When its next delay notice is due, should it wait so long (or, with [`crate::DelayRule::at_failure`], the next
+    /// failure after this time). `None` when none is to come, and for our own notices.
+    pub notice_at: Option<Timestamp>,
     /// Why it is not done yet.
     pub waiting: Waiting,
 }

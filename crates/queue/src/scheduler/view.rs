@@ -6,7 +6,7 @@ use super::{
     Waiting,
 };
 use crate::destination::{Active, Destination, Outage, Place, write_key};
-use crate::life::{self, DestinationState, Life};
+use crate::life::{DestinationState, Life};
 use crate::message::{Message, Recipient};
 use posthaste_evidence::WaitReason;
 use posthaste_mail::{QueueId, Timestamp};
@@ -84,7 +84,7 @@ impl Scheduler {
             messages: destination.mail().messages,
             recipients: destination.mail().recipients,
             held: destination.mail().held,
-            oldest: destination.mail().oldest.into_iter().chain(in_flight).min(),
+            oldest: destination.mail().oldest().into_iter().chain(in_flight).min(),
             next_attempt: self.next_attempt(now, id, destination),
             connections: destination.connections(),
             down: destination.outage().map(|o| DestinationState {
@@ -137,16 +137,16 @@ impl Scheduler {
                 destination: recipient.destination,
                 state: recipient.state(),
                 expires: self.expires(message, recipient),
+                notice_at: self.notice_at(message, recipient),
                 waiting: self.waiting(now, message, recipient),
             })
             .collect();
         recipients.sort_unstable_by_key(|r| r.number);
-        MessageView { id, received: message.received, size: message.size, recipients }
+        MessageView { id, received: message.received, size: message.size(), recipients }
     }
 
     fn expires(&self, message: &Message, recipient: &Recipient) -> Timestamp {
-        let route = self.destinations.get(&recipient.destination).map_or("", |d| d.name().1);
-        life::expires(message.received, self.settings.expire_after(route))
+        self.terms(recipient.destination).expires(message)
     }
 
     fn waiting(&self, now: Timestamp, message: &Message, recipient: &Recipient) -> Waiting {
@@ -156,6 +156,9 @@ impl Scheduler {
         let (reason, until) = match recipient.life {
             Life::Held => (WaitReason::Held, None),
             Life::Poison => (WaitReason::Poison, None),
+            Life::Failing | Life::Expiring => {
+                (WaitReason::NoticePendingProbe, Some(recipient.state().due))
+            }
             _ if !self.running => (WaitReason::NotRunning, None),
             _ => self.reason(now, recipient.due(message.received), recipient.destination),
         };

@@ -139,7 +139,7 @@ fn what_no_host_is_asked_about_takes_no_turn_of_the_rate() {
         let ended: Vec<Tried> = work
             .recipients
             .iter()
-            .map(|&(recipient, _)| Tried { recipient, outcome, class })
+            .map(|&(recipient, _)| Tried { recipient, outcome, class, tell_at: None })
             .collect();
         assert_eq!(world.scheduler.settle(world.now, &ticket, work.message, &ended).len(), 1);
     }

@@ -3,5 +3,6 @@
 mod acts;
 mod limits;
 mod model;
+mod notices;
 mod stories;
 mod world;

@@ -96,6 +96,12 @@ pub(crate) struct World {
     pub(crate) ledger: BTreeMap<String, DestinationState>,
     pub(crate) host_ledger: BTreeMap<SocketAddr, DestinationState>,
     pub(crate) ledger_writes: u64,
+    /// Delay notices: when, about what, and about whom of it.
+    pub(crate) warnings: Vec<(Timestamp, QueueId, Vec<u32>)>,
+    /// Messages whose senders do not want to know.
+    pub(crate) unwanted: BTreeSet<QueueId>,
+    /// How long probes into each bad end take; `None`: senders are told at once.
+    pub(crate) probes: Option<Duration>,
     /// Destinations that the operator holds.
     pub(crate) held: BTreeSet<String>,
     /// Holds the promises after each so many steps; 0 is never.
@@ -134,6 +140,9 @@ impl World {
             ledger: BTreeMap::new(),
             host_ledger: BTreeMap::new(),
             ledger_writes: 0,
+            warnings: Vec::new(),
+            unwanted: BTreeSet::new(),
+            probes: None,
             held: BTreeSet::new(),
             check_every: 0,
             drives: 0,
@@ -176,7 +185,7 @@ impl World {
         received: Timestamp,
         recipients: &[(u32, DestinationId, RecipientState)],
     ) {
-        let item = Item { id, received, size: 1000, recipients };
+        let item = Item { id, received, size: 1000, notice: false, recipients };
         self.scheduler.insert(self.now, &item).expect("the destinations are known");
         self.received.insert(id, received);
         for (number, destination, state) in recipients {
@@ -214,6 +223,7 @@ impl World {
     /// What the dispatcher does between two sleeps.
     pub(crate) fn drive(&mut self) {
         self.book_expired();
+        self.book_warnings();
         let mut steps = 0;
         while let Some(next) = self.scheduler.next(self.now) {
             steps += 1;
@@ -240,8 +250,35 @@ impl World {
     }
 
     fn book_expired(&mut self) {
-        while let Some(changed) = self.scheduler.expired(self.now) {
+        let tell_at = self.probes.map(|time| self.now.plus(time));
+        while let Some(changed) = self.scheduler.expired(self.now, &|_, _| tell_at) {
             self.book(&changed);
+        }
+        while let Some(changed) = self.scheduler.told(self.now) {
+            assert!(changed.iter().all(|c| !c.transition.state.life.is_live()));
+            self.book(&changed);
+        }
+    }
+
+    /// Tells the senders; the book-keeper looks over the scheduler's shoulder.
+    fn book_warnings(&mut self) {
+        while let Some(id) = self.scheduler.next_warning(self.now) {
+            assert_eq!(self.scheduler.next_warning(self.now), Some(id), "named until warned");
+            let unwanted = self.unwanted.contains(&id);
+            let changed = self.scheduler.warn(self.now, id, &|_| !unwanted);
+            assert_eq!(changed.is_empty(), unwanted, "{id} was named: somebody waits");
+            assert_ne!(self.scheduler.next_warning(self.now), Some(id), "told once");
+            for change in &changed {
+                let key = (change.message, change.recipient);
+                assert_eq!(change.transition.kind, TransitionKind::Warned);
+                assert!(!self.in_flight.contains_key(&key), "{key:?} is in flight");
+                assert!(change.transition.state.warned > self.live[&key].1.warned);
+                assert!(self.live[&key].1.life.waits());
+            }
+            self.book(&changed);
+            if !changed.is_empty() {
+                self.warnings.push((self.now, id, changed.iter().map(|c| c.recipient).collect()));
+            }
         }
     }
 
@@ -353,7 +390,8 @@ impl World {
         let mut results = Vec::new();
         for (number, _) in work.recipients.iter().take(site.takes.unwrap_or(usize::MAX)) {
             let (outcome, class) = self.outcome(&site);
-            results.push(Tried { recipient: *number, outcome, class });
+            let tell_at = self.probes.map(|time| self.now.plus(time));
+            results.push(Tried { recipient: *number, outcome, class, tell_at });
             if outcome == Outcome::Delivered {
                 self.deliveries.push((self.now, ticket.destination));
             }
@@ -455,7 +493,7 @@ impl World {
                 Life::Failed => End::Failed,
                 Life::Expired => End::Expired,
                 Life::Removed => End::Removed,
-                Life::Queued | Life::Held | Life::Poison | Life::Refused => {
+                _ => {
                     self.live.get_mut(&key).expect("it was live").1 = state;
                     continue;
                 }
@@ -548,7 +586,8 @@ impl World {
         for ((id, _), (destination, state)) in &self.live {
             messages.entry(*destination).or_default().insert(*id);
             *recipients.entry(*destination).or_default() += 1;
-            *held.entry(*destination).or_default() += u32::from(state.life != Life::Queued);
+            *held.entry(*destination).or_default() +=
+                u32::from(matches!(state.life, Life::Held | Life::Poison));
         }
         for view in views {
             let count = messages.get(&view.id).map_or(0, BTreeSet::len);

@@ -202,6 +202,7 @@ impl Life_<'_> {
             connections: vec![],
             attempts: vec![],
             changes: vec![],
+            withheld: Vec::new(),
             notices: vec![],
             ledger: vec![],
             acts: Vec::new(),

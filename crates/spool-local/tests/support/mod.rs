@@ -28,6 +28,7 @@ pub(crate) fn settlement(spool: &dyn Spool) -> Settlement {
         connections: vec![],
         attempts: vec![],
         changes: vec![],
+        withheld: Vec::new(),
         notices: vec![],
         ledger: vec![],
         acts: Vec::new(),

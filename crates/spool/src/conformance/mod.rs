@@ -122,6 +122,7 @@ fn settlement(spool: &dyn Spool) -> Settlement {
         connections: vec![],
         attempts: vec![],
         changes: vec![],
+        withheld: Vec::new(),
         notices: vec![],
         ledger: vec![],
         acts: Vec::new(),

@@ -34,7 +34,8 @@ macro_rules! codes {
     };
 }
 
-codes!(Life: Queued = 0, Held = 1, Poison = 2, Delivered = 3, Failed = 4, Expired = 5, Removed = 6, Refused = 7);
+codes!(Life: Queued = 0, Held = 1, Poison = 2, Delivered = 3, Failed = 4, Expired = 5, Removed = 6, Refused = 7,
+    Failing = 8, Expiring = 9);
 codes!(BodyType: SevenBit = 0, EightBitMime = 1);
 codes!(Ret: Full = 1, Hdrs = 2);
 codes!(SourceKind: Relay = 0, Inbound = 1, Local = 2, Notice = 3, Submission = 4);

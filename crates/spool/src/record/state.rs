@@ -12,12 +12,17 @@ use posthaste_queue::life::Life;
 const HAS_ATTEMPTS: u8 = 8;
 const HAS_FAILURES: u8 = 16;
 const HAS_DUE: u8 = 32;
-const HAS_CRASHES: u8 = 64;
+const HAS_REST: u8 = 64;
 const HAS_RUN: u8 = 128;
 const LIFE: u8 = 7;
 
+/// What the number of crashes shares its place with: the delay notices told so far, and whether the end that the life
+/// names is only decided. Both are 0 in what older versions stored.
+const WARNED: u32 = 8;
+const ENDING: u64 = 1 << 16;
+
 /// Packs states in order: about 2 octets for one that has ended, 12 for one that waits, once per run of
-/// equal ones.
+/// equal ones. The sender's delay notices take one octet more.
 pub fn write_states(out: &mut Vec<u8>, states: &[RecipientState]) {
     let mut due_before = 0i64;
     for alike in states.chunk_by(|a, b| a == b) {
@@ -28,11 +33,11 @@ pub fn write_states(out: &mut Vec<u8>, states: &[RecipientState]) {
             (state.due != Timestamp::EPOCH, HAS_DUE, {
                 zigzag(state.due.as_micros().wrapping_sub(due_before))
             }),
-            (state.crashes != 0, HAS_CRASHES, u64::from(state.crashes)),
+            (rest(&state) != 0, HAS_REST, rest(&state)),
             (alike.len() > 1, HAS_RUN, alike.len() as u64),
         ];
         let flags: u8 = parts.iter().filter(|(has, ..)| *has).map(|(_, bit, _)| bit).sum();
-        out.push(u8::try_from(state.life.code()).expect("lives are few") | flags);
+        out.push(u8::try_from(decided(state.life).code()).expect("lives are few") | flags);
         for (_, _, number) in parts.iter().filter(|(has, ..)| *has) {
             put_varint(out, *number);
         }
@@ -54,7 +59,7 @@ pub fn read_states(mut packed: &[u8]) -> Result<Vec<RecipientState>, Damaged> {
         let mut part = |bit| if first & bit == 0 { Ok(0) } else { take_varint(&mut packed) };
         let (attempts, failures) = (narrow(part(HAS_ATTEMPTS)?)?, narrow(part(HAS_FAILURES)?)?);
         let due = unzigzag(part(HAS_DUE)?);
-        let crashes = narrow(part(HAS_CRASHES)?)?;
+        let rest = part(HAS_REST)?;
         let run = narrow::<usize>(part(HAS_RUN)?)?.max(1);
         if first & HAS_DUE != 0 {
             due_before = due_before.wrapping_add(due);
@@ -65,10 +70,38 @@ pub fn read_states(mut packed: &[u8]) -> Result<Vec<RecipientState>, Damaged> {
         }
         let life = Life::from_code(u64::from(first & LIFE))?;
         let due = Timestamp::from_micros(due);
-        let state = RecipientState { life, attempts, failures, due, crashes };
+        let (life, warned, crashes) = open_rest(life, rest)?;
+        let state = RecipientState { life, attempts, failures, due, crashes, warned };
         states.resize(states.len() + run, state);
     }
     Ok(states)
+}
+
+/// Crashes, delay notices and whether its end is only decided, in one number.
+fn rest(state: &RecipientState) -> u64 {
+    let ending = if state.life.is_ending() { ENDING } else { 0 };
+    u64::from(state.crashes) | u64::from(state.warned) << WARNED | ending
+}
+
+fn open_rest(life: Life, rest: u64) -> Result<(Life, u8, u8), Damaged> {
+    let life = match (rest & ENDING != 0, life) {
+        (false, life) => life,
+        (true, Life::Failed) => Life::Failing,
+        (true, Life::Expired) => Life::Expiring,
+        (true, _) => return Err(Damaged("an end that is none")),
+    };
+    let [crashes, warned, ..] = (rest & !ENDING).to_le_bytes();
+    narrow::<u16>(rest & !ENDING)?;
+    Ok((life, warned, crashes))
+}
+
+/// The end that a life is coming to, where it is decided: what its code stands for.
+const fn decided(life: Life) -> Life {
+    match life {
+        Life::Failing => Life::Failed,
+        Life::Expiring => Life::Expired,
+        life => life,
+    }
 }
 
 fn narrow<T: TryFrom<u64>>(number: u64) -> Result<T, Damaged> {

@@ -63,15 +63,21 @@ pub(crate) fn state() -> impl Strategy<Value = RecipientState> {
         Life::Failed,
         Life::Expired,
         Life::Removed,
+        Life::Failing,
+        Life::Expiring,
     ];
-    (select(lives), 0u32..90, 0u32..90, prop_oneof![Just(Timestamp::EPOCH), time()], 0u8..4)
-        .prop_map(|(life, attempts, failures, due, crashes)| RecipientState {
+    let due = prop_oneof![Just(Timestamp::EPOCH), time()];
+    let warned = prop_oneof![Just(0), any::<u8>()];
+    (select(lives), 0u32..90, 0u32..90, due, 0u8..4, warned).prop_map(
+        |(life, attempts, failures, due, crashes, warned)| RecipientState {
             life,
             attempts,
             failures,
             due,
             crashes,
-        })
+            warned,
+        },
+    )
 }
 
 pub(crate) fn change() -> impl Strategy<Value = Change> {
