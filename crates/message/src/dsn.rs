@@ -6,13 +6,15 @@
 //! section 3, so that nothing of them is lost.
 
 mod compose;
+mod ours;
 pub mod rules;
-mod status;
+pub mod status;
 mod text;
 mod why;
 mod wordings;
 
 pub use compose::{Composed, compose};
+pub use ours::form;
 pub use why::{Why, why};
 pub use wordings::Wordings;
 

@@ -93,8 +93,9 @@ struct Word<'a> {
     length: usize,
 }
 
+/// The charsets that are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Charset {
+pub(crate) enum Charset {
     Utf8,
     Latin1,
     Latin9,
@@ -152,7 +153,7 @@ impl<'a> Word<'a> {
 
 impl Charset {
     /// RFC 2231 section 5 lets a language follow: `utf-8*en`.
-    fn named(name: &[u8]) -> Option<Self> {
+    pub(crate) fn named(name: &[u8]) -> Option<Self> {
         let name = name.split(|&b| b == b'*').next().unwrap_or(name).to_ascii_lowercase();
         match name.as_slice() {
             b"utf-8" | b"utf8" | b"us-ascii" | b"ascii" => Some(Self::Utf8),
@@ -163,7 +164,7 @@ impl Charset {
         }
     }
 
-    fn read(self, octets: &[u8]) -> Cow<'_, str> {
+    pub(crate) fn read(self, octets: &[u8]) -> Cow<'_, str> {
         match self {
             Self::Utf8 => String::from_utf8_lossy(octets),
             Self::Latin1 => octets.iter().map(|&b| char::from(b)).collect(),

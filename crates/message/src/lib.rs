@@ -8,10 +8,12 @@
 
 pub mod addresses;
 pub mod complete;
+pub mod date;
 pub mod dkim;
 pub mod dsn;
 pub mod encoded;
 pub mod header;
+pub mod mime;
 pub mod recipients;
 pub mod replay;
 pub mod trace;

@@ -259,13 +259,13 @@ fn faults_keep_their_status_and_only_peers_are_quoted() {
     let servfail = dns(AnswerKind::ServFail);
     // (what ended it, the last failure, status, diagnostic, whether a remote MTA is named)
     let rows = [
-        (&nobody, &nobody, "5.1.2", "x-posthaste; The domain x.example does not exist.", false),
-        (&expired, &servfail, "4.4.3", "x-posthaste; The domain name system", false),
+        (&nobody, &nobody, "5.1.2", "x-posthaste; no_such_domain: x.example", false),
+        (&expired, &servfail, "4.4.3", "x-posthaste; dns_failed: x.example Mx: SERVFAIL", false),
         (&expired, &busy, "4.3.2", "smtp; 451 4.3.2 Busy", true),
-        (&expired, &lost, "4.4.2", "x-posthaste; The connection to the receiving", false),
-        (&expired, &stuck, "4.4.2", "x-posthaste; The receiving mail server stopped", true),
+        (&expired, &lost, "4.4.2", "x-posthaste; lost: at banner", false),
+        (&expired, &stuck, "4.4.2", "x-posthaste; timed_out: at eod, after 600 s", true),
         (&operator, &busy, "5.7.1", "smtp; 451 4.3.2 Busy", true),
-        (&operator, &servfail, "5.7.1", "x-posthaste; The administrator", false),
+        (&operator, &servfail, "5.7.1", "x-posthaste; operator", false),
     ];
     for (fault, cause, status, diagnostic, remote) in rows {
         let envelope = envelope(HEADER, vec![recipient("bob@x.example")]);

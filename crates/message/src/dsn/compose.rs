@@ -1,6 +1,6 @@
 //! The whole notice: a `multipart/report` (RFC 6522) of the part for people, the part for machines and the original.
 
-use super::status::delivery_status;
+use super::ours::delivery_status;
 use super::text::text;
 use super::{Kind, MAX_ORIGINAL, MAX_ORIGINAL_HEADER, MAX_REPORTED, Notice};
 use memchr::memmem;

@@ -1,113 +1,173 @@
-//! The part for machines: `message/delivery-status` (RFC 3464 section 2), always 7-bit.
+//! The part for machines as data: `message/delivery-status` (RFC 3464 section 2) and `message/global-delivery-status`
+//! (RFC 6533 section 4), ours and everybody else's. What is written here is read here, and nothing of it is lost.
+//!
+//! Not here: which field says what of our own failures (`ours`), and finding this part in a message (`read`).
 
-use super::{Notice, Report};
-use posthaste_evidence::{Fault, Stage};
-use posthaste_mail::{EnhancedStatus, Recipient};
-use std::fmt::Write;
-use std::net::IpAddr;
+mod address;
+mod reading;
+mod writing;
 
-/// Where lines are folded when they have a blank, octets.
-const FOLD: usize = 76;
+pub use address::Typed;
+pub use writing::Form;
 
-/// The groups of fields, with CRLF line ends: the message's, then each recipient's.
-pub(super) fn delivery_status(notice: &Notice<'_>) -> String {
-    let mut out = String::new();
-    field(&mut out, "Reporting-MTA", &format!("dns; {}", notice.sender.hostname));
-    if let Some(envid) = &notice.envelope.envid {
-        field(&mut out, "Original-Envelope-Id", envid);
-    }
-    field(&mut out, "Arrival-Date", &notice.envelope.received.rfc5322());
-    for report in &notice.reports {
-        out.push_str("\r\n");
-        recipient(&mut out, report);
-    }
-    out
+use posthaste_mail::{EnhancedStatus, Timestamp};
+
+/// Recipients that are read of one report; further ones are counted in [`DeliveryStatus::left_out`].
+pub const MAX_RECIPIENTS: usize = 1_000;
+/// Octets of one field's value that are read.
+pub const MAX_VALUE: usize = 8 * 1024;
+/// Fields without a place of their own that are kept of the message, and of each recipient.
+pub const MAX_EXTENSIONS: usize = 32;
+
+/// All that a report says for machines. Of a field that comes twice the first counts; the other is kept as an extension,
+/// as is one whose value cannot be understood.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DeliveryStatus {
+    /// `Original-Envelope-Id`: the ENVID of the sender, decoded.
+    pub original_envelope_id: Option<String>,
+    /// `Reporting-MTA`: who tried. RFC 3464 demands it; some leave it out.
+    pub reporting_mta: Option<Typed>,
+    /// `DSN-Gateway`: who translated the report from another mail system.
+    pub dsn_gateway: Option<Typed>,
+    /// `Received-From-MTA`: from whom the reporting MTA had the message.
+    pub received_from_mta: Option<Typed>,
+    /// `Arrival-Date`: when it came to the reporting MTA.
+    pub arrival_date: Option<Date>,
+    /// All other fields about the message.
+    pub extensions: Vec<Extension>,
+    /// Who it is about.
+    pub recipients: Vec<RecipientStatus>,
+    /// Recipients beyond [`MAX_RECIPIENTS`].
+    pub left_out: usize,
 }
 
-/// The status given for a failure. When the time was over, that of the last real failure: X.4.7 alone would
-/// hide it, and is given only when nothing was ever tried.
-pub(super) fn status(report: &Report<'_>) -> EnhancedStatus {
-    match report.cause() {
-        None | Some(Fault::Expired) => Fault::Expired.status().with_class(4),
-        Some(cause) => cause.status(),
+/// What became of one recipient.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RecipientStatus {
+    /// `Original-Recipient`: whom the sender meant (ORCPT, decoded).
+    pub original_recipient: Option<Typed>,
+    /// `Final-Recipient`: whom the reporting MTA tried to reach. RFC 3464 demands it; some leave it out.
+    pub final_recipient: Option<Typed>,
+    /// `Action`.
+    pub action: Option<Action>,
+    /// `Status`.
+    pub status: Option<EnhancedStatus>,
+    /// `Remote-MTA`: who said so, when somebody else did.
+    pub remote_mta: Option<Typed>,
+    /// `Diagnostic-Code`: the reply, or words of the reporting MTA's own.
+    pub diagnostic: Option<Typed>,
+    /// `Last-Attempt-Date`.
+    pub last_attempt_date: Option<Date>,
+    /// `Final-Log-ID`: the message's name at the host that took it.
+    pub final_log_id: Option<String>,
+    /// `Will-Retry-Until`: only of delays.
+    pub will_retry_until: Option<Date>,
+    /// All other fields about the recipient.
+    pub extensions: Vec<Extension>,
+}
+
+/// What the reporting MTA did (RFC 3464 section 2.3.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// It gave up.
+    Failed,
+    /// It goes on trying.
+    Delayed,
+    /// The recipient has it.
+    Delivered,
+    /// A host that sends no success notices has it.
+    Relayed,
+    /// It went on to the several addresses behind this one.
+    Expanded,
+}
+
+/// A date as it stands there (RFC 5322 section 3.3).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Date {
+    /// The words.
+    pub text: String,
+}
+
+/// A field that has no place of its own.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Extension {
+    /// As written.
+    pub name: String,
+    /// Unfolded.
+    pub value: String,
+}
+
+impl Action {
+    /// Every action with its name (RFC 3464 section 2.3.3).
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::Failed, "failed"),
+        (Self::Delayed, "delayed"),
+        (Self::Delivered, "delivered"),
+        (Self::Relayed, "relayed"),
+        (Self::Expanded, "expanded"),
+    ];
+
+    /// The name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(action, _)| *action == self).map_or("failed", |(_, name)| name)
     }
 }
 
-fn recipient(out: &mut String, report: &Report<'_>) {
-    if let Some(orcpt) = &report.recipient.orcpt {
-        field(out, "Original-Recipient", orcpt);
+impl Date {
+    /// As we write it: in UTC, to the second.
+    #[must_use]
+    pub fn of(at: Timestamp) -> Self {
+        Self { text: at.rfc5322() }
     }
-    field(out, "Final-Recipient", &final_recipient(report.recipient));
-    field(out, "Action", "failed");
-    field(out, "Status", &status(report).to_string());
-    if let Some(host) = answering_host(report) {
-        field(out, "Remote-MTA", &format!("dns; {host}"));
-    }
-    let diagnostic = match report.reply() {
-        Some(reply) => format!("smtp; {reply}"),
-        None => {
-            format!("x-posthaste; {}", super::why(report.cause().unwrap_or(&Fault::Expired)).what)
-        }
-    };
-    field(out, "Diagnostic-Code", &diagnostic);
-    if let Some(last) = &report.last {
-        field(out, "Last-Attempt-Date", &last.at.rfc5322());
+
+    /// The moment that is meant, if that can be told.
+    #[must_use]
+    pub fn at(&self) -> Option<Timestamp> {
+        crate::date::parse(&self.text)
     }
 }
 
-/// RFC 6533 section 3: an address beyond ASCII has the type `utf-8`.
-fn final_recipient(recipient: &Recipient) -> String {
-    let kind = if recipient.mailbox.as_str().is_ascii() { "rfc822" } else { "utf-8" };
-    format!("{kind}; {}", recipient.mailbox)
-}
-
-/// The host of the last attempt, when one spoke to us there.
-fn answering_host(report: &Report<'_>) -> Option<String> {
-    let last = report.last.as_ref()?;
-    let spoke = match &last.result.fault {
-        Some(
-            Fault::Reply { .. }
-            | Fault::Gibberish { .. }
-            | Fault::TlsNotOffered
-            | Fault::TlsRefused { .. }
-            | Fault::TlsWanted { .. }
-            | Fault::Tls(_)
-            | Fault::Login { .. },
-        ) => true,
-        Some(Fault::Lost { stage } | Fault::TimedOut { stage, .. }) => *stage > Stage::Banner,
-        _ => last.result.reply.is_some(),
-    };
-    let host = last.host.filter(|_| spoke)?;
-    Some(match host.parse::<IpAddr>() {
-        Ok(IpAddr::V4(v4)) => format!("[{v4}]"),
-        Ok(IpAddr::V6(v6)) => format!("[IPv6:{v6}]"),
-        Err(_) => host.to_owned(),
-    })
-}
-
-fn field(out: &mut String, name: &str, value: &str) {
-    let mut column = name.len() + 1;
-    out.push_str(name);
-    out.push(':');
-    for word in value.split(' ').filter(|word| !word.is_empty()) {
-        let word = seven_bit(word);
-        let fits = column + 1 + word.len() <= FOLD || column == 1;
-        out.push_str(if fits { " " } else { "\r\n " });
-        column = if fits { column } else { 0 } + 1 + word.len();
-        out.push_str(&word);
+impl Extension {
+    /// A field of our own.
+    #[must_use]
+    pub fn new(name: &str, value: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), value: value.into() }
     }
-    out.push_str("\r\n");
 }
 
-/// Characters beyond ASCII as `\x{E4}` (RFC 6533 section 3), control characters as `?`.
-fn seven_bit(word: &str) -> String {
-    let mut out = String::with_capacity(word.len());
-    for c in word.chars() {
-        match c {
-            _ if c.is_control() => out.push('?'),
-            _ if c.is_ascii() => out.push(c),
-            _ => write!(out, "\\x{{{:X}}}", u32::from(c)).expect("a string takes every write"),
-        }
+impl DeliveryStatus {
+    /// The value of the message's extension field of this name; case does not matter.
+    #[must_use]
+    pub fn extension(&self, name: &str) -> Option<&str> {
+        extension(&self.extensions, name)
     }
-    out
+
+    /// Nothing was found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
+
+impl RecipientStatus {
+    /// The value of the recipient's extension field of this name; case does not matter.
+    #[must_use]
+    pub fn extension(&self, name: &str) -> Option<&str> {
+        extension(&self.extensions, name)
+    }
+
+    /// The address that the sender knows: the original one where it is told, else the final one.
+    #[must_use]
+    pub fn address(&self) -> Option<&str> {
+        let all = [&self.original_recipient, &self.final_recipient];
+        all.into_iter().flatten().map(Typed::address).find(|address| !address.is_empty())
+    }
+}
+
+fn extension<'a>(all: &'a [Extension], name: &str) -> Option<&'a str> {
+    all.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value.as_str())
+}
+
+#[cfg(test)]
+mod tests;
