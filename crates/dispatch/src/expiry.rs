@@ -151,8 +151,8 @@ impl Inner {
             connections: Vec::new(),
             attempts: refusal(now, changed).into_iter().collect(),
             changes: changed.iter().map(change).collect(),
-            withheld: Vec::new(),
             notices: tidings.notices,
+            withheld: tidings.withheld,
             ledger: Vec::new(),
             acts,
         };

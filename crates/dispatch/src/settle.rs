@@ -89,8 +89,8 @@ impl Inner {
                 observations: told.observations,
             }],
             changes: changed.iter().map(change).collect(),
-            withheld: Vec::new(),
             notices: tidings.notices,
+            withheld: tidings.withheld,
             ledger,
             acts: landed.acts,
         };

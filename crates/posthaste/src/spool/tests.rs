@@ -61,14 +61,16 @@ fn any_mail(spool: &dyn Spool, dice: &mut Dice) -> NewMail {
     };
     let size = usize::try_from(size).expect("small");
     let mut mail = testing::mail(spool.mint(NOON), recipients, size);
-    let lives = [Life::Queued, Life::Held, Life::Poison, Life::Delivered, Life::Failed];
+    let lives =
+        [Life::Queued, Life::Held, Life::Poison, Life::Delivered, Life::Failed, Life::Failing];
     for state in &mut mail.states {
         *state = RecipientState {
-            life: lives[usize::try_from(dice.below(5)).expect("small")],
+            life: lives[usize::try_from(dice.below(6)).expect("small")],
             attempts: dice.small(9),
             failures: dice.small(9),
             due: NOON.plus(Duration::from_micros(dice.below(1 << 40))),
             crashes: u8::try_from(dice.below(3)).expect("small"),
+            warned: u8::try_from(dice.below(3)).expect("small"),
         };
     }
     mail.states[0].life = Life::Queued;
