@@ -14,7 +14,7 @@ mod why;
 mod wordings;
 
 pub use compose::{Composed, compose};
-pub use ours::form;
+pub use ours::{ATTEMPTS, ENDED, KIND, QUEUE_ID, action, form};
 pub use why::{Why, why};
 pub use wordings::Wordings;
 

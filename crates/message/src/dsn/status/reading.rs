@@ -84,38 +84,8 @@ impl DeliveryStatus {
     }
 }
 
-/// True for a line that begins a report: a field that only reports have.
-pub(in crate::dsn) fn begins_report(line: &[u8]) -> bool {
-    let Some(colon) = memchr::memchr(b':', &line[..line.len().min(64)]) else { return false };
-    let name = String::from_utf8_lossy(line[..colon].trim_ascii_end());
-    matches!(
-        Known::named(&name),
-        Some(
-            Known::OriginalEnvelopeId
-                | Known::ReportingMta
-                | Known::DsnGateway
-                | Known::ReceivedFromMta
-                | Known::OriginalRecipient
-                | Known::FinalRecipient
-        )
-    )
-}
-
-/// True when the group says anything that only a report says.
-pub(in crate::dsn) fn is_of_report(group: &[u8]) -> bool {
-    let known = |field: header::Field<'_>| Known::named(&String::from_utf8_lossy(field.name));
-    let mut found = header::fields(group).filter_map(known);
-    // `Status:` and `Action:` alone stand in other mail too.
-    let mut weak = 0;
-    found.any(|known| {
-        let is_weak = matches!(known, Known::Action | Known::Status);
-        weak += usize::from(is_weak);
-        !is_weak || weak > 1
-    })
-}
-
 /// What stands between empty lines.
-pub(in crate::dsn) fn groups(octets: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn groups(octets: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = octets;
     std::iter::from_fn(move || {
         while !rest.is_empty() {
