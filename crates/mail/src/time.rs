@@ -7,6 +7,23 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
+/// A time as calendars and clocks in UTC show it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Utc {
+    /// Of our era.
+    pub year: i16,
+    /// 1 to 12.
+    pub month: u8,
+    /// 1 to 31.
+    pub day: u8,
+    /// 0 to 23.
+    pub hour: u8,
+    /// 0 to 59.
+    pub minute: u8,
+    /// 0 to 59.
+    pub second: u8,
+}
+
 impl Timestamp {
     /// The Unix epoch.
     pub const EPOCH: Self = Self(0);
@@ -92,6 +109,21 @@ impl Timestamp {
             t.minute(),
             t.second()
         )
+    }
+
+    /// The date and the time of day in UTC, for texts.
+    #[must_use]
+    pub fn utc(self) -> Utc {
+        let t = self.civil();
+        let small = |n: i8| n.unsigned_abs();
+        Utc {
+            year: t.year(),
+            month: small(t.month()),
+            day: small(t.day()),
+            hour: small(t.hour()),
+            minute: small(t.minute()),
+            second: small(t.second()),
+        }
     }
 
     fn civil(self) -> jiff::civil::DateTime {

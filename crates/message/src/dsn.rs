@@ -1,22 +1,32 @@
 //! Delivery status notifications (RFC 3461, RFC 3464, RFC 6522, RFC 3834): who is owed one, and its text.
 //!
-//! Not here: when a notice is due (`queue`), and the judgement of causes (`diagnosis`), which will replace
-//! [`why`]. Delay and success notices, other languages and `message/global-delivery-status` (RFC 6533) come
-//! with their issue; [`Kind`] is their seam. Addresses beyond ASCII are written in the 7-bit form of RFC 6533
-//! section 3, so that nothing of them is lost.
+//! Rooms: `rules` is who is owed a notice; `letter` and `facts` say what people are told, `text` and `html` write it, `ours`
+//! and `status` tell machines, `compose` puts the parts together. `why` judges; `keys`, `language`, `plural` and `wordings`
+//! are the languages, whose texts are data.
+//! Not here: when a notice is due (`queue`), and the judgement of causes (`diagnosis`), which will replace [`why`].
 
 mod compose;
+mod facts;
+mod html;
+mod keys;
+mod language;
+mod letter;
 mod ours;
+mod plural;
 pub mod rules;
+mod sample;
+mod spans;
 pub mod status;
 mod text;
+mod timeline;
 mod why;
 mod wordings;
 
-pub use compose::{Composed, compose};
+pub use compose::{Composed, Parts, compose};
 pub use ours::{ATTEMPTS, ENDED, KIND, QUEUE_ID, action, form};
-pub use why::{Why, why};
-pub use wordings::Wordings;
+pub use sample::sample;
+pub use why::{Owner, Why, waiting, why};
+pub use wordings::{OwnTexts, WordingFault, Wordings};
 
 pub use posthaste_evidence::NoticeKind as Kind;
 use posthaste_evidence::{Fault, RecipientResult, WaitReason};
@@ -42,6 +52,8 @@ pub struct Sender {
     pub max_original: u64,
     /// The languages there are, and the texts of the operator.
     pub wordings: Wordings,
+    /// Write HTML beside plain text.
+    pub html: bool,
 }
 
 /// Everything a notice is composed of.
@@ -111,6 +123,7 @@ impl Sender {
             from: format!("MAILER-DAEMON@{hostname}"),
             max_original: MAX_ORIGINAL,
             wordings: Wordings::default(),
+            html: true,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Encoded words in header fields (RFC 2047): `=?charset?Q?text?=` to text people can read.
 //!
-//! [`phrase`] writes a display name, encoded where it must be. Not here: charsets beyond the Latin ones and UTF-8; words in others stay as they are.
+//! [`phrase`] writes a display name, [`unstructured`] a subject, encoded where they must be. Not here: charsets beyond the Latin ones and UTF-8; words in others stay as they are.
 
 use std::borrow::Cow;
 
@@ -8,6 +8,8 @@ use std::borrow::Cow;
 const MAX_WORD: usize = 1024;
 /// Octets of text in an encoded word that is written: 45 make 60 of base64, with the frame 72.
 const OCTETS_OF_WORD: usize = 45;
+/// The same where the field's name stands before it in the line.
+const OCTETS_OF_SHORT_WORD: usize = 36;
 
 /// The text of an unfolded field with its encoded words decoded. Octets that are no UTF-8 become U+FFFD.
 ///
@@ -57,12 +59,56 @@ pub fn phrase(name: &str) -> String {
     format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
+/// The value of an unstructured field such as `Subject:`, folded (RFC 5322 section 2.2.3), with encoded words where there are
+/// characters beyond ASCII. Words in charsets that [`decode`] left as they are stay so: a mail program may know them.
+/// `name` is the field's, which takes room in the first line.
+#[must_use]
+pub fn unstructured(name: &str, text: &str) -> String {
+    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let words: Vec<&str> = text.split(' ').filter(|word| !word.is_empty()).collect();
+    let mut pieces: Vec<String> = Vec::new();
+    for run in words.chunk_by(|a, b| a.is_ascii() == b.is_ascii()) {
+        if run[0].is_ascii() {
+            // Blanks between two encoded words do not count, so they go into ours.
+            let touching = run[0].starts_with("=?") && !pieces.is_empty();
+            if let Some(last) = pieces.last_mut().filter(|_| touching) {
+                last.push_str("\r\n =?utf-8?Q?_?=");
+            }
+            pieces.extend(run.iter().map(|word| (*word).to_owned()));
+        } else {
+            let after_foreign = pieces.last().is_some_and(|word| word.ends_with("?="));
+            let lead = if after_foreign { " " } else { "" };
+            pieces.push(words_of(&format!("{lead}{}", run.join(" ")), OCTETS_OF_SHORT_WORD));
+        }
+    }
+    fold(name.len() + 1, &pieces)
+}
+
+/// Pieces, with a blank before each, in lines of at most 76 octets where that can be.
+fn fold(mut column: usize, pieces: &[String]) -> String {
+    const LINE: usize = 76;
+    let mut out = String::new();
+    for (i, piece) in pieces.iter().enumerate() {
+        let first = piece.split("\r\n").next().map_or(0, str::len);
+        let fits = i == 0 || column + 1 + first <= LINE;
+        out.push_str(if fits { " " } else { "\r\n " });
+        column = if fits { column + 1 } else { 1 };
+        out.push_str(piece);
+        column = piece.rsplit_once("\r\n").map_or(column + piece.len(), |(_, last)| last.len());
+    }
+    out
+}
+
 /// Words of at most 75 octets, each with whole characters (RFC 2047 section 5), on lines of their own.
 fn encoded_words(text: &str) -> String {
+    words_of(text, OCTETS_OF_WORD)
+}
+
+fn words_of(text: &str, octets: usize) -> String {
     let mut words = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
-        let (chunk, after) = rest.split_at(rest.floor_char_boundary(OCTETS_OF_WORD));
+        let (chunk, after) = rest.split_at(rest.floor_char_boundary(octets));
         words.push(format!("=?utf-8?B?{}?=", to_base64(chunk.as_bytes())));
         rest = after;
     }
@@ -279,6 +325,32 @@ mod tests {
         let written = phrase(&long);
         assert!(written.lines().all(|line| line.len() <= 76), "{written}");
         assert_eq!(decode(written.replace("\r\n", "").as_bytes()), long.trim());
+    }
+
+    #[test]
+    fn subjects_are_written_so_that_they_are_read_again() {
+        for subject in [
+            "Delivery delayed: Minutes of the meeting",
+            "Zustellung verzögert: Grüße aus Köln",
+            "Grüße",
+            "Grüße an Ann über Köln",
+            "",
+            &"Übermäßig lang ".repeat(12),
+            &"words and more words ".repeat(12),
+            "a\r\nBcc: x@y",
+        ] {
+            let written = unstructured("Subject", subject);
+            let lines: Vec<_> = format!("Subject:{written}").lines().map(str::len).collect();
+            assert!(lines.iter().all(|length| *length <= 76), "{written}");
+            let unfolded = written.replace("\r\n", "");
+            let words: Vec<_> = subject.split_whitespace().collect();
+            assert_eq!(decode(unfolded.as_bytes()).trim(), words.join(" "), "{written}");
+        }
+        let foreign = unstructured("Subject", "Verzögert: =?koi8-r?Q?=C1?= übrig");
+        assert_eq!(
+            foreign,
+            " =?utf-8?B?VmVyesO2Z2VydDo=?=\r\n =?utf-8?Q?_?= =?koi8-r?Q?=C1?= =?utf-8?B?IMO8YnJpZw==?="
+        );
     }
 
     #[test]

@@ -1,11 +1,20 @@
 //! The whole notice: a `multipart/report` (RFC 6522) of the part for people, the part for machines and the original.
 
-use super::ours::delivery_status;
+use super::html::html;
+use super::keys::Key;
+use super::language::Language;
+use super::letter::letter;
+use super::ours::form;
+use super::status::{DeliveryStatus, Form};
 use super::text::text;
 use super::{Kind, MAX_ORIGINAL, MAX_ORIGINAL_HEADER, MAX_REPORTED, Notice};
+use crate::encoded::{phrase, unstructured};
 use memchr::memmem;
 use posthaste_mail::Body;
 use posthaste_mail::envelope::Ret;
+
+/// The longest line that goes as it is, octets; RFC 5322 section 2.1.1 allows 998.
+const LONGEST_LINE: usize = 900;
 
 /// A notice, ready to be sent from `<>` to the reverse-path of the message it is about.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,53 +25,128 @@ pub struct Composed {
     pub eight_bit: bool,
     /// Its address needs SMTPUTF8.
     pub smtputf8: bool,
+    /// What its parts say.
+    pub parts: Parts,
+}
+
+/// What the parts of a notice say, before they are encoded: for previews.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Parts {
+    /// The tag of the language it is worded in.
+    pub language: String,
+    /// The subject, decoded.
+    pub subject: String,
+    /// `text/plain`, with CRLF line ends.
+    pub text: String,
+    /// `text/html`, unless the sender writes none.
+    pub html: Option<String>,
+    /// The part for machines.
+    pub status: String,
 }
 
 /// Composes a notice.
 #[must_use]
 pub fn compose(notice: &Notice<'_>) -> Composed {
     let mut notice = notice.clone();
+    let further = notice.reports.len().saturating_sub(MAX_REPORTED);
     notice.reports.truncate(MAX_REPORTED);
-    let original = Original::of(&notice);
-    let boundary = boundary(&notice, &original.octets);
-    let people = text(&notice, original.whole);
-    let machines = delivery_status(&notice);
-
-    let mut out = head(&notice, &boundary, !original.octets.is_ascii()).into_bytes();
-    let mut part = |head: &str, content: &[u8]| {
-        out.extend_from_slice(format!("\r\n--{boundary}\r\n{head}\r\n").as_bytes());
-        out.extend_from_slice(content);
+    let limit = usize::try_from(notice.envelope.facts.header_end).unwrap_or(usize::MAX);
+    let header = header(notice.original, limit);
+    let words = notice.sender.wordings.chosen(&header, notice.language);
+    let original = Original::of(&notice, &header);
+    let letter = letter(&notice, words, original.whole, &header, further);
+    let parts = Parts {
+        language: words.tag.clone(),
+        subject: letter.title.clone(),
+        text: text(&letter),
+        html: notice.sender.html.then(|| html(&letter, notice.kind, &words.tag)),
+        status: DeliveryStatus::of(&notice).written(form(&notice)),
     };
-    if people.is_ascii() {
-        part("Content-Type: text/plain; charset=us-ascii\r\n", people.as_bytes());
-    } else {
-        let head = "Content-Type: text/plain; charset=utf-8\r\n\
-                    Content-Transfer-Encoding: quoted-printable\r\n";
-        part(head, quoted_printable(&people).as_bytes());
-    }
-    part("Content-Type: message/delivery-status\r\n", machines.as_bytes());
-    part(&original.head(), &original.octets);
-    out.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-    let eight_bit = !out.is_ascii();
+    let boundary = boundary(&notice, &original.octets, &parts);
+    let octets = octets(&notice, words, &parts, &original, &boundary);
+    let eight_bit = !octets.is_ascii();
     let to = notice.envelope.reverse_path.mailbox();
     let smtputf8 = to.is_some_and(|mailbox| !mailbox.as_str().is_ascii());
-    Composed { octets: out, eight_bit, smtputf8 }
+    Composed { octets, eight_bit, smtputf8, parts }
 }
 
-/// RFC 3834 section 3.1 for the fields that keep other machines from answering.
-fn head(notice: &Notice<'_>, boundary: &str, eight_bit: bool) -> String {
-    let subject = match notice.kind {
-        Kind::Failed => "Undelivered mail returned to sender",
-        _ => "Delivery status",
-    };
+/// The whole message: RFC 6522 section 3, and for the two forms of the first part RFC 2046 section 5.1.4.
+fn octets(
+    notice: &Notice<'_>,
+    words: &Language,
+    parts: &Parts,
+    original: &Original,
+    boundary: &str,
+) -> Vec<u8> {
+    let eight_bit = !original.octets.is_ascii() || !parts.status.is_ascii();
+    let mut out = head(notice, words, parts, boundary, eight_bit).into_bytes();
+    let plain = entity("text/plain", &parts.text);
+    match &parts.html {
+        None => part(&mut out, boundary, &[plain.as_bytes()]),
+        Some(html) => {
+            // Not the outer one with something behind it: that would begin like the outer one.
+            let inner = format!("in.{boundary}");
+            let head =
+                format!("Content-Type: multipart/alternative;\r\n\tboundary=\"{inner}\"\r\n\r\n");
+            let html = entity("text/html", html);
+            let mut both = head.into_bytes();
+            part(&mut both, &inner, &[plain.as_bytes()]);
+            part(&mut both, &inner, &[html.as_bytes()]);
+            both.extend_from_slice(format!("\r\n--{inner}--\r\n").as_bytes());
+            part(&mut out, boundary, &[&both]);
+        }
+    }
+    part(
+        &mut out,
+        boundary,
+        &[status_head(form(notice), &parts.status).as_bytes(), parts.status.as_bytes()],
+    );
+    part(&mut out, boundary, &[original.head().as_bytes(), &original.octets]);
+    out.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+    out
+}
+
+fn part(out: &mut Vec<u8>, boundary: &str, content: &[&[u8]]) {
+    out.extend_from_slice(format!("\r\n--{boundary}\r\n").as_bytes());
+    content.iter().for_each(|octets| out.extend_from_slice(octets));
+}
+
+/// A text with its own header, in 7 bits.
+fn entity(kind: &str, text: &str) -> String {
+    if text.is_ascii() && text.split("\r\n").all(|line| line.len() <= LONGEST_LINE) {
+        return format!("Content-Type: {kind}; charset=us-ascii\r\n\r\n{text}");
+    }
+    format!(
+        "Content-Type: {kind}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{}",
+        quoted_printable(text)
+    )
+}
+
+fn status_head(form: Form, status: &str) -> String {
+    let encoding = if status.is_ascii() { "" } else { "Content-Transfer-Encoding: 8bit\r\n" };
+    format!("Content-Type: {}\r\n{encoding}\r\n", form.media_type())
+}
+
+/// `Auto-Submitted:` (RFC 3834 section 3.1) keeps other machines from answering; Exchange and Outlook heed a field of
+/// their own instead, and would send absence notes.
+fn head(
+    notice: &Notice<'_>,
+    words: &Language,
+    parts: &Parts,
+    boundary: &str,
+    eight_bit: bool,
+) -> String {
     let mut head = format!(
-        "From: Mail Delivery System <MAILER-DAEMON@{hostname}>\r\n\
+        "From: {name} <{from}>\r\n\
          To: <{to}>\r\n\
-         Subject: {subject}\r\n\
+         Subject:{subject}\r\n\
          Date: {date}\r\n\
          Message-ID: <{id}@{hostname}>\r\n",
+        name = phrase(&words.say(Key::SenderName)),
+        from = notice.sender.from,
         hostname = notice.sender.hostname,
         to = notice.envelope.reverse_path,
+        subject = unstructured("Subject", &parts.subject),
         date = notice.now.rfc5322(),
         id = notice.id,
     );
@@ -71,9 +155,12 @@ fn head(notice: &Notice<'_>, boundary: &str, eight_bit: bool) -> String {
     }
     head.push_str(&format!(
         "Auto-Submitted: auto-replied\r\n\
+         X-Auto-Response-Suppress: All\r\n\
+         Content-Language: {language}\r\n\
          MIME-Version: 1.0\r\n\
          Content-Type: multipart/report; report-type=delivery-status;\r\n\
-         \tboundary=\"{boundary}\"\r\n"
+         \tboundary=\"{boundary}\"\r\n",
+        language = parts.language,
     ));
     if eight_bit {
         head.push_str("Content-Transfer-Encoding: 8bit\r\n");
@@ -89,10 +176,12 @@ fn message_id<'a>(notice: &Notice<'a>) -> Option<&'a str> {
     (plain && id.starts_with('<') && id.ends_with('>')).then_some(id)
 }
 
-/// Chance makes it unlikely that the original contains it, the loop makes it impossible.
-fn boundary(notice: &Notice<'_>, original: &[u8]) -> String {
+/// Chance makes it unlikely that a part contains it, the loop makes it impossible.
+fn boundary(notice: &Notice<'_>, original: &[u8], parts: &Parts) -> String {
+    let html = parts.html.as_deref().unwrap_or_default();
+    let all = [original, parts.text.as_bytes(), html.as_bytes(), parts.status.as_bytes()];
     let mut boundary = format!("{}.{:016x}", notice.id, notice.token);
-    while memmem::find(original, boundary.as_bytes()).is_some() {
+    while all.iter().any(|part| memmem::find(part, boundary.as_bytes()).is_some()) {
         boundary.push('x');
     }
     boundary
@@ -102,26 +191,36 @@ fn boundary(notice: &Notice<'_>, original: &[u8]) -> String {
 struct Original {
     octets: Vec<u8>,
     whole: bool,
+    /// Its header section is UTF-8 beyond ASCII, as RFC 6532 has it.
+    global: bool,
 }
 
 impl Original {
-    /// RFC 3461 section 4.3: headers when so asked, or when the whole is too large or not at hand.
-    fn of(notice: &Notice<'_>) -> Self {
-        let facts = &notice.envelope.facts;
+    /// RFC 3461 section 4.3: of failures the whole unless headers were asked for, or when the whole is too large or not at
+    /// hand; of all else the headers.
+    fn of(notice: &Notice<'_>, header: &[u8]) -> Self {
+        let envelope = notice.envelope;
+        let facts = &envelope.facts;
         let at_hand = notice.original.len() as u64 >= facts.size;
-        let whole = at_hand && facts.size <= MAX_ORIGINAL && notice.envelope.ret != Some(Ret::Hdrs);
-        if whole {
-            return Self { octets: notice.original.to_vec(), whole };
-        }
-        let limit = usize::try_from(facts.header_end).unwrap_or(usize::MAX);
-        Self { octets: header(notice.original, limit), whole }
+        let fits = facts.size <= notice.sender.max_original.min(MAX_ORIGINAL);
+        let wanted = notice.kind == Kind::Failed && envelope.ret != Some(Ret::Hdrs);
+        let whole = at_hand && fits && wanted;
+        let octets = if whole { notice.original.to_vec() } else { header.to_vec() };
+        let global = envelope.smtputf8 && !header.is_ascii() && std::str::from_utf8(header).is_ok();
+        Self { octets, whole, global }
     }
 
+    /// RFC 6533 section 4, where the header needs it.
     fn head(&self) -> String {
-        let kind = if self.whole { "message/rfc822" } else { "text/rfc822-headers" };
+        let kind = match (self.whole, self.global) {
+            (true, false) => "message/rfc822",
+            (false, false) => "text/rfc822-headers",
+            (true, true) => "message/global",
+            (false, true) => "message/global-headers",
+        };
         let encoding =
             if self.octets.is_ascii() { "" } else { "Content-Transfer-Encoding: 8bit\r\n" };
-        format!("Content-Type: {kind}\r\n{encoding}")
+        format!("Content-Type: {kind}\r\n{encoding}\r\n")
     }
 }
 

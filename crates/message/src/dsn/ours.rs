@@ -17,11 +17,6 @@ pub const ATTEMPTS: &str = "X-Posthaste-Attempts";
 /// Of ours: what ended it, where its status tells of the obstacle before: `expired` or `operator`.
 pub const ENDED: &str = "X-Posthaste-Ended";
 
-/// The text of the part, in 7-bit form.
-pub(super) fn delivery_status(notice: &Notice<'_>) -> String {
-    DeliveryStatus::of(notice).written(Form::SevenBit)
-}
-
 /// The form that suits the message: UTF-8 when it, or an address that will stand in the part, needs SMTPUTF8 (RFC 6533).
 #[must_use]
 pub fn form(notice: &Notice<'_>) -> Form {

@@ -1,222 +1,276 @@
-//! A fault in plain English: what happened, and who must act. The diagnosis will say it better (with evidence
-//! from several attempts); until then this is the one place that words it.
+//! A fault as the sender is told it: what stood in the way, and who must act. Data; the languages word it.
+//!
+//! The diagnosis will say it better, with evidence from several attempts; until then [`why`] is the one function that
+//! judges, from the outcome of an attempt. It claims no more than that one outcome shows.
 
-use posthaste_evidence::{AnswerKind, ConnectFault, Doubt, Fault, Stage};
+use super::keys::Key;
+use super::wordings::Wordings;
+use posthaste_evidence::{AnswerKind, ConnectFault, Doubt, Fault, Stage, WaitReason};
 use posthaste_mail::Reply;
 
-/// What happened and what to do, in sentences.
+/// What stood in the way, and who must act.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Why {
-    /// What stood in the way.
-    pub what: String,
-    /// Who must act, and how.
-    pub act: String,
+    what: Key,
+    act: Act,
+    values: Vec<(&'static str, String)>,
 }
 
-/// Words a fault for the sender of a message.
+/// Who must act.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Owner {
+    /// We: the administrators of this mail server.
+    Us,
+    /// The person who wrote.
+    Sender,
+    /// The person it is for.
+    Recipient,
+    /// The administrators of the receiving mail server.
+    RecipientAdmin,
+    /// The administrators of the recipient's domain.
+    RecipientDns,
+    /// The evidence does not tell.
+    Unknown,
+}
+
+/// What the sender can do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Act {
+    CheckAddress,
+    Mailbox,
+    Receiver,
+    ReceiverDns,
+    CannotTell,
+    Either,
+    Ours,
+    ReadAnswer,
+    PlainAddress,
+    SevenBit,
+    SendLess,
+    AsTold,
+    AskOurs,
+    Patience,
+}
+
+/// What a fault means to the sender of a message.
 #[must_use]
 pub fn why(fault: &Fault) -> Why {
-    let (what, act) = match fault {
-        Fault::Reply { stage, reply } => (refusal(*stage, reply), after_refusal(*stage, reply)),
-        Fault::DnsFailed { name, answer, .. } => (
-            format!(
-                "The domain name system did not tell where mail for {name} goes: {}.",
-                dns(*answer)
-            ),
-            CANNOT_TELL.to_owned(),
-        ),
+    match fault {
+        Fault::Reply { stage, reply } => {
+            Why::plain(refusal(*stage, reply), after_refusal(*stage, reply))
+        }
+        Fault::DnsFailed { name, answer, .. } => Why::about(dns(*answer), name, Act::CannotTell),
         Fault::Doubted { name, doubt } => doubted(name, *doubt),
-        Fault::NoSuchDomain { name } => {
-            (format!("The domain {name} does not exist."), CHECK_ADDRESS.to_owned())
+        Fault::NoSuchDomain { name } => Why::about(Key::NoSuchDomain, name, Act::CheckAddress),
+        Fault::NoHosts { name } => Why::about(Key::NoHosts, name, Act::CheckAddress),
+        Fault::NullMx { name } => Why::about(Key::NullMx, name, Act::CheckAddress),
+        Fault::LoopsBack { name } => Why::about(Key::LoopsBack, name, Act::Ours),
+        Fault::OnlyPrivateAddresses { name } => {
+            Why::about(Key::OnlyPrivate, name, Act::ReceiverDns)
         }
-        Fault::NoHosts { name } => {
-            (format!("The domain {name} has no mail server."), CHECK_ADDRESS.to_owned())
-        }
-        Fault::NullMx { name } => {
-            (format!("The domain {name} says that it accepts no mail."), CHECK_ADDRESS.to_owned())
-        }
-        Fault::LoopsBack { name } => (
-            format!("Mail for {name} is directed to this server, which is not set up to take it."),
-            OUR_ADMINISTRATOR.to_owned(),
-        ),
-        Fault::OnlyPrivateAddresses { name } => (
-            format!(
-                "The mail servers of {name} have only addresses that cannot be reached from here."
-            ),
-            RECEIVER_DNS.to_owned(),
-        ),
-        Fault::Connect(fault) => (connect(*fault).to_owned(), after_connect(*fault).to_owned()),
-        Fault::Lost { .. } => (
-            "The connection to the receiving mail server broke off.".to_owned(),
-            CANNOT_TELL.to_owned(),
-        ),
-        Fault::TimedOut { .. } => {
-            ("The receiving mail server stopped answering.".to_owned(), CANNOT_TELL.to_owned())
-        }
-        Fault::Gibberish { .. } => (
-            "The receiving server answered with something that is not mail protocol.".to_owned(),
-            RECEIVER_ADMINISTRATOR.to_owned(),
-        ),
-        Fault::TlsNotOffered | Fault::TlsRefused { .. } => (
-            "This mail server only sends to the recipient's over an encrypted connection, which it does not offer.".to_owned(),
-            EITHER_ADMINISTRATOR.to_owned(),
-        ),
-        Fault::Tls(_) => (
-            "This mail server only sends to the recipient's over a secure connection, and none came about.".to_owned(),
-            EITHER_ADMINISTRATOR.to_owned(),
-        ),
-        Fault::TlsWanted { .. } => (
-            "The receiving mail server takes mail only over an encrypted connection, and none came about.".to_owned(),
-            EITHER_ADMINISTRATOR.to_owned(),
-        ),
+        Fault::Connect(fault) => connect(*fault),
+        Fault::Lost { .. } => Why::plain(Key::Lost, Act::CannotTell),
+        Fault::TimedOut { .. } => Why::plain(Key::TimedOut, Act::CannotTell),
+        Fault::Gibberish { .. } => Why::plain(Key::Gibberish, Act::CannotTell),
+        Fault::TlsNotOffered => Why::plain(Key::TlsNotOffered, Act::Either),
+        Fault::TlsRefused { .. } => Why::plain(Key::TlsRefused, Act::Either),
+        Fault::Tls(_) => Why::plain(Key::TlsFailed, Act::Either),
+        Fault::TlsWanted { .. } => Why::plain(Key::TlsWanted, Act::Either),
         // Whose password it is, and which host, is nobody's business outside.
-        Fault::Login { .. } => (
-            "This mail server could not log in at the server through which it sends.".to_owned(),
-            OUR_ADMINISTRATOR.to_owned(),
-        ),
-        rest => about_the_message(rest),
-    };
-    Why { what, act }
-}
-
-const CHECK_ADDRESS: &str =
-    "Check the address for typing errors. If it is right, ask the recipient in another way.";
-const RECEIVER_ADMINISTRATOR: &str = "The administrators of the receiving mail server must act. You can send the message again later.";
-const RECEIVER_DNS: &str =
-    "The administrators of the recipient's domain must act. You can send the message again later.";
-const CANNOT_TELL: &str = "Whether the fault lies there, here or in between cannot be told from this. You can send \
-     the message again later; if that fails too, ask the administrator of this mail server.";
-const EITHER_ADMINISTRATOR: &str = "The administrators of the receiving mail server, or of this one, must act. You can send the message again later.";
-const OUR_ADMINISTRATOR: &str = "The administrator of this mail server must act.";
-
-fn doubted(name: &str, doubt: Doubt) -> (String, String) {
-    let (what, act) = match doubt {
-        Doubt::Unconfirmed => (
-            format!(
-                "The domain {name} seems not to exist, or to have no mail server; that could not be confirmed."
-            ),
-            CHECK_ADDRESS,
-        ),
-        Doubt::Contradicted | Doubt::Indiscriminate => (
-            format!("This mail server's name servers give wrong answers about the domain {name}."),
-            OUR_ADMINISTRATOR,
-        ),
-        Doubt::Vanished => (
-            format!(
-                "The domain {name}, to which mail was delivered before, is gone from the domain name system."
-            ),
-            RECEIVER_DNS,
-        ),
-        Doubt::HostsMissing => {
-            (format!("The mail servers that the domain {name} names do not exist."), RECEIVER_DNS)
-        }
-    };
-    (what, act.to_owned())
-}
-
-fn about_the_message(fault: &Fault) -> (String, String) {
-    let (what, act) = match fault {
-        Fault::NeedsSmtpUtf8 => (
-            "An address has characters beyond ASCII, which the receiving mail server does not support.",
-            "Use an address without such characters.",
-        ),
-        Fault::NeedsEightBit => (
-            "The message has 8-bit characters, which the receiving mail server does not support.",
-            "Send the message in a 7-bit encoding.",
-        ),
-        Fault::OverPeersSize { limit } => {
-            return (
-                format!(
-                    "The message is larger than the receiving mail server takes ({} kilobytes).",
-                    limit / 1000
-                ),
-                "Send less, or send attachments in another way.".to_owned(),
-            );
-        }
+        Fault::Login { .. } => Why::plain(Key::Login, Act::Ours),
+        Fault::OverPeersSize { limit } => Why::over(Key::OverPeersSize, *limit),
+        Fault::OverRouteSize { limit, .. } => Why::over(Key::OverRouteSize, *limit),
         Fault::RouteFails { text, .. } => {
-            return (
-                format!("The administrator of this mail server has closed this way: {text}"),
-                "Do as it says, or ask the administrator of this mail server.".to_owned(),
-            );
+            let values = vec![("text", text.clone())];
+            Why { what: Key::RouteFails, act: Act::AsTold, values }
         }
-        Fault::OverRouteSize { limit, .. } => {
-            return (
-                format!(
-                    "The message is larger than this mail server sends to this recipient ({} kilobytes).",
-                    limit / 1000
-                ),
-                "Send less, or send attachments in another way.".to_owned(),
-            );
-        }
-        Fault::NoRoute => ("This mail server has no route to the recipient.", OUR_ADMINISTRATOR),
-        Fault::StoreFault => {
-            ("This mail server could not read the message again.", OUR_ADMINISTRATOR)
-        }
-        Fault::AttemptTooLong | Fault::Interrupted => {
-            ("The delivery was interrupted on this mail server.", OUR_ADMINISTRATOR)
-        }
-        Fault::UnknownRecipient => ("Nobody has this address here.", CHECK_ADDRESS),
-        Fault::Operator => (
-            "The administrator of this mail server returned the message.",
-            "Ask the administrator of this mail server why.",
-        ),
-        _ => ("The message could not be delivered in time.", OUR_ADMINISTRATOR),
-    };
-    (what.to_owned(), act.to_owned())
+        rest => about_the_message(rest),
+    }
 }
 
-fn refusal(stage: Stage, reply: &Reply) -> String {
-    let how = if reply.is_permanent() { "refused" } else { "did not take, for the time being," };
-    let what = match stage {
-        Stage::Rcpt => "this recipient",
-        Stage::Mail => "the sender or the message",
-        Stage::Data | Stage::Body | Stage::Eod => "the message",
-        _ => "mail from this server",
-    };
-    format!("The receiving mail server {how} {what}.")
-}
-
-/// RFC 3463 section 3: X.1.1 and its kin are about the address, X.7.x about policy.
-fn after_refusal(stage: Stage, reply: &Reply) -> String {
-    let subject = reply.enhanced.map(|e| e.subject);
-    let act = match (stage, subject) {
-        (_, Some(1)) => CHECK_ADDRESS,
-        (_, Some(2)) => {
-            "The recipient's mailbox cannot take mail. Ask the recipient in another way."
+/// What it means that a recipient waits though no attempt stands in its way.
+#[must_use]
+pub fn waiting(reason: WaitReason) -> Why {
+    match reason {
+        WaitReason::Held | WaitReason::DestinationHeld | WaitReason::RouteHeld => {
+            Why::plain(Key::Held, Act::AskOurs)
         }
-        (Stage::Rcpt, None) if reply.is_permanent() => CHECK_ADDRESS,
-        _ => "Its answer below says why. If that does not help you, its administrators must.",
-    };
-    act.to_owned()
+        WaitReason::Poison => Why::plain(Key::Poison, Act::Ours),
+        WaitReason::NoRoute => Why::plain(Key::NoRoute, Act::Ours),
+        _ => Why::plain(Key::Waiting, Act::Patience),
+    }
 }
 
-const fn connect(fault: ConnectFault) -> &'static str {
+impl Why {
+    /// The name of the obstacle, for programs: `connect-timeout`.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        self.what.name()
+    }
+
+    /// Who must act.
+    #[must_use]
+    pub const fn owner(&self) -> Owner {
+        match self.act {
+            Act::CheckAddress | Act::PlainAddress | Act::SevenBit | Act::SendLess => Owner::Sender,
+            Act::Mailbox => Owner::Recipient,
+            Act::Receiver => Owner::RecipientAdmin,
+            Act::ReceiverDns => Owner::RecipientDns,
+            Act::CannotTell | Act::Either | Act::ReadAnswer => Owner::Unknown,
+            Act::Ours | Act::AsTold | Act::AskOurs | Act::Patience => Owner::Us,
+        }
+    }
+
+    /// What stood in the way, in English: for fields that programs read.
+    #[must_use]
+    pub fn english(&self) -> String {
+        Wordings::english().fill(self.what, &self.values())
+    }
+
+    pub(super) const fn what(&self) -> Key {
+        self.what
+    }
+
+    pub(super) fn values(&self) -> Vec<(&'static str, &str)> {
+        self.values.iter().map(|(name, value)| (*name, value.as_str())).collect()
+    }
+
+    /// What to do when it has failed, or, while it is still tried, what to do until then.
+    pub(super) const fn act(&self, still_tried: bool) -> Key {
+        let (failed, tried) = match self.act {
+            Act::CheckAddress => (Key::ActAddress, Key::WaitAddress),
+            Act::Mailbox => (Key::ActMailbox, Key::WaitMailbox),
+            Act::Receiver => (Key::ActReceiver, Key::WaitReceiver),
+            Act::ReceiverDns => (Key::ActReceiverDns, Key::WaitReceiverDns),
+            Act::CannotTell => (Key::ActUnclear, Key::WaitUnclear),
+            Act::Either => (Key::ActEither, Key::WaitEither),
+            Act::Ours => (Key::ActOurs, Key::WaitOurs),
+            Act::ReadAnswer => (Key::ActAnswer, Key::WaitAnswer),
+            Act::PlainAddress => (Key::ActPlainAddress, Key::WaitPlainAddress),
+            Act::SevenBit => (Key::ActSevenBit, Key::WaitSevenBit),
+            Act::SendLess => (Key::ActSmaller, Key::WaitSmaller),
+            Act::AsTold => (Key::ActAsTold, Key::WaitAsTold),
+            Act::AskOurs => (Key::ActAskOurs, Key::WaitAskOurs),
+            Act::Patience => (Key::ActPatience, Key::WaitPatience),
+        };
+        if still_tried { tried } else { failed }
+    }
+
+    const fn plain(what: Key, act: Act) -> Self {
+        Self { what, act, values: Vec::new() }
+    }
+
+    fn about(what: Key, name: &str, act: Act) -> Self {
+        Self { what, act, values: vec![("name", name.to_owned())] }
+    }
+
+    fn over(what: Key, limit: u64) -> Self {
+        Self { what, act: Act::SendLess, values: vec![("kilobytes", (limit / 1000).to_string())] }
+    }
+}
+
+fn doubted(name: &str, doubt: Doubt) -> Why {
+    let (what, act) = match doubt {
+        Doubt::Unconfirmed => (Key::DomainUnconfirmed, Act::CheckAddress),
+        Doubt::Contradicted | Doubt::Indiscriminate => (Key::DnsContradicted, Act::Ours),
+        Doubt::Vanished => (Key::DomainVanished, Act::ReceiverDns),
+        Doubt::HostsMissing => (Key::HostsMissing, Act::ReceiverDns),
+    };
+    Why::about(what, name, act)
+}
+
+const fn about_the_message(fault: &Fault) -> Why {
+    let (what, act) = match fault {
+        Fault::NeedsSmtpUtf8 => (Key::NeedsSmtpUtf8, Act::PlainAddress),
+        Fault::NeedsEightBit => (Key::NeedsEightBit, Act::SevenBit),
+        Fault::NoRoute => (Key::NoRoute, Act::Ours),
+        Fault::StoreFault => (Key::StoreFault, Act::Ours),
+        Fault::AttemptTooLong | Fault::Interrupted => (Key::Interrupted, Act::Ours),
+        Fault::UnknownRecipient => (Key::UnknownRecipient, Act::CheckAddress),
+        Fault::Operator => (Key::Operator, Act::AskOurs),
+        _ => (Key::TimeOver, Act::Patience),
+    };
+    Why::plain(what, act)
+}
+
+const fn refusal(stage: Stage, reply: &Reply) -> Key {
+    let (refused, later) = match stage {
+        Stage::Rcpt => (Key::RefusedRecipient, Key::LaterRecipient),
+        Stage::Mail => (Key::RefusedSender, Key::LaterSender),
+        Stage::Data | Stage::Body | Stage::Eod => (Key::RefusedMessage, Key::LaterMessage),
+        _ => (Key::RefusedServer, Key::LaterServer),
+    };
+    if reply.is_permanent() { refused } else { later }
+}
+
+/// RFC 3463 section 3: X.1.1 and its kin are about the recipient's address, X.2.x about the mailbox. X.1.7 and X.1.8 are
+/// about the sender's, X.3.1 and X.3.5 say that its own system is full or set up wrongly, X.3.4 that the message is too large.
+fn after_refusal(stage: Stage, reply: &Reply) -> Act {
+    let about = reply.enhanced.map(|status| (status.subject, status.detail));
+    match (stage, about) {
+        (Stage::Rcpt | Stage::Data | Stage::Body | Stage::Eod, Some((1, detail)))
+            if !matches!(detail, 7 | 8) =>
+        {
+            Act::CheckAddress
+        }
+        (Stage::Rcpt | Stage::Data | Stage::Body | Stage::Eod, Some((2, _))) => Act::Mailbox,
+        (_, Some((3, 1 | 5))) => Act::Receiver,
+        (_, Some((3, 4))) => Act::SendLess,
+        _ => Act::ReadAnswer,
+    }
+}
+
+const fn connect(fault: ConnectFault) -> Why {
     match fault {
         ConnectFault::Refused | ConnectFault::Reset => {
-            "The receiving mail server refuses connections."
+            Why::plain(Key::ConnectRefused, Act::CannotTell)
         }
-        ConnectFault::TimedOut => "The receiving mail server does not answer.",
-        ConnectFault::HostUnreachable => "The receiving mail server cannot be reached.",
-        _ => "This mail server could not open a connection.",
+        ConnectFault::TimedOut => Why::plain(Key::ConnectTimeout, Act::CannotTell),
+        ConnectFault::HostUnreachable => Why::plain(Key::ConnectUnreachable, Act::CannotTell),
+        _ => Why::plain(Key::ConnectLocal, Act::Ours),
     }
 }
 
-const fn after_connect(fault: ConnectFault) -> &'static str {
-    match fault {
-        ConnectFault::Refused
-        | ConnectFault::Reset
-        | ConnectFault::TimedOut
-        | ConnectFault::HostUnreachable => CANNOT_TELL,
-        _ => OUR_ADMINISTRATOR,
-    }
-}
-
-const fn dns(answer: AnswerKind) -> &'static str {
+const fn dns(answer: AnswerKind) -> Key {
     match answer {
-        AnswerKind::Timeout => "no answer in time",
-        AnswerKind::ServFail => "its servers report a failure",
-        AnswerKind::Refused => "its servers refuse to answer",
-        AnswerKind::Bogus => "its signatures are wrong",
-        _ => "its servers do not agree",
+        AnswerKind::Timeout => Key::DnsTimeout,
+        AnswerKind::ServFail => Key::DnsServFail,
+        AnswerKind::Refused => Key::DnsRefused,
+        AnswerKind::Bogus => Key::DnsBogus,
+        _ => Key::DnsUnclear,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use posthaste_mail::EnhancedStatus;
+
+    #[test]
+    fn one_outcome_is_not_made_more_of_than_it_is() {
+        let said = |stage, code, status: Option<(u8, u16, u16)>| Fault::Reply {
+            stage,
+            reply: Reply::new(code, status.map(|(c, s, d)| EnhancedStatus::new(c, s, d)), "x"),
+        };
+        for (fault, key, owner) in [
+            (said(Stage::Rcpt, 550, Some((5, 1, 1))), "refused-recipient", Owner::Sender),
+            (said(Stage::Rcpt, 550, Some((5, 7, 1))), "refused-recipient", Owner::Unknown),
+            (said(Stage::Rcpt, 550, None), "refused-recipient", Owner::Unknown),
+            (said(Stage::Rcpt, 452, Some((4, 2, 2))), "later-recipient", Owner::Recipient),
+            (said(Stage::Rcpt, 452, Some((4, 3, 1))), "later-recipient", Owner::RecipientAdmin),
+            (said(Stage::Mail, 552, Some((5, 3, 4))), "refused-sender", Owner::Sender),
+            (said(Stage::Mail, 550, Some((5, 1, 8))), "refused-sender", Owner::Unknown),
+            (said(Stage::Banner, 554, None), "refused-server", Owner::Unknown),
+            (said(Stage::Eod, 451, None), "later-message", Owner::Unknown),
+            (Fault::Connect(ConnectFault::TimedOut), "connect-timeout", Owner::Unknown),
+            (Fault::Connect(ConnectFault::Forbidden), "connect-local", Owner::Us),
+            (Fault::NullMx { name: "x.example".into() }, "null-mx", Owner::Sender),
+            (Fault::Expired, "time-over", Owner::Us),
+        ] {
+            let why = why(&fault);
+            assert_eq!((why.key(), why.owner()), (key, owner), "{fault:?}");
+        }
+        let null = why(&Fault::NullMx { name: "x.example".into() });
+        assert_eq!(null.english(), "The domain x.example states that it accepts no mail.");
     }
 }

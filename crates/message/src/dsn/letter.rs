@@ -1,0 +1,321 @@
+//! What a notice says to people, in blocks: first to the sender in plain words, then to administrators in facts.
+//!
+//! Not here: how it is written as text (`text`) or HTML (`html`), and for machines (`status`). Words of others are freed
+//! from control characters and marks that turn the direction of writing, here and only here.
+
+use super::facts;
+use super::keys::Key;
+use super::language::Language;
+use super::spans::{left, took, when};
+use super::timeline::{episodes, longest};
+use super::{Kind, Notice, Report, Why, waiting, why};
+use crate::header::printable;
+use posthaste_evidence::Fault;
+use std::time::Duration;
+
+/// What people read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Letter {
+    /// The subject of the notice.
+    pub(super) title: String,
+    pub(super) people: Vec<Block>,
+    /// Over the facts.
+    pub(super) facts_title: Option<String>,
+    pub(super) facts: Vec<Block>,
+    /// A title and lines of the original's header.
+    pub(super) headers: Option<(String, Vec<String>)>,
+}
+
+/// A piece of a letter.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Block {
+    /// What happened, in one sentence.
+    Lead(String),
+    /// Addresses, one a line.
+    Addresses(Vec<String>),
+    /// A paragraph.
+    Words(String),
+    /// A paragraph with a word or two in front.
+    Labelled(String, String),
+    /// Somebody else's words, with ours in front.
+    Quote(String, String),
+    /// Labels and values.
+    Facts(Vec<(String, String)>),
+    /// A title and lines.
+    Lines(String, Vec<String>),
+}
+
+/// Writes the letter. `whole`: the original goes back whole; `header`: its header section; `further`: so many recipients
+/// are left out.
+pub(super) fn letter(
+    notice: &Notice<'_>,
+    words: &Language,
+    whole: bool,
+    header: &[u8],
+    further: usize,
+) -> Letter {
+    let writer = Writer { notice, words };
+    let bad = matches!(notice.kind, Kind::Failed | Kind::Delayed);
+    Letter {
+        title: writer.title(),
+        people: writer.people(whole, further).into_iter().map(Block::clean).collect(),
+        facts_title: Some(words.say(Key::LabelFacts)),
+        facts: facts::facts(notice, words).into_iter().map(Block::clean).collect(),
+        headers: bad.then(|| (words.say(Key::LabelHeaders), facts::header_lines(header))),
+    }
+}
+
+impl Block {
+    fn clean(self) -> Self {
+        let all = |lines: Vec<String>| lines.into_iter().map(printable).collect();
+        match self {
+            Self::Lead(words) => Self::Lead(printable(words)),
+            Self::Addresses(addresses) => Self::Addresses(all(addresses)),
+            Self::Words(words) => Self::Words(printable(words)),
+            Self::Labelled(label, words) => Self::Labelled(label, printable(words)),
+            Self::Quote(label, words) => Self::Quote(label, printable(words)),
+            Self::Facts(facts) => Self::Facts(
+                facts.into_iter().map(|(label, value)| (label, printable(value))).collect(),
+            ),
+            Self::Lines(label, lines) => Self::Lines(label, all(lines)),
+        }
+    }
+}
+
+struct Writer<'w, 'a> {
+    notice: &'w Notice<'a>,
+    words: &'w Language,
+}
+
+impl<'a> Writer<'_, 'a> {
+    fn title(&self) -> String {
+        let notice = self.words.say(match self.notice.kind {
+            Kind::Failed => Key::SubjectFailed,
+            Kind::Delayed => Key::SubjectDelayed,
+            Kind::Delivered => Key::SubjectDelivered,
+            Kind::Relayed => Key::SubjectRelayed,
+            Kind::AllClear => Key::SubjectAllClear,
+        });
+        match &self.notice.envelope.summary.subject {
+            Some(subject) if !subject.trim().is_empty() => {
+                self.words.fill(Key::SubjectOf, &[("notice", &notice), ("subject", subject.trim())])
+            }
+            _ => notice,
+        }
+    }
+
+    fn people(&self, whole: bool, further: usize) -> Vec<Block> {
+        let reports = &self.notice.reports;
+        let lead = match self.notice.kind {
+            Kind::Failed => Key::LeadFailed,
+            Kind::Delayed => Key::LeadDelayed,
+            Kind::Delivered => Key::LeadDelivered,
+            Kind::Relayed => Key::LeadRelayed,
+            Kind::AllClear => Key::LeadAllClear,
+        };
+        let mut blocks = vec![
+            Block::Lead(self.words.count(lead, (reports.len() + further) as u64, &[])),
+            self.addresses(reports.iter(), further),
+            self.message(),
+        ];
+        match self.notice.kind {
+            Kind::Failed => self.obstacles(&mut blocks, |report| self.failure(report)),
+            Kind::Delayed => {
+                self.still_tried(&mut blocks);
+                self.obstacles(&mut blocks, |report| self.delay(report));
+            }
+            Kind::Delivered => blocks.push(self.paragraph(Key::DeliveredMeans)),
+            Kind::Relayed => blocks.push(self.paragraph(Key::RelayedMeans)),
+            Kind::AllClear => blocks.push(self.paragraph(Key::AllClearMeans)),
+        }
+        self.close(&mut blocks, whole);
+        blocks
+    }
+
+    fn addresses<'r>(&self, reports: impl Iterator<Item = &'r Report<'a>>, further: usize) -> Block
+    where
+        'a: 'r,
+    {
+        let mut lines: Vec<_> =
+            reports.map(|report| report.recipient.mailbox.to_string()).collect();
+        if further > 0 {
+            lines.push(self.words.count(Key::MoreRecipients, further as u64, &[]));
+        }
+        Block::Addresses(lines)
+    }
+
+    fn message(&self) -> Block {
+        let envelope = self.notice.envelope;
+        let subject = envelope.summary.subject.clone().filter(|subject| !subject.trim().is_empty());
+        let subject = subject.unwrap_or_else(|| self.words.say(Key::NoSubject));
+        let sent = when(self.words, envelope.lives_since());
+        Block::Facts(vec![
+            (self.words.say(Key::Subject), subject),
+            (self.words.say(Key::Sent), sent),
+        ])
+    }
+
+    /// What is the same for all recipients of a delay notice.
+    fn still_tried(&self, blocks: &mut Vec<Block>) {
+        let words = self.words;
+        let mut said = vec![words.say(Key::Warning)];
+        if let Some(first) = self.notice.reports.first().filter(|_| self.same_end()) {
+            said.push(self.time_left(first));
+        }
+        // NOTIFY may ask for delays and not for failures (RFC 3461 section 4.1).
+        let told =
+            |report: &Report<'_>| report.recipient.notify.is_none_or(|notify| notify.failure);
+        if self.notice.reports.iter().all(told) {
+            said.push(words.say(Key::ToldAtEnd));
+        }
+        blocks.push(Block::Words(said.join(" ")));
+    }
+
+    /// The time of all recipients ends at once, as it does unless routes differ, and what is said of it is the same.
+    fn same_end(&self) -> bool {
+        let mut reports = self.notice.reports.windows(2);
+        reports.all(|two| {
+            two[0].until == two[1].until && two[0].waits.is_some() == two[1].waits.is_some()
+        })
+    }
+
+    fn time_left(&self, report: &Report<'_>) -> String {
+        let span = left(self.words, report.until.since(self.notice.now));
+        let key = if report.waits.is_some() { Key::HeldUntil } else { Key::KeepsTrying };
+        self.words.fill(key, &[("span", &span)])
+    }
+
+    /// What each recipient, or several of which the same is to be said, has met.
+    fn obstacles(&self, blocks: &mut Vec<Block>, say: impl Fn(&Report<'a>) -> Vec<Block>) {
+        let mut groups: Vec<(Vec<&Report<'a>>, Vec<Block>)> = Vec::new();
+        for report in &self.notice.reports {
+            let said = say(report);
+            match groups.iter_mut().find(|(_, other)| *other == said) {
+                Some((reports, _)) => reports.push(report),
+                None => groups.push((vec![report], said)),
+            }
+        }
+        let several = groups.len() > 1;
+        for (reports, said) in groups {
+            if several {
+                blocks.push(self.addresses(reports.into_iter(), 0));
+            }
+            blocks.extend(said);
+        }
+    }
+
+    fn delay(&self, report: &Report<'a>) -> Vec<Block> {
+        let mut blocks = Vec::new();
+        if !self.same_end() {
+            blocks.push(Block::Words(self.time_left(report)));
+        }
+        let why = self.obstacle(report);
+        blocks.push(self.reason(Key::LabelWhy, &why));
+        if report.waits.is_none() {
+            blocks.extend(self.answer(report.cause()));
+        }
+        blocks.push(self.advice(&why, true));
+        blocks
+    }
+
+    fn failure(&self, report: &Report<'a>) -> Vec<Block> {
+        let mut blocks = Vec::new();
+        if matches!(report.fault, Some(Fault::Expired)) {
+            self.expired(report, &mut blocks);
+        } else {
+            let why = self.obstacle(report);
+            blocks.push(self.reason(Key::LabelWhy, &why));
+            blocks.extend(self.answer(report.cause()));
+            blocks.push(self.advice(&why, false));
+        }
+        if let Some(remark) = report.remark {
+            let label = self.words.say(Key::LabelRemark);
+            blocks.insert(1, Block::Quote(label, remark.to_owned()));
+        }
+        blocks
+    }
+
+    /// The clock is never the reason: what stood in the way the longest is named, and what did at the end.
+    fn expired(&self, report: &Report<'a>, blocks: &mut Vec<Block>) {
+        let began = self.notice.envelope.lives_since();
+        let had = report.until.since(began);
+        let span = took(self.words, had);
+        let tried = report.last.is_some();
+        blocks.push(Block::Words(if tried {
+            self.words.count(Key::Expired, u64::from(report.attempts.max(1)), &[("span", &span)])
+        } else {
+            self.words.fill(Key::NeverTried, &[("span", &span)])
+        }));
+        let at_end = self.obstacle(report);
+        let episodes = episodes(report);
+        let longest = longest(&episodes, report.until).filter(|_| episodes.len() > 1);
+        let last_fault = report.cause().filter(|_| report.waits.is_none());
+        match longest {
+            Some((fault, time)) if !last_fault.is_some_and(|last| last.is_like(fault)) => {
+                blocks.push(self.longest(time, had, &why(fault)));
+                blocks.extend(self.answer(Some(fault)));
+                blocks.push(self.reason(Key::LastObstacle, &at_end));
+            }
+            Some((_, time)) => blocks.push(self.longest(time, had, &at_end)),
+            None => blocks.push(self.reason(Key::LabelWhy, &at_end)),
+        }
+        blocks.extend(self.answer(last_fault));
+        blocks.push(self.advice(&at_end, false));
+    }
+
+    fn longest(&self, time: Duration, all: Duration, why: &Why) -> Block {
+        let key = if time * 2 > all { Key::LongestMost } else { Key::LongestSome };
+        let span = took(self.words, time);
+        let lead = self.words.fill(key, &[("span", &span)]);
+        Block::Words(format!("{lead} {}", self.words.fill(why.what(), &why.values())))
+    }
+
+    /// What stands in the way now, or did last.
+    fn obstacle(&self, report: &Report<'_>) -> Why {
+        match (report.waits, report.cause()) {
+            (Some(reason), _) => waiting(reason),
+            (None, Some(fault)) => why(fault),
+            (None, None) => waiting(posthaste_evidence::WaitReason::InLine),
+        }
+    }
+
+    fn reason(&self, label: Key, why: &Why) -> Block {
+        Block::Labelled(self.words.say(label), self.words.fill(why.what(), &why.values()))
+    }
+
+    fn advice(&self, why: &Why, still_tried: bool) -> Block {
+        Block::Labelled(self.words.say(Key::LabelAct), self.words.say(why.act(still_tried)))
+    }
+
+    /// A peer's own words, where they are the obstacle.
+    fn answer(&self, fault: Option<&Fault>) -> Option<Block> {
+        match fault {
+            Some(Fault::Reply { reply, .. }) => {
+                Some(Block::Quote(self.words.say(Key::LabelAnswer), reply.to_string()))
+            }
+            _ => None,
+        }
+    }
+
+    fn paragraph(&self, key: Key) -> Block {
+        Block::Words(self.words.say(key))
+    }
+
+    fn close(&self, blocks: &mut Vec<Block>, whole: bool) {
+        let words = self.words;
+        if self.notice.kind == Kind::Failed {
+            let attached = if whole { Key::WholeAttached } else { Key::HeaderAttached };
+            blocks.push(Block::Words(format!(
+                "{} {}",
+                words.say(Key::NoFurther),
+                words.say(attached)
+            )));
+        }
+        let hostname = [("hostname", self.notice.sender.hostname.as_str())];
+        let closing = words.fill(Key::Closing, &hostname);
+        if !closing.is_empty() {
+            blocks.push(Block::Words(closing));
+        }
+        blocks.push(Block::Words(words.fill(Key::WrittenBy, &hostname)));
+    }
+}

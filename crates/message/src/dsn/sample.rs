@@ -1,0 +1,132 @@
+//! A notice about a message that never was: what senders would get, for `notice preview`, before there is any trouble.
+
+use super::{Composed, Kind, Notice, Report, Sender, Tried, compose};
+use crate::header::{section, summary};
+use posthaste_evidence::{ConnectFault, Fault, Outcome, RecipientResult, Stage};
+use posthaste_mail::envelope::Notify;
+use posthaste_mail::{
+    Body, BodyType, ContentFacts, EnhancedStatus, Envelope, Mailbox, QueueId, Recipient, Reply,
+    ReversePath, Source, SourceKind, Timestamp,
+};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3600);
+/// How long the message of the sample is tried.
+const LIFETIME: Duration = Duration::from_secs(2 * 86_400);
+const HOST: &str = "mail.example.net";
+/// An address for documents (RFC 5737).
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 25));
+
+/// A notice of this kind about a made-up message, as this sender words it, in this language or the default.
+#[must_use]
+pub fn sample(kind: Kind, sender: &Sender, language: Option<&str>, now: Timestamp) -> Composed {
+    let arrived = now.minus(HOUR * 4);
+    let content = content(arrived);
+    let envelope = envelope(kind, &content, arrived);
+    let original = Body::from(content.into_bytes());
+    let results = results(kind);
+    let steps = results.iter().enumerate().map(|(i, result)| {
+        let last = i + 1 == results.len();
+        let at = if last { now } else { arrived.plus(HOUR * u32::try_from(i).unwrap_or(0)) };
+        Tried { at, host: Some(HOST), address: Some(ADDRESS), result }
+    });
+    let history: Vec<_> = steps.collect();
+    let report = Report {
+        recipient: &envelope.recipients[0],
+        fault: results.last().and_then(|result| result.fault.as_ref()),
+        last: history.last().cloned(),
+        attempts: u32::try_from(history.len()).unwrap_or(u32::MAX),
+        history,
+        until: arrived.plus(LIFETIME),
+        remark: None,
+        waits: None,
+    };
+    compose(&Notice {
+        kind,
+        envelope: &envelope,
+        original: &original,
+        reports: vec![report],
+        sender,
+        language,
+        id: QueueId::from_u64(2),
+        token: 0,
+        now,
+    })
+}
+
+fn content(arrived: Timestamp) -> String {
+    format!(
+        "From: Ann <ann@example.org>\r\n\
+         To: Bob <bob@example.net>\r\n\
+         Subject: Minutes of the meeting\r\n\
+         Date: {}\r\n\
+         Message-ID: <minutes.1@example.org>\r\n\r\n\
+         Dear Bob,\r\n\r\nhere are the minutes.\r\n",
+        arrived.rfc5322()
+    )
+}
+
+/// What the attempts came to.
+fn results(kind: Kind) -> Vec<RecipientResult> {
+    let status = |class, subject, detail| Some(EnhancedStatus::new(class, subject, detail));
+    let failed = |fault: Fault| RecipientResult {
+        recipient: 0,
+        outcome: if fault.is_permanent() { Outcome::Failed } else { Outcome::Deferred },
+        reply: match &fault {
+            Fault::Reply { reply, .. } => Some(reply.clone()),
+            _ => None,
+        },
+        fault: Some(fault),
+    };
+    let silent = || failed(Fault::Connect(ConnectFault::TimedOut));
+    let busy = Reply::new(421, status(4, 3, 2), "Too busy, please come again");
+    let busy = || failed(Fault::Reply { stage: Stage::Banner, reply: busy.clone() });
+    let nobody = Reply::new(550, status(5, 1, 1), "<bob@example.net>: no such user here");
+    let taken = RecipientResult {
+        recipient: 0,
+        outcome: Outcome::Delivered,
+        reply: Some(Reply::new(250, status(2, 0, 0), "Ok: queued")),
+        fault: None,
+    };
+    match kind {
+        Kind::Failed => vec![failed(Fault::Reply { stage: Stage::Rcpt, reply: nobody })],
+        Kind::Delayed => vec![busy(), busy(), silent(), silent()],
+        Kind::Delivered | Kind::Relayed => vec![taken],
+        Kind::AllClear => vec![busy(), silent(), taken],
+    }
+}
+
+fn envelope(kind: Kind, content: &str, arrived: Timestamp) -> Envelope {
+    let header = section(content.as_bytes());
+    let mailbox = |text: &str| Mailbox::parse(text, false).ok();
+    let asked = matches!(kind, Kind::Delivered | Kind::Relayed);
+    let notify = asked.then_some(Notify { success: true, failure: true, delay: true });
+    let to = mailbox("bob@example.net").map(|mailbox| Recipient { mailbox, orcpt: None, notify });
+    Envelope {
+        id: QueueId::from_u64(1),
+        received: arrived,
+        reverse_path: mailbox("ann@example.org").map_or(ReversePath::Null, ReversePath::Mailbox),
+        recipients: to.into_iter().collect(),
+        ret: None,
+        envid: None,
+        body_type: BodyType::SevenBit,
+        smtputf8: false,
+        facts: ContentFacts {
+            size: content.len() as u64,
+            header_end: header.len() as u64,
+            ..ContentFacts::default()
+        },
+        summary: summary(header),
+        source: Source {
+            kind: SourceKind::Submission,
+            listener: String::new(),
+            ip: None,
+            helo: String::new(),
+            user: None,
+            session: None,
+        },
+        route: None,
+        redirected_from: None,
+    }
+}

@@ -1,0 +1,127 @@
+//! The course of a delivery: attempts that met the same obstacle, one after the other, are one episode.
+//!
+//! What of a long history was forgotten lay in the middle of an episode, so that beginnings and ends are right; numbers of
+//! attempts are told only where all are remembered.
+
+use super::keys::Key;
+use super::language::Language;
+use super::spans::short_stamp;
+use super::{Report, Tried, why};
+use posthaste_evidence::Fault;
+use posthaste_mail::Timestamp;
+use std::time::Duration;
+
+/// The most lines of a timeline, the one that tells of what was left out included.
+const MAX_LINES: usize = 8;
+/// Of these, the first so many are the oldest; the others are the latest.
+const OLDEST: usize = 3;
+/// The most attempts that are looked at, the latest.
+const MAX_LOOKED_AT: usize = 500;
+/// The most characters of a reply in a line.
+const MAX_REPLY: usize = 160;
+
+/// Attempts in a row that met the same obstacle.
+#[derive(Debug)]
+pub(super) struct Episode<'a> {
+    pub(super) fault: &'a Fault,
+    pub(super) first: Timestamp,
+    pub(super) last: Timestamp,
+    /// Attempts that are remembered of it.
+    pub(super) seen: u32,
+    host: Option<&'a str>,
+}
+
+/// The episodes, oldest first. A fault that ended it without an attempt is not among them.
+pub(super) fn episodes<'a>(report: &Report<'a>) -> Vec<Episode<'a>> {
+    let only = report.last.clone();
+    let all: &[Tried<'a>] =
+        if report.history.is_empty() { only.as_slice() } else { &report.history };
+    let mut episodes: Vec<Episode<'a>> = Vec::new();
+    for tried in &all[all.len().saturating_sub(MAX_LOOKED_AT)..] {
+        let Some(fault) = tried.result.fault.as_ref() else { continue };
+        match episodes.last_mut().filter(|episode| episode.fault.is_like(fault)) {
+            Some(episode) => {
+                episode.fault = fault;
+                episode.last = tried.at;
+                episode.seen += 1;
+                episode.host = tried.host;
+            }
+            None => episodes.push(Episode {
+                fault,
+                first: tried.at,
+                last: tried.at,
+                seen: 1,
+                host: tried.host,
+            }),
+        }
+    }
+    episodes
+}
+
+/// The obstacle that stood in the way the longest in all, and how long: each from when it was first met until another was, or
+/// the end.
+pub(super) fn longest<'a>(
+    episodes: &[Episode<'a>],
+    end: Timestamp,
+) -> Option<(&'a Fault, Duration)> {
+    let ends = episodes.iter().skip(1).map(|next| next.first).chain([end]);
+    let mut sums: Vec<(&'a Fault, Duration)> = Vec::new();
+    for (episode, end) in episodes.iter().zip(ends) {
+        let time = end.since(episode.first);
+        match sums.iter_mut().find(|(fault, _)| fault.is_like(episode.fault)) {
+            Some((_, sum)) => *sum += time,
+            None => sums.push((episode.fault, time)),
+        }
+    }
+    // Of equals the first.
+    sums.into_iter().rev().max_by_key(|(_, time)| *time)
+}
+
+/// A line for each episode; none when there was but one attempt.
+pub(super) fn lines(words: &Language, report: &Report<'_>) -> Vec<String> {
+    let episodes = episodes(report);
+    let remembered: u32 = episodes.iter().map(|episode| episode.seen).sum();
+    if report.attempts.max(remembered) < 2 {
+        return Vec::new();
+    }
+    let count = |episode: &Episode<'_>| match episodes.as_slice() {
+        [_] => Some(report.attempts.max(episode.seen)),
+        _ => (remembered >= report.attempts).then_some(episode.seen),
+    };
+    let line = |episode: &Episode<'_>| line(words, episode, count(episode));
+    if episodes.len() <= MAX_LINES {
+        return episodes.iter().map(line).collect();
+    }
+    let newest = episodes.len() - (MAX_LINES - 1 - OLDEST);
+    let mut lines: Vec<_> = episodes[..OLDEST].iter().map(line).collect();
+    lines.push(words.count(Key::LeftOut, (newest - OLDEST) as u64, &[]));
+    lines.extend(episodes[newest..].iter().map(line));
+    lines
+}
+
+fn line(words: &Language, episode: &Episode<'_>, count: Option<u32>) -> String {
+    let what = what(words, episode);
+    let (from, to) = (short_stamp(episode.first), short_stamp(episode.last));
+    let span = [("from", from.as_str()), ("to", to.as_str()), ("what", what.as_str())];
+    match count {
+        _ if episode.first == episode.last => {
+            words.fill(Key::Once, &[("at", &from), ("what", &what)])
+        }
+        Some(count) => words.count(Key::SpanCounted, u64::from(count), &span),
+        None => words.fill(Key::Span, &span),
+    }
+}
+
+/// A peer's own words where there are any; they say more than ours.
+fn what(words: &Language, episode: &Episode<'_>) -> String {
+    if let Fault::Reply { reply, .. } = episode.fault {
+        let mut said = reply.to_string();
+        if let Some((end, _)) = said.char_indices().nth(MAX_REPLY) {
+            said.truncate(end);
+            said.push_str("...");
+        }
+        return episode.host.map_or(said.clone(), |host| format!("{host}: {said}"));
+    }
+    let why = why(episode.fault);
+    words.fill(why.what(), &why.values())
+}
