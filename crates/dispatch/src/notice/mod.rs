@@ -283,8 +283,12 @@ pub(crate) mod tests {
     pub(crate) fn mail(number: u64, octets: usize) -> Arc<NewMail> {
         let mailbox = |text: &str| Mailbox::parse(text, false).expect("a valid address");
         let recipient = Recipient { mailbox: mailbox("to@example.org"), orcpt: None, notify: None };
-        let composed =
-            dsn::Composed { octets: vec![b'x'; octets], eight_bit: false, smtputf8: false };
+        let composed = dsn::Composed {
+            octets: vec![b'x'; octets],
+            eight_bit: false,
+            smtputf8: false,
+            parts: dsn::Parts::default(),
+        };
         let id = QueueId::from_u64(number);
         let mut mail = new_mail(id, Timestamp::EPOCH, recipient, composed);
         mail.envelope.reverse_path = ReversePath::Mailbox(mailbox("from@example.net"));

@@ -30,7 +30,7 @@ pub struct Composed {
 }
 
 /// What the parts of a notice say, before they are encoded: for previews.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Parts {
     /// The tag of the language it is worded in.
     pub language: String,
