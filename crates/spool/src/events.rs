@@ -106,23 +106,28 @@ pub fn of_message(part: &Settled, commit: Lsn, lookup: &dyn Lookup) -> Vec<Event
         let to = || forward_path(part, *recipient, lookup);
         let kind = match state.life {
             Life::Expired => EventKind::Expired { to: to() },
+            // Nothing befell it: its sender is told that it waits.
+            Life::Held | Life::Poison if is_delay(part) => continue,
             Life::Removed | Life::Held if part.acted_on(*recipient) => continue,
             // A rule did it, and the try says so.
             Life::Removed if is_discarded(part, *recipient) => continue,
             Life::Removed => unordered(to(), "remove"),
             Life::Held => unordered(to(), "hold"),
             Life::Poison => EventKind::Poison,
-            Life::Queued | Life::Delivered | Life::Failed | Life::Refused | Life::Failing => {
-                continue;
-            }
-            Life::Expiring => EventKind::Expired { to: to() },
+            Life::Queued | Life::Delivered | Life::Failed | Life::Refused => continue,
+            // The attempt says that it failed, and the end that it expired.
+            Life::Failing | Life::Expiring => continue,
         };
         events.push(event(part.at, kind));
     }
-    for &id in part.notices.iter().filter(|id| !part.is_redirected(**id)) {
-        events.push(event(part.at, EventKind::Notice { id, kind: NoticeKind::Failed }));
+    for (id, kind) in &part.notices {
+        let notice = kind.map(|kind| EventKind::Notice { id: *id, kind });
+        events.extend(notice.map(|kind| event(part.at, kind)));
     }
-    if part.notices.is_empty() && part.changes.iter().any(|(_, state)| owes_notice(state)) {
+    for why in &part.withheld {
+        events.push(event(part.at, EventKind::NoNotice { why: Some(*why) }));
+    }
+    if is_silent(part) {
         events.push(event(part.at, EventKind::NoNotice { why: None }));
     }
     if part.done {
@@ -136,13 +141,22 @@ const fn unordered(to: String, act: &'static str) -> EventKind {
     EventKind::Operator { to: Some(to), act, order: None, into: None }
 }
 
+/// The sender is told of a delay, and that is all.
+fn is_delay(part: &Settled) -> bool {
+    part.notices.iter().any(|(_, kind)| *kind == Some(NoticeKind::Delayed))
+}
+
 fn is_discarded(part: &Settled, recipient: u32) -> bool {
     let mut results = part.attempts.iter().flat_map(|attempt| &attempt.results);
     results.any(|r| r.recipient == recipient && r.outcome == Outcome::Discarded)
 }
 
-const fn owes_notice(state: &RecipientState) -> bool {
-    matches!(state.life, Life::Failed | Life::Expired)
+/// Somebody ended badly, and nothing says what his sender was told: what an older version stored.
+fn is_silent(part: &Settled) -> bool {
+    let ended = |state: &RecipientState| matches!(state.life, Life::Failed | Life::Expired);
+    part.notices.is_empty()
+        && part.withheld.is_empty()
+        && part.changes.iter().any(|(_, state)| ended(state))
 }
 
 fn tried(
@@ -207,7 +221,7 @@ mod tests {
     use super::*;
     use crate::testing::{self, NOON};
     use crate::{Change, Notice, Record, Tenure};
-    use posthaste_evidence::Outcome;
+    use posthaste_evidence::{Outcome, Withheld};
 
     struct World;
 
@@ -275,11 +289,59 @@ mod tests {
     }
 
     #[test]
+    fn each_reason_to_tell_nobody_is_said() {
+        let id = QueueId::from_u64(9);
+        let withheld = vec![(id, Withheld::NotAsked), (id, Withheld::StrangersRate)];
+        let settlement = Settlement { withheld, ..expiry(id) };
+        let events = names(&settled(&settlement, Lsn(4), &World, |_| false));
+        let expected = ["deferred", "expired", "notice failed", "not-asked", "strangers-rate"];
+        assert_eq!(events, expected);
+    }
+
+    #[test]
+    fn a_bad_end_is_told_once_and_a_delay_is_no_act() {
+        let id = QueueId::from_u64(9);
+        let after = |lives: &[Life], kind: Option<NoticeKind>| {
+            let mut s = expiry(id);
+            s.attempts.clear();
+            let state = |life| RecipientState { life, warned: 1, ..RecipientState::default() };
+            s.changes = (0..)
+                .zip(lives)
+                .map(|(recipient, life)| Change { message: id, recipient, state: state(*life) })
+                .collect();
+            s.notices.retain_mut(|notice| {
+                notice.kind = kind;
+                kind.is_some()
+            });
+            names(&settled(&s, Lsn(4), &World, |_| false))
+        };
+        let delayed = [Life::Queued, Life::Held, Life::Poison];
+        assert_eq!(after(&delayed, Some(NoticeKind::Delayed)), ["notice delayed"]);
+        assert_eq!(after(&[Life::Failing, Life::Expiring], None), [""; 0]);
+        let ended = after(&[Life::Failed, Life::Expired], Some(NoticeKind::Failed));
+        assert_eq!(ended, ["expired", "notice failed"]);
+        let found = after(&[Life::Delivered], Some(NoticeKind::AllClear));
+        assert_eq!(found, ["notice all-clear"]);
+    }
+
+    fn names(events: &[Event]) -> Vec<String> {
+        let name = |event: &Event| match &event.kind {
+            EventKind::Notice { kind, .. } => format!("notice {}", kind.name()),
+            EventKind::NoNotice { why: Some(why) } => why.name().to_owned(),
+            kind => kind.name().to_owned(),
+        };
+        events.iter().map(name).collect()
+    }
+
+    #[test]
     fn are_the_same_from_memory_and_from_the_disk() {
         let id = QueueId::from_u64(9);
-        for done in [false, true] {
-            let events = settled(&expiry(id), Lsn(4), &World, |_| done);
-            let stored = Settled::by_message(&expiry(id), |_| done);
+        let mut told = expiry(id);
+        told.notices[0].kind = Some(NoticeKind::Delayed);
+        told.withheld = vec![(id, Withheld::NullPath)];
+        for (settlement, done) in [(expiry(id), false), (expiry(id), true), (told, false)] {
+            let events = settled(&settlement, Lsn(4), &World, |_| done);
+            let stored = Settled::by_message(&settlement, |_| done);
             let read: Vec<_> = stored
                 .iter()
                 .map(|part| Settled::decode(&part.encode()).expect("decodes"))

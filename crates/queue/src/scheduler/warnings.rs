@@ -57,10 +57,18 @@ impl Scheduler {
         self.next_ready(now).or_else(|| self.next_failed(now)).or_else(|| self.next_aged(now))
     }
 
+    /// Whom of a message [`Self::warn`] would take now, by number and in that order: the notice can be made of them
+    /// before. They may be tried meanwhile: ask again under the lock under which `warn` is called, and hand its answer
+    /// to the store under that lock too, so that it comes before what the next attempt makes of them.
+    #[must_use]
+    pub fn to_warn(&self, now: Timestamp, id: QueueId) -> Vec<u32> {
+        self.due_for_warning(now, id).into_iter().map(|(number, _)| number).collect()
+    }
+
     /// The sender of a message is told that it is delayed: all its waiting recipients that have not been told this
     /// time, also those of destinations whose own time is later, but not of routes without delay notices. `wants` says
     /// for a recipient's number whether the sender wants to know of it: these are answered, in order of number, to be
-    /// stored; the others are passed over in memory only.
+    /// stored; the others are passed over in memory only. See [`Self::to_warn`].
     pub fn warn(
         &mut self,
         now: Timestamp,
@@ -69,31 +77,50 @@ impl Scheduler {
     ) -> Vec<Changed> {
         self.warnings.ready.remove(&id);
         self.warnings.flights.remove(&id);
-        let Some(message) = self.messages.get(&id) else { return Vec::new() };
-        let round = self.owed(now, message).filter(|(r, _)| r.is_waiting()).map(|(_, n)| n).max();
-        let Some(round) = round else { return Vec::new() };
+        let due = self.due_for_warning(now, id);
+        let Some(message) = self.messages.get(&id).filter(|_| !due.is_empty()) else {
+            return Vec::new();
+        };
         let destinations = message.destinations();
-        let terms: BTreeMap<DestinationId, Terms> =
-            destinations.iter().map(|id| (*id, self.terms(*id))).collect();
         let changed = self.change_at(now, id, &destinations, |message| {
-            let over = |terms: &Terms| terms.expires(message) <= now;
-            let open: BTreeMap<_, _> =
-                terms.iter().filter(|(_, t)| t.delay.is_on() && !over(t)).collect();
-            let mut changed = Vec::new();
-            for recipient in message.recipients_mut().iter_mut().filter(|r| r.is_waiting()) {
-                let Some(terms) = open.get(&recipient.destination) else { continue };
-                let round = if terms.delay.repeats().is_some() { round } else { 1 };
-                if recipient.passed < round {
-                    recipient.passed = round;
-                    let wanted = wants(recipient.number);
-                    changed.extend(wanted.then(|| warned(id, recipient, round)));
+            let mut changed = Vec::with_capacity(due.len());
+            for recipient in message.recipients_mut() {
+                let Ok(place) = due.binary_search_by_key(&recipient.number, |due| due.0) else {
+                    continue;
+                };
+                let (number, round) = due[place];
+                recipient.passed = round;
+                if wants(number) {
+                    changed.push(warned(id, recipient, round));
                 }
             }
+            changed.sort_unstable_by_key(|c| c.recipient);
             changed
         });
-        let mut changed = changed.unwrap_or_default();
-        changed.sort_unstable_by_key(|c: &Changed| c.recipient);
-        changed
+        changed.unwrap_or_default()
+    }
+
+    /// Waiting recipients of a message that are told now, in order of number, each with the notice that it is. Nobody
+    /// when none is due.
+    fn due_for_warning(&self, now: Timestamp, id: QueueId) -> Vec<(u32, u8)> {
+        let Some(message) = self.messages.get(&id) else { return Vec::new() };
+        let due = self.owed(now, message).filter(|(r, _)| r.is_waiting());
+        let Some(round) = due.map(|(_, round)| round).max() else { return Vec::new() };
+        let open: BTreeMap<DestinationId, u8> = message
+            .destinations()
+            .into_iter()
+            .map(|id| (id, self.terms(id)))
+            .filter(|(_, terms)| terms.delay.is_on() && terms.expires(message) > now)
+            .map(|(id, terms)| (id, if terms.delay.repeats().is_some() { round } else { 1 }))
+            .collect();
+        let waiting = message.recipients().iter().filter(|r| r.is_waiting());
+        let to_warn = waiting.filter_map(|recipient| {
+            let round = *open.get(&recipient.destination)?;
+            (recipient.passed < round).then_some((recipient.number, round))
+        });
+        let mut all: Vec<(u32, u8)> = to_warn.collect();
+        all.sort_unstable();
+        all
     }
 
     /// When [`Self::next_warning`] has something to say.

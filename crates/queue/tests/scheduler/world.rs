@@ -265,7 +265,10 @@ impl World {
         while let Some(id) = self.scheduler.next_warning(self.now) {
             assert_eq!(self.scheduler.next_warning(self.now), Some(id), "named until warned");
             let unwanted = self.unwanted.contains(&id);
+            let whom = self.scheduler.to_warn(self.now, id);
             let changed = self.scheduler.warn(self.now, id, &|_| !unwanted);
+            let told: Vec<u32> = changed.iter().map(|c| c.recipient).collect();
+            assert!(unwanted || told == whom, "{told:?} are told, not {whom:?}");
             assert_eq!(changed.is_empty(), unwanted, "{id} was named: somebody waits");
             assert_ne!(self.scheduler.next_warning(self.now), Some(id), "told once");
             for change in &changed {

@@ -4,8 +4,8 @@ use super::wire::{Damaged, unzigzag, zigzag};
 use crate::decision::Stage as Phase;
 use posthaste_evidence::observation::Choice;
 use posthaste_evidence::{
-    Act, AnswerKind, ConnectFault, Doubt, Edns, Effect, Outcome, RecordType, Stage, TlsLevel,
-    TlsOrigin, TlsVersion, Transport, Untrusted,
+    Act, AnswerKind, ConnectFault, Doubt, Edns, Effect, NoticeKind, Outcome, RecordType, Stage,
+    TlsLevel, TlsOrigin, TlsVersion, Transport, Untrusted, Withheld,
 };
 use posthaste_mail::envelope::Ret;
 use posthaste_mail::{BodyType, Mechanism, SourceKind};
@@ -36,6 +36,8 @@ macro_rules! codes {
 
 codes!(Life: Queued = 0, Held = 1, Poison = 2, Delivered = 3, Failed = 4, Expired = 5, Removed = 6, Refused = 7,
     Failing = 8, Expiring = 9);
+codes!(NoticeKind: Failed = 1, Delayed = 2, Delivered = 3, Relayed = 4, AllClear = 5);
+codes!(Withheld: NullPath = 1, NotAsked = 2, StrangersRate = 3, AnswersNotice = 4);
 codes!(BodyType: SevenBit = 0, EightBitMime = 1);
 codes!(Ret: Full = 1, Hdrs = 2);
 codes!(SourceKind: Relay = 0, Inbound = 1, Local = 2, Notice = 3, Submission = 4);

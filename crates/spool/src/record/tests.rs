@@ -156,6 +156,7 @@ fn a_delivered_settlement_is_small() {
         attempts: vec![attempt],
         changes: vec![(0, state)],
         notices: vec![],
+        withheld: vec![],
         done: true,
         acts: vec![],
     };

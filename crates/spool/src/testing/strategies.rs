@@ -7,7 +7,8 @@ use crate::{
     Target,
 };
 use posthaste_evidence::{
-    Act, Attempt, Connection, ConnectionId, Observation, Order, Outcome, RecipientResult,
+    Act, Attempt, Connection, ConnectionId, NoticeKind, Observation, Order, Outcome,
+    RecipientResult, Withheld,
 };
 use posthaste_mail::envelope::{Notify, Ret, SignedBy};
 use posthaste_mail::{
@@ -238,14 +239,19 @@ fn acted() -> impl Strategy<Value = ActedOn> {
 
 pub(crate) fn settled() -> impl Strategy<Value = Settled> {
     let changes = vec((0u32..2000, state()), 0..5);
-    let ends = (vec(id(), 0..3), any::<bool>(), vec(acted(), 0..3));
+    let kinds =
+        NoticeKind::ALL.iter().map(|(kind, _)| Some(*kind)).chain([None]).collect::<Vec<_>>();
+    let reasons = Withheld::ALL.iter().map(|(why, _)| *why).collect::<Vec<_>>();
+    let told = (vec((id(), select(kinds)), 0..3), vec(select(reasons), 0..3));
+    let ends = (told, any::<bool>(), vec(acted(), 0..3));
     (id(), time(), vec(attempt(), 0..3), changes, ends).prop_map(
-        |(message, at, attempts, changes, (notices, done, acts))| Settled {
+        |(message, at, attempts, changes, ((notices, withheld), done, acts))| Settled {
             message,
             at,
             attempts: attempts.into_iter().map(|a| Attempt { message, ..a }).collect(),
             changes,
             notices,
+            withheld,
             done,
             acts,
         },
