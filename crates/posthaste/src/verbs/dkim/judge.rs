@@ -167,9 +167,9 @@ mod tests {
         let told = |texts: &[String]| of_texts(&key, texts);
         for (text, word) in [
             (ours.clone(), "good"),
-            (ours.replace("k=", "t=y; k="), "testing"),
-            (ours.replace("k=", "h=sha1; k="), "not-for-us"),
-            (ours.replace("k=", "s=other; k="), "not-for-us"),
+            (ours.replacen("k=", "t=y; k=", 1), "testing"),
+            (ours.replacen("k=", "h=sha1; k=", 1), "not-for-us"),
+            (ours.replacen("k=", "s=other; k=", 1), "not-for-us"),
             ("v=DKIM1; k=ed25519; p=".to_owned(), "revoked"),
             (Record::of(&stranger).text(), "other-key"),
             (ours.replace("k=ed25519", "k=rsa"), "other-key"),
