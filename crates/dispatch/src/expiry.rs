@@ -5,7 +5,7 @@ use crate::last::LastTried;
 use crate::notice::{About, News, Tidings};
 use crate::settings::FRESH_FOR;
 use crate::settle::change;
-use crate::timeline::own_tries;
+use crate::timeline::{Timeline, own_tries};
 use crate::{Inner, destination, lock};
 use futures_util::future::select;
 use posthaste_evidence::{Attempt, Fault, NoticeKind, Outcome, RecipientResult};
@@ -38,10 +38,10 @@ pub(crate) async fn keep_time(inner: Arc<Inner>) {
             }
             inner.kick();
         }
-        inner.warn_some().await;
+        let rest = inner.warn_some().await;
         let wanted = inner.rearm();
         let mut timer = inner.world.clock.timer();
-        let wait = wanted.map_or(LONGEST_SLEEP, |at| at.since(inner.world.wall()));
+        let wait = wanted.map_or(LONGEST_SLEEP, |at| at.since(inner.world.wall())).max(rest);
         timer.as_mut().set(inner.world.now() + wait.min(LONGEST_SLEEP));
         let alarm = std::pin::pin!(inner.alarm().notified());
         select(timer, alarm).await;
@@ -127,7 +127,11 @@ impl Inner {
                 Fault::Expired
             }
             TransitionKind::Bounced => Fault::Operator,
-            TransitionKind::Refused => Fault::UnknownRecipient,
+            // It was never tried, whatever its destination came to.
+            TransitionKind::Refused => {
+                past = Timeline { attempts, ..Timeline::default() };
+                Fault::UnknownRecipient
+            }
             // Its probes have ended. What failed it was its own attempt, whatever its destination came to since.
             TransitionKind::Failed => {
                 past.last = failed_try(recipient, history).or(past.last);

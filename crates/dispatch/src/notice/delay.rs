@@ -13,9 +13,13 @@ use posthaste_queue::{Changed, Waiting};
 use posthaste_spool::{History, Live, Settlement};
 use std::collections::BTreeSet;
 use std::task::Poll;
+use std::time::Duration;
 
 /// Messages of which senders are told before the clock task looks at other things.
 const SLICE: usize = 20;
+
+/// How long the clock task rests while the disk has no room for delay notices.
+const FULL_REST: Duration = Duration::from_secs(1);
 
 /// What a sender may be told of a message that waits.
 struct Delayed<'a> {
@@ -28,8 +32,15 @@ struct Delayed<'a> {
 
 impl Inner {
     /// Tells the senders of some messages that these are delayed; durable when this answers. What is left keeps the
-    /// clock task awake.
-    pub(crate) async fn warn_some(&self) {
+    /// clock task awake, which may sleep for this long all the same. On a disk that is filled up to the reserve the
+    /// room is for ends: a delay can be told later.
+    pub(crate) async fn warn_some(&self) -> Duration {
+        if self.scheduler().next_warning(self.world.wall()).is_none() {
+            return Duration::ZERO;
+        }
+        if self.spool.health().full {
+            return FULL_REST;
+        }
         let mut pending = Vec::new();
         for _ in 0..SLICE {
             let next = self.scheduler().next_warning(self.world.wall());
@@ -43,6 +54,7 @@ impl Inner {
                 self.fatal.notify_one();
             }
         }
+        Duration::ZERO
     }
 
     /// One message. What nobody wants to know is passed over in memory.

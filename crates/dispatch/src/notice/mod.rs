@@ -101,6 +101,12 @@ impl Inner {
         tidings
     }
 
+    /// True when the sender is owed such a notice about a recipient, as far as the envelope tells.
+    pub(crate) fn is_owed(&self, kind: NoticeKind, envelope: &Envelope, recipient: u32) -> bool {
+        let settings = self.settings();
+        rules::owed(kind, envelope, recipient, &ground(&settings, envelope, &[])).is_ok()
+    }
+
     fn notice(
         &self,
         settings: &Settings,

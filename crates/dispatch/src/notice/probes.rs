@@ -3,7 +3,7 @@
 //! Not here: the probes themselves, which come with the diagnosis.
 
 use crate::{Dispatch, Inner, lock};
-use posthaste_evidence::{Fault, Outcome, RecipientResult};
+use posthaste_evidence::{Fault, NoticeKind, Outcome, RecipientResult};
 use posthaste_mail::{Envelope, QueueId, Timestamp};
 use posthaste_queue::Work;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ impl Inner {
             Outcome::Failed => true,
             Outcome::Deferred | Outcome::Indeterminate => now >= work.expires,
         };
-        if !ends || envelope.reverse_path.is_null() {
+        if !ends || !self.is_owed(NoticeKind::Failed, envelope, result.recipient) {
             return None;
         }
         let fault = result.fault.as_ref().unwrap_or(&Fault::Expired);
