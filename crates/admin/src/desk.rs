@@ -10,11 +10,12 @@ pub use crate::conditions::{
 use crate::keeper::Keeper;
 use crate::resolving::{Resolving, ServerStanding};
 use bytes::Bytes;
-use posthaste_evidence::{Fault, Observation, TlsDemand};
+use posthaste_evidence::{Fault, NoticeKind, Observation, TlsDemand, Withheld};
 use posthaste_io::Task;
 use posthaste_mail::Recipient;
 use posthaste_mail::envelope::Ret;
 use posthaste_mail::{Envelope, Mailbox, Mechanism, QueueId, ReversePath, Timestamp};
+use posthaste_message::dsn::Composed;
 use posthaste_queue::RecipientState;
 use posthaste_queue::scheduler::{DestinationView, Waiting};
 use posthaste_spool::decision::{Command, DecisionView, HoldView, OrderFault};
@@ -90,6 +91,15 @@ pub trait Desk: Send + Sync {
 
     /// How such mail would be sent now. Asks DNS; sends nothing.
     fn route(&self, question: RouteQuestion) -> Task<'_, RouteAnswer>;
+
+    /// The notice that the sender of a live message would get now, in this language or else the one the message asks
+    /// for. Sends nothing. `None`: the message is not here.
+    fn preview(
+        &self,
+        id: QueueId,
+        kind: NoticeKind,
+        language: Option<&str>,
+    ) -> Task<'_, Result<Option<Composed>, PreviewFault>>;
 
     /// The names by which mail comes in: the listeners', and our own doors'.
     fn listeners(&self) -> Vec<String>;
@@ -196,6 +206,10 @@ pub struct Numbers {
     pub smarthosts_closed: u64,
     /// Where that folder is; `None` when there is none.
     pub pickup: Option<String>,
+    /// Notices made since the start, of each kind in the order of [`NoticeKind::ALL`].
+    pub notices: [u64; NoticeKind::ALL.len()],
+    /// Recipients of whom nobody was told, by reason in the order of [`Withheld::ALL`].
+    pub withheld: [u64; Withheld::ALL.len()],
     /// What holds us back.
     pub conditions: Conditions,
     /// The last minute.
@@ -280,6 +294,8 @@ pub struct Standing {
     pub waiting: Option<Waiting>,
     /// When its time is over.
     pub expires: Timestamp,
+    /// When its sender is told next that it is delayed, if it still is; `None`: not (again).
+    pub next_notice: Option<Timestamp>,
     /// What last went wrong.
     pub last_error: Option<LastError>,
 }
@@ -474,6 +490,25 @@ pub struct Reloaded {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("the store could not be read: {0}")]
 pub struct DeskFault(pub String);
+
+/// There is no notice to show.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum PreviewFault {
+    /// Nobody would be told; whoever asks must ask for another kind.
+    #[error("{0}")]
+    NoNotice(String),
+    /// There are no texts in this language.
+    #[error("there are no texts in `{asked}`; there are: {}", there.join(", "))]
+    NoSuchLanguage {
+        /// The one asked for.
+        asked: String,
+        /// Those there are.
+        there: Vec<String>,
+    },
+    /// The message could not be read.
+    #[error(transparent)]
+    Desk(#[from] DeskFault),
+}
 
 /// A message from this machine was not accepted.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -1,9 +1,10 @@
 //! What the queue viewer asks: bounded answers from the scheduler and the store.
 
 use crate::{Dispatch, destination, lock};
-use posthaste_evidence::{Connection, Fault};
-use posthaste_mail::{Envelope, QueueId, Timestamp};
-use posthaste_queue::{DestinationState, DestinationView, MessageView, Waiting};
+use posthaste_evidence::{Connection, Fault, NoticeKind};
+use posthaste_mail::{Envelope, QueueId, SourceKind, Timestamp};
+use posthaste_message::dsn::rules;
+use posthaste_queue::{DestinationState, DestinationView, MessageView, RecipientState, Waiting};
 use posthaste_route::{Facts, Route};
 use posthaste_spool::LedgerKey;
 use std::net::SocketAddr;
@@ -127,10 +128,35 @@ impl Dispatch {
         inner.scheduler().last_minute(inner.world.wall())
     }
 
-    /// When the mail of a route expires that was received at this time.
+    /// When a message expires by this route.
     #[must_use]
-    pub fn expires(&self, received: Timestamp, route: &str) -> Timestamp {
+    pub fn expires(&self, envelope: &Envelope, route: &str) -> Timestamp {
+        let notice = envelope.source.kind == SourceKind::Notice;
         let scheduler = self.inner.scheduler();
-        received.plus(scheduler.settings().expire_after(route))
+        envelope.lives_since().plus(scheduler.settings().lifetime(route, notice))
+    }
+
+    /// When the sender is told next, at the earliest, that this recipient still waits. `None`: not, or not again.
+    #[must_use]
+    pub fn next_notice(
+        &self,
+        envelope: &Envelope,
+        number: u32,
+        state: &RecipientState,
+    ) -> Option<Timestamp> {
+        let settings = self.inner.settings();
+        let ground = rules::Ground {
+            ours: rules::is_ours(envelope, |domain| settings.own_domains.contains(domain)),
+            from: &settings.sender.from,
+            is_report: false,
+        };
+        let waits = state.life.is_live() && !state.life.is_ending();
+        if !waits || rules::owed(NoticeKind::Delayed, envelope, number, &ground).is_err() {
+            return None;
+        }
+        let (_, route) = self.destination_of(envelope, number);
+        let due = self.inner.scheduler().settings().delay_rule(&route).due(state.warned)?;
+        let at = envelope.lives_since().plus(due);
+        (at < self.expires(envelope, &route)).then_some(at)
     }
 }

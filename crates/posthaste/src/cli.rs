@@ -2,10 +2,14 @@
 
 mod check;
 mod dkim;
+mod notice;
+mod spool;
 mod user;
 
 pub(crate) use check::CheckVerb;
 pub(crate) use dkim::{DkimNew, DkimVerb};
+pub(crate) use notice::{Kind, NoticeVerb, Part, Preview};
+pub(crate) use spool::{QuarantineVerb, SpoolVerb};
 pub(crate) use user::{PasswordArgs, UserVerb};
 
 use clap::builder::NonEmptyStringValueParser;
@@ -105,6 +109,9 @@ pub(crate) enum Verb {
     /// Who may log in to send: add, change and remove users
     #[command(subcommand)]
     User(UserVerb),
+    /// What senders are told when mail is late or lost: see the words before they do
+    #[command(subcommand)]
+    Notice(NoticeVerb),
     /// Look at something actively, step by step
     #[command(subcommand)]
     Check(CheckVerb),
@@ -191,99 +198,6 @@ pub(crate) struct RouteArgs {
     /// How large it is, such as 12MB
     #[arg(long, value_name = "SIZE")]
     pub(crate) size: Option<String>,
-}
-
-/// What to do with the spool. Without a daemon, unless it says otherwise.
-#[derive(Subcommand, Debug)]
-pub(crate) enum SpoolVerb {
-    /// Read everything in the spool and tell what is wrong; changes nothing
-    ///
-    /// Exit status: 0 when all is well, 5 when something was found, 1 when the spool cannot be read. While a daemon has
-    /// the spool, it is asked what it has found.
-    Check {
-        /// The data folder, instead of that of the settings
-        folder: Option<PathBuf>,
-    },
-    /// Damaged places, and the messages that can be read out of them
-    #[command(subcommand)]
-    Quarantine(QuarantineVerb),
-    /// Write all messages with envelopes, states and attempts to a folder, or as lines to standard output
-    ///
-    /// Out of a spool that no daemon has, or out of a running daemon. To move to another machine stop the daemon first:
-    /// what it delivers after the export would be delivered again there.
-    Export {
-        /// A folder that is new or empty; `-` for standard output
-        to: PathBuf,
-        /// The data folder, instead of that of the settings
-        #[arg(long, value_name = "FOLDER")]
-        data: Option<PathBuf>,
-    },
-    /// Take in what `spool export` wrote, into a spool that no daemon has
-    Import {
-        /// The folder; `-` for standard input
-        from: PathBuf,
-        /// The data folder, instead of that of the settings
-        #[arg(long, value_name = "FOLDER")]
-        data: Option<PathBuf>,
-    },
-    /// Tell the version of the spool's format, and bring it to that of this program
-    Upgrade {
-        /// The data folder, instead of that of the settings
-        folder: Option<PathBuf>,
-        /// Only tell
-        #[arg(long)]
-        dry_run: bool,
-    },
-}
-
-/// What to do with damaged places.
-#[derive(Subcommand, Debug)]
-pub(crate) enum QuarantineVerb {
-    /// The places
-    List {
-        /// Also those that were removed
-        #[arg(long)]
-        all: bool,
-        /// The data folder, instead of that of the settings
-        #[arg(long, value_name = "FOLDER")]
-        data: Option<PathBuf>,
-    },
-    /// One place and the messages in it
-    Show {
-        /// Its name
-        name: String,
-        /// The data folder, instead of that of the settings
-        #[arg(long, value_name = "FOLDER")]
-        data: Option<PathBuf>,
-    },
-    /// Write what can be read of the messages of a place as .eml files
-    Export {
-        /// Its name
-        name: String,
-        /// A folder; it is made when it is missing
-        to: PathBuf,
-        /// The data folder, instead of that of the settings
-        #[arg(long, value_name = "FOLDER")]
-        data: Option<PathBuf>,
-    },
-    /// Accept the whole messages of a place as new mail, by the daemon or without one
-    Restore {
-        /// Its name
-        name: String,
-        /// Only this message
-        id: Option<String>,
-        /// The data folder, instead of that of the settings
-        #[arg(long, value_name = "FOLDER")]
-        data: Option<PathBuf>,
-    },
-    /// Forget a place: its octets are removed, the note stays
-    Remove {
-        /// Its name
-        name: String,
-        /// The data folder, instead of that of the settings
-        #[arg(long, value_name = "FOLDER")]
-        data: Option<PathBuf>,
-    },
 }
 
 /// For monitoring systems.

@@ -18,6 +18,7 @@
 //! | `GET /v1/holds` | both | `{v, holds: [hold]}` |
 //! | `GET /v1/messages/{id}/content` | socket | the message as a file, envelope in front ([`posthaste_message::replay`]) |
 //! | `POST /v1/import?dry_run` | socket | takes such a file; `{v, id, from, to}` |
+//! | `GET /v1/notices/preview?id&kind&language` | socket | **notice**: what the sender would be told now |
 //! | `GET /v1/dns/servers` | both | `{v, servers: [dns-server], caches}` |
 //! | `GET /v1/dns/ask?name&type&route&server&fresh` | socket | **dns-answer** |
 //! | `GET /v1/check/domain?name` | socket | **check** |
@@ -40,6 +41,7 @@ mod dns;
 mod guard;
 mod look;
 mod maintenance;
+mod notice;
 mod orders;
 mod params;
 mod server;
@@ -139,6 +141,7 @@ impl Admin {
             .route("/v1/dns/ask", get(dns::ask))
             .route("/v1/dns/flush", post(dns::flush))
             .route("/v1/check/domain", get(dns::check))
+            .route("/v1/notices/preview", get(notice::preview))
             .route("/v1/maintenance", post(maintenance::act))
             .route("/v1/stop", post(act::stop))
             .route("/v1/spool", get(spool::look))

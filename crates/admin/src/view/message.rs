@@ -83,6 +83,10 @@ pub struct RecipientObject {
     pub outcome: Option<&'static str>,
     pub wait_reason: Option<&'static str>,
     pub next_attempt: Option<When>,
+    /// Delay notices that its sender has been sent.
+    pub warned: u8,
+    /// When the next one is due, if the recipient still waits then.
+    pub next_notice: Option<When>,
     pub attempts: u32,
     pub last_error: Option<LastErrorView>,
     pub verdict: Option<()>,
@@ -190,6 +194,8 @@ impl RecipientObject {
             outcome: outcome(standing),
             wait_reason,
             next_attempt,
+            warned: standing.state.warned,
+            next_notice: standing.next_notice.map(When),
             attempts: standing.state.attempts.saturating_add(standing.shared_attempts),
             last_error: standing.last_error.as_ref().map(|error| LastErrorView {
                 soft_fail: standing.state.life.is_live() && error.soft_fail,

@@ -10,6 +10,7 @@ mod decision;
 mod destination;
 mod dns;
 mod message;
+mod notice;
 mod route;
 mod selected;
 mod status;
@@ -25,6 +26,7 @@ pub use dns::{
     ServerObject, ServersObject,
 };
 pub use message::{LastErrorView, MessageObject, RecipientObject, SourceView};
+pub use notice::NoticeObject;
 pub use route::{AuthView, DemandView, HopView, RouteObject};
 pub use selected::Selected;
 pub use status::{

@@ -5,9 +5,11 @@ use super::{VERSION, When};
 use crate::desk::{
     Conditions, Maintenance, Numbers, Readiness, Rights, Spread, Strangers, Traffic,
 };
+use posthaste_evidence::{NoticeKind, Withheld};
 use posthaste_mail::Timestamp;
 use posthaste_spool::Health;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// What is going on.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -35,6 +37,10 @@ pub struct StatusObject {
     pub delivered: u64,
     pub deferred: u64,
     pub failed: u64,
+    /// Notices made since the start, by kind.
+    pub notices: BTreeMap<&'static str, u64>,
+    /// Recipients of whom nobody was told, by reason.
+    pub notices_withheld: BTreeMap<&'static str, u64>,
     pub came_last_minute: u64,
     pub left_last_minute: u64,
     pub events_dropped: u64,
@@ -197,6 +203,8 @@ impl StatusObject {
             delivered: numbers.delivered,
             deferred: numbers.deferred,
             failed: numbers.failed,
+            notices: named(NoticeKind::ALL.map(|(_, name)| name), numbers.notices),
+            notices_withheld: named(Withheld::ALL.map(|(_, name)| name), numbers.withheld),
             came_last_minute: numbers.came_last_minute,
             left_last_minute: numbers.left_last_minute,
             events_dropped: numbers.events_dropped,
@@ -235,6 +243,13 @@ impl StatusObject {
             process: numbers.rights.as_ref().map(ProcessView::of),
         }
     }
+}
+
+fn named<const N: usize>(
+    names: [&'static str; N],
+    counts: [u64; N],
+) -> BTreeMap<&'static str, u64> {
+    names.into_iter().zip(counts).collect()
 }
 
 fn certificates(conditions: &Conditions, now: Timestamp) -> Vec<ExpiringView> {

@@ -1,17 +1,18 @@
 //! A desk that answers from lists and notes what it was asked to do.
 
-use crate::sample::{NOW, ago, destination, history, message, route_answer};
+use crate::sample::{NOW, ago, destination, history, message, notice, route_answer};
 use bytes::Bytes;
 use posthaste_admin::Desk;
 use posthaste_admin::desk::{
     Conditions, DeskFault, Destination, Maintenance, MaintenanceFault, MaintenanceWish, Message,
-    Numbers, Readiness, ReloadFault, Reloaded, Replayed, RouteAnswer, RouteQuestion, Submission,
-    SubmitFault,
+    Numbers, PreviewFault, Readiness, ReloadFault, Reloaded, Replayed, RouteAnswer, RouteQuestion,
+    Submission, SubmitFault,
 };
-use posthaste_evidence::Order;
+use posthaste_evidence::{NoticeKind, Order};
 use posthaste_io::Task;
 use posthaste_mail::Body;
 use posthaste_mail::{QueueId, Timestamp};
+use posthaste_message::dsn::Composed;
 use posthaste_queue::scheduler::{DestinationStatus, DestinationView, Scheduler};
 use posthaste_queue::{DestinationState, Settings};
 use posthaste_spool::decision::{Command, DecisionView, HoldView, OrderFault, Which};
@@ -66,6 +67,24 @@ pub(crate) fn destination_view(name: &str, down: Option<DestinationState>) -> De
 }
 
 impl Desk for FakeDesk {
+    fn preview(
+        &self,
+        id: QueueId,
+        kind: NoticeKind,
+        language: Option<&str>,
+    ) -> Task<'_, Result<Option<Composed>, PreviewFault>> {
+        let here = (1..=self.messages).contains(&id.as_u64());
+        let answer = match (kind, language) {
+            (NoticeKind::Relayed, _) => Err(PreviewFault::NoNotice("nobody asked".into())),
+            (_, Some(asked)) if asked != "de" => {
+                let there = vec!["de".into()];
+                Err(PreviewFault::NoSuchLanguage { asked: asked.into(), there })
+            }
+            _ => Ok(here.then(|| notice(kind, language))),
+        };
+        Box::pin(async { answer })
+    }
+
     fn now(&self) -> Timestamp {
         NOW
     }

@@ -293,6 +293,29 @@ fn a_route_is_explained() {
 }
 
 #[test]
+fn a_notice_is_shown_before_it_is_sent() {
+    let running = Running::start(FakeDesk::with_messages(1));
+    let preview = |rest: &str| running.get(&format!("/v1/notices/preview?id=0000000000001{rest}"));
+    let usual = preview("").json();
+    assert_eq!((&usual["kind"], &usual["language"]), (&"delayed".into(), &"en".into()));
+    let failed = preview("&kind=failed&language=de").json();
+    assert_eq!((&failed["kind"], &failed["language"]), (&"failed".into(), &"de".into()));
+    for (rest, said) in [
+        ("&kind=bounce", "`bounce` is not a kind of notice; there are: failed, delayed,"),
+        ("&kind=relayed", "nobody asked"),
+        ("&language=tlh", "there are no texts in `tlh`; there are: de"),
+        ("&lang=de", "unknown parameter `lang`"),
+    ] {
+        let answer = preview(rest);
+        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(answer.status == 400 && message.starts_with(said), "{rest}: {message}");
+    }
+    assert_eq!(running.get("/v1/notices/preview?id=0000000000002").status, 404);
+    let over_tcp = running.over_tcp("GET", "/v1/notices/preview?id=0000000000001");
+    assert_eq!(over_tcp.status, 404, "it quotes mail");
+}
+
+#[test]
 fn tcp_reads_only_and_only_for_those_who_mean_us() {
     let running = Running::start(FakeDesk::with_messages(1));
     assert_eq!(running.over_tcp("GET", "/v1/status").status, 200);

@@ -4,12 +4,13 @@ use crate::sample::{self, NOW};
 use posthaste_admin::desk::{self, Numbers, Readiness, Rights};
 use posthaste_admin::resolving::{CacheStanding, DnsAnswer, ServerList, ServerStanding};
 use posthaste_admin::view::{
-    DestinationObject, DnsAnswerObject, MessageObject, RouteObject, ServersObject, StatusObject,
+    DestinationObject, DnsAnswerObject, MessageObject, NoticeObject, RouteObject, ServersObject,
+    StatusObject,
 };
 use posthaste_dns::{EdnsSupport, Kept, Lookup, Origin, ServerHealth, ServerState};
 use posthaste_evidence::{
-    Answer, AnswerKind, Effect, Observation, Record, RecordData, RecordType, Seen, Stage, Subject,
-    Transport,
+    Answer, AnswerKind, Effect, NoticeKind, Observation, Record, RecordData, RecordType, Seen,
+    Stage, Subject, Transport,
 };
 use serde::Serialize;
 use std::time::Duration;
@@ -25,6 +26,13 @@ fn a_message() {
         &MessageObject::with_attempts(&sample::message(1), &sample::history(1)),
         include_str!("golden/message.json"),
     );
+}
+
+#[test]
+fn a_notice() {
+    let (id, kind) = (posthaste_mail::QueueId::from_u64(1), NoticeKind::Delayed);
+    let notice = NoticeObject::of(Some(id), kind, &sample::notice(kind, Some("de")));
+    golden(&notice, include_str!("golden/notice.json"));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use posthaste_admin::desk::{
     Standing,
 };
 use posthaste_evidence::{
-    Answer, AnswerKind, Attempt, ConnectFault, Connection, ConnectionId, Effect, Fault,
+    Answer, AnswerKind, Attempt, ConnectFault, Connection, ConnectionId, Effect, Fault, NoticeKind,
     Observation, Outcome, RecipientResult, Record, RecordData, RecordType, Seen, Stage, Subject,
     TlsDemand, TlsLevel, TlsOrigin, Transport, WaitReason,
 };
@@ -13,6 +13,7 @@ use posthaste_mail::{
     BodyType, ContentFacts, EnhancedStatus, Envelope, Mailbox, Mechanism, QueueId, Recipient,
     Reply, ReversePath, Source, SourceKind, Summary, Timestamp,
 };
+use posthaste_message::dsn::{Composed, Parts};
 use posthaste_queue::scheduler::Waiting;
 use posthaste_queue::{DestinationState, Life, RecipientState};
 use posthaste_spool::History;
@@ -91,17 +92,32 @@ pub(crate) fn message(number: u64) -> Message {
         shared_attempts: 0,
         destination: None,
         waiting: None,
+        next_notice: None,
         expires: ago(90).plus(Duration::from_secs(5 * 86_400)),
         last_error: None,
     };
     let eve = Standing {
-        state: state(Life::Queued, 3, 3),
+        state: RecipientState { warned: 1, ..state(Life::Queued, 3, 3) },
         destination: Some(("e.example".into(), "default".into())),
         waiting: Some(Waiting::Because { reason: WaitReason::Retry, until }),
+        next_notice: Some(ago(90).plus(Duration::from_secs(4 * 3600))),
         last_error: Some(last_error),
         ..bob.clone()
     };
     Message { envelope: Arc::new(envelope), recipients: vec![bob, eve] }
+}
+
+/// A notice as short as one can be.
+pub(crate) fn notice(kind: NoticeKind, language: Option<&str>) -> Composed {
+    let head = "From: =?utf-8?Q?Postamt?= <MAILER-DAEMON@mail.example>\r\nTo: <ann@sender.example>\r\n\r\n...\r\n";
+    let parts = Parts {
+        language: language.unwrap_or("en").to_owned(),
+        subject: kind.name().to_owned(),
+        text: "Not yet.\r\nWait.\r\n".into(),
+        html: Some("<p>Not yet.".into()),
+        status: "Reporting-MTA: dns; mail.example\r\n".into(),
+    };
+    Composed { octets: head.into(), eight_bit: false, smtputf8: false, parts }
 }
 
 /// One attempt over one connection: MX answered, connected, the second recipient greylisted.

@@ -2,7 +2,6 @@
 //!
 //! Who is told what: `message::dsn::rules`. When a delay notice is due: `queue`. The words: `message::dsn`.
 
-mod delay;
 mod ended;
 mod preview;
 mod probes;
@@ -26,7 +25,6 @@ use posthaste_mail::{
 use posthaste_message::dkim::Signing;
 use posthaste_message::dsn::{self, Report, Tried, rules};
 use posthaste_queue::{RecipientState, Waiting};
-use posthaste_route::domain::to_dns;
 use posthaste_smtp::content::ContentScan;
 use posthaste_spool::{Content, NewMail, Notice};
 use std::sync::Arc;
@@ -75,13 +73,14 @@ impl Inner {
             return tidings;
         }
         let settings = self.settings();
-        let header = header(about);
-        let ground = ground(&settings, about.envelope, &header);
+        let ground = ground(&settings, about);
         let mut owed = Vec::with_capacity(news.len());
         for one in news {
             match rules::owed(kind, about.envelope, one.recipient, &ground) {
                 Ok(()) => owed.push(one),
-                Err(why) if kind == NoticeKind::Failed => tidings.withhold(about, why),
+                Err(why) if kind == NoticeKind::Failed => {
+                    self.withhold(about, why, 1, &mut tidings)
+                }
                 // Nobody waits for good news that was not asked for.
                 Err(_) => {}
             }
@@ -95,16 +94,20 @@ impl Inner {
             if may {
                 tidings.notices.push(self.notice(&settings, about, kind, part));
             } else {
-                tidings.withhold(about, Withheld::StrangersRate);
+                self.withhold(about, Withheld::StrangersRate, part.len(), &mut tidings);
             }
         }
         tidings
     }
 
-    /// True when the sender is owed such a notice about a recipient, as far as the envelope tells.
-    pub(crate) fn is_owed(&self, kind: NoticeKind, envelope: &Envelope, recipient: u32) -> bool {
-        let settings = self.settings();
-        rules::owed(kind, envelope, recipient, &ground(&settings, envelope, &[])).is_ok()
+    fn withhold(&self, about: &About<'_>, why: Withheld, recipients: usize, to: &mut Tidings) {
+        for _ in 0..recipients {
+            self.counters.withheld(why);
+        }
+        let said = (about.envelope.id, why);
+        if !to.withheld.contains(&said) {
+            to.withheld.push(said);
+        }
     }
 
     fn notice(
@@ -116,6 +119,7 @@ impl Inner {
     ) -> Notice {
         let id = self.spool.mint(about.now);
         let mut composed = self.compose(settings, about, kind, news, (id, None));
+        self.counters.notice(kind);
         let mut signing =
             Signing::new(Arc::clone(&settings.dkim), Some(settings.sender.hostname.clone()), false);
         signing.feed(&composed.octets);
@@ -200,16 +204,11 @@ const fn is_kept(reason: WaitReason) -> bool {
     )
 }
 
-/// `header`: the message's, as far as it is at hand.
-fn ground<'a>(settings: &'a Settings, envelope: &Envelope, header: &[u8]) -> rules::Ground<'a> {
-    let is_own = |domain: &str| {
-        let name = to_dns(domain);
-        settings.own_domains.contains(name.as_deref().unwrap_or(domain))
-    };
+fn ground<'a>(settings: &'a Settings, about: &About<'_>) -> rules::Ground<'a> {
     rules::Ground {
-        ours: rules::is_ours(envelope, is_own),
+        ours: rules::is_ours(about.envelope, |domain| settings.own_domains.contains(domain)),
         from: &settings.sender.from,
-        is_report: rules::is_report(header),
+        is_report: rules::is_report(&header(about)),
     }
 }
 
@@ -240,13 +239,6 @@ impl Tidings {
     pub(crate) fn add(&mut self, other: Self) {
         self.notices.extend(other.notices);
         self.withheld.extend(other.withheld);
-    }
-
-    fn withhold(&mut self, about: &About<'_>, why: Withheld) {
-        let said = (about.envelope.id, why);
-        if !self.withheld.contains(&said) {
-            self.withheld.push(said);
-        }
     }
 }
 

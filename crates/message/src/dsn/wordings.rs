@@ -48,16 +48,18 @@ pub struct WordingFault {
 }
 
 static BUILT_IN: LazyLock<Arc<Vec<Language>>> = LazyLock::new(|| {
-    let built_in =
-        [("de", include_str!("languages/de.toml")), ("en", include_str!("languages/en.toml"))];
     let read = |(tag, toml)| {
         Language::read(&OwnTexts { file: tag, tag, toml }, None)
             .expect("a test reads the built-in texts")
     };
-    Arc::new(built_in.into_iter().map(read).collect())
+    Arc::new(Wordings::BUILT_IN.into_iter().map(read).collect())
 });
 
 impl Wordings {
+    /// The built-in languages with their texts as TOML: what an operator's own file begins with.
+    pub const BUILT_IN: [(&'static str, &'static str); 2] =
+        [("de", include_str!("languages/de.toml")), ("en", include_str!("languages/en.toml"))];
+
     /// The built-in languages and the operator's texts. Those of a built-in language, or of a variant of one (`de-AT`), may
     /// be a few; another language must be whole.
     ///

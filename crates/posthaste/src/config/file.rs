@@ -1,6 +1,6 @@
 //! The configuration file: every section, every setting, its default and its limits.
 //!
-//! Sections with many settings have rooms of their own: `domains`, `process`, `receive`, `resolver`, `routes`, `send`, `submission`. Defaults
+//! Sections with many settings have rooms of their own: `domains`, `notice`, `process`, `receive`, `resolver`, `routes`, `send`, `submission`. Defaults
 //! are the agents' own.
 //! Not here: the walk through the TOML (`read`), lowering into the agents' settings (`lower`).
 
@@ -9,12 +9,13 @@ use super::complain::{Complaint, Complaints};
 use super::dkim::DkimKey;
 use super::domains::{self, Own};
 use super::kinds::{AdminAddress, Domain};
+use super::notice::{self, NoticeRules};
 use super::pressure::{self, Pressure};
 use super::process::{self, Process, Sandbox};
 use super::read::{Book, Preset, Section, Shown};
 use super::receive;
 use super::resolver::{self, Resolver};
-use super::routes::{self, RouteRule};
+use super::routes::{self, Common, RouteRule};
 use super::send::{self, Delivery};
 use super::setting::{Ratio, Setting, Word, Wrong, read_word, show_word};
 use super::submission::{self, Submission};
@@ -78,6 +79,8 @@ pub(crate) struct Config {
     pub(crate) dkim: Vec<DkimKey>,
     /// When deferred mail is tried again, and for how long.
     pub(crate) retry: Schedule,
+    /// What senders are told.
+    pub(crate) notices: NoticeRules,
     /// Limits of sending.
     pub(crate) delivery: Delivery,
     /// The interface for operators.
@@ -199,7 +202,13 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
     let retry = Schedule { expire_after, ..send::schedule(top.section("retry"), base, why) };
     let listeners = receive::listeners(top, around);
     let submission = submission::read(top.section("submission"), &hostname, &data, around);
-    let routes = routes::read(top, &retry, &listeners, around);
+    let section = top.section("notice");
+    let notices = notice::read(&section, &retry, why, &hostname, around);
+    let retry = Schedule { delay: notices.delay.clone(), ..retry };
+    let delay_is_set = section.has("delay_after");
+    section.finish();
+    let common = Common { schedule: &retry, delay_is_set };
+    let routes = routes::read(top, &common, &listeners, around);
     care::relays(top, &listeners);
     care::own_domains(top, &routes);
     let resolver = resolver::read(top.section("resolver"), &routes);
@@ -223,6 +232,7 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
         relay_networks,
         refuse_networks,
         retry,
+        notices,
         clock_scale,
         soft_fail: top.take("soft_fail", false),
         pressure: pressure::pressure(top.section("pressure")),

@@ -2,13 +2,15 @@
 //!
 //! Not here: strings, numbers, durations (`setting`).
 
-use super::setting::{Setting, Text, Wrong, quote, wrong, wrong_type};
+use super::setting::{Setting, Text, Wrong, quote, string, wrong, wrong_type};
+use posthaste_admin::units::parse_duration;
 use posthaste_mail::EnhancedStatus;
 use posthaste_mail::address::{check_domain_name, parse_literal};
 use posthaste_queue::schedule::Step;
 use posthaste_reception::{Network, NetworkError};
 use posthaste_route::{Pattern, Sender, SmartHost};
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -31,6 +33,10 @@ pub(crate) enum Via {
     Hold,
 }
 
+/// A duration, or never: written `"off"` or 0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Debug)]
+pub(crate) struct OrOff(pub(crate) Duration);
+
 /// A fixed next hop; without a port it has the route's.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct NextHop {
@@ -47,6 +53,25 @@ pub(crate) enum AdminAddress {
     Off,
     /// Here; always loopback.
     At(SocketAddr),
+}
+
+impl Setting for OrOff {
+    fn read(value: &Spanned<DeValue<'_>>) -> Result<Self, Wrong> {
+        const EXPECTED: &str = "a duration such as \"30 min\" or \"4h\", or \"off\"";
+        if value.get_ref().as_integer().is_some_and(|number| number.as_str() == "0") {
+            return Ok(Self(Duration::ZERO));
+        }
+        let text = string(value, EXPECTED)?;
+        if text == "off" {
+            return Ok(Self(Duration::ZERO));
+        }
+        let read = parse_duration(text).map(Self);
+        read.map_err(|why| wrong(value, format!("{why}; expected {EXPECTED}")))
+    }
+
+    fn show(&self) -> String {
+        if self.0.is_zero() { quote("off") } else { self.0.show() }
+    }
 }
 
 impl Text for Domain {

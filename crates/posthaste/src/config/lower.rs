@@ -93,11 +93,10 @@ impl Config {
             delivery: Arc::new(self.attempts(machine)),
             queue: self.queue(machine),
             dispatch: Arc::new(posthaste_dispatch::Settings {
-                sender: posthaste_message::dsn::Sender::named(&self.hostname.0),
                 patience: self.patience(),
                 soft_fail: self.soft_fail,
                 dkim,
-                ..posthaste_dispatch::Settings::default()
+                ..self.notices()
             }),
             admin: posthaste_admin::Settings { events: self.log.events.clone() },
             pressure: self.pressure,
@@ -215,8 +214,8 @@ impl Config {
                 ..self.delivery.limits
             },
             drain: self.delivery.drain,
+            notice_lifetime: self.faster(self.notices.expire_after),
             seed: seed(&self.hostname.0),
-            ..posthaste_queue::Settings::default()
         }
     }
 
@@ -224,10 +223,10 @@ impl Config {
         RouteSettings {
             schedule: rule.retry.as_ref().map(|own| self.scaled(own)),
             expire_after: rule.expire_after.map(|after| self.faster(after)),
+            delay_after: rule.delay_after.map(|after| self.faster(after)),
             connections: rule.connections,
             messages_per_minute: rule.messages_per_minute,
             hold: rule.via == Via::Hold,
-            delay_after: None,
         }
     }
 
@@ -242,7 +241,7 @@ impl Config {
             delay: DelayRule {
                 after: self.faster(schedule.delay.after),
                 at_failure: schedule.delay.at_failure,
-                repeat: schedule.delay.repeat.map(|repeat| self.faster(repeat)),
+                repeat: schedule.delay.repeat.map(|every| self.faster(every)),
             },
         }
     }
@@ -274,6 +273,23 @@ impl Config {
             tls: rule.tls.policy(),
             tls_wrap: rule.tls.wrap(),
             auth: rule.auth.clone(),
+        }
+    }
+
+    /// Who is told what, and in which words.
+    fn notices(&self) -> posthaste_dispatch::Settings {
+        let rules = &self.notices;
+        let own_domains = self.own.domains.iter().map(|domain| domain.name.clone());
+        posthaste_dispatch::Settings {
+            sender: rules.sender.clone(),
+            own_domains: Arc::new(own_domains.collect()),
+            all_clear: rules.all_clear,
+            strangers: posthaste_dispatch::StrangerLimits {
+                per_sender_hour: rules.strangers_per_sender_hour,
+                per_minute: rules.strangers_per_minute,
+            },
+            probe_wait: self.faster(rules.probe_wait),
+            ..posthaste_dispatch::Settings::default()
         }
     }
 

@@ -11,6 +11,8 @@ mod file;
 mod kinds;
 mod logs;
 mod lower;
+mod notice;
+mod notice_texts;
 mod pressure;
 mod process;
 mod read;

@@ -38,7 +38,7 @@ impl Config {
         commands.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// The files that settings name and that are read while the daemon runs.
+    /// The files that settings name, and the folder of texts, that are read while the daemon runs.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let lists = self.own.domains.iter().filter_map(|domain| match &domain.recipients {
             Source::File(path) => Some(path),
@@ -55,6 +55,7 @@ impl Config {
             _ => None,
         });
         let others = tls.chain([&self.users]).chain(keys).chain(passwords);
+        let others = others.chain(&self.notices.texts);
         own.chain(&self.resolver.hosts_file.0).chain(others).cloned().collect()
     }
 }

@@ -296,7 +296,8 @@ impl<'b, 't> Section<'b, 't> {
         self.table?.get_key_value(key)
     }
 
-    fn path_of(&self, key: &str) -> String {
+    /// A key with its section in front, as messages name it.
+    pub(crate) fn path_of(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 

@@ -5,12 +5,13 @@
 
 use super::care;
 use super::file::Surroundings;
-use super::kinds::{Domain, FailureStatus, Via};
+use super::kinds::{Domain, FailureStatus, OrOff, Via};
+use super::notice;
 use super::read::{Preset, Section};
 use super::resolver::Server;
 use super::route_tls::{self, RouteTls};
 use super::send::schedule;
-use super::setting::{Size, Word};
+use super::setting::{Setting as _, Size, Word};
 use super::smarthost_auth;
 use posthaste_mail::EnhancedStatus;
 use posthaste_queue::schedule::Schedule;
@@ -25,6 +26,7 @@ const MAX_ROUTES: usize = 10_000;
 const MAX_RESOLVERS: usize = 16;
 /// Octets of the text of a failure: it must fit into a line of a notice.
 const MAX_TEXT: usize = 512;
+const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const MAX_EXPIRY: Duration = Duration::from_secs(30 * 86_400);
 /// Doors that have no `[[listener]]`: the verb `send`, the pickup folder, our own notices.
@@ -54,9 +56,18 @@ pub(crate) struct RouteRule {
     pub(crate) eight_bit: EightBit,
     pub(crate) allow_private: bool,
     pub(crate) expire_after: Option<Duration>,
+    /// When senders are told that mail is late; zero: never.
+    pub(crate) delay_after: Option<Duration>,
     pub(crate) retry: Option<Schedule>,
     pub(crate) tls: RouteTls,
     pub(crate) auth: Option<Login>,
+}
+
+/// What holds for all mail, and that a route may have otherwise.
+pub(super) struct Common<'c> {
+    pub(super) schedule: &'c Schedule,
+    /// The file says when senders are told of delays, so that a route where they cannot be is probably a mistake.
+    pub(super) delay_is_set: bool,
 }
 
 /// What becomes of mail that no route matches.
@@ -71,7 +82,7 @@ pub(crate) enum Unmatched {
 /// All rules in order, and the one for the rest.
 pub(crate) fn read(
     top: &Section<'_, '_>,
-    common: &Schedule,
+    common: &Common<'_>,
     listeners: &[Listener],
     around: &Surroundings,
 ) -> Vec<RouteRule> {
@@ -86,6 +97,7 @@ pub(crate) fn read(
         let rule = rule(&section, common, around);
         check_match(&section, &rules, &rule, listeners);
         check_action(&section, &rule);
+        check_delay(&section, &rule, common);
         care::next_hops(&section, &rule);
         route_tls::check(&section, &rule);
         care::sources(&section, &rule);
@@ -100,7 +112,7 @@ pub(crate) fn read(
     rules
 }
 
-fn rule(section: &Section<'_, '_>, common: &Schedule, around: &Surroundings) -> RouteRule {
+fn rule(section: &Section<'_, '_>, common: &Common<'_>, around: &Surroundings) -> RouteRule {
     let conditional = ["from", "listener", "user", "size"].iter().any(|key| section.has(key));
     let why = if conditional { "everybody" } else { "what no other route matches" };
     let to: Vec<Pattern> = section.take("to", Preset::because(vec![Pattern::Any], why));
@@ -139,7 +151,8 @@ fn rule(section: &Section<'_, '_>, common: &Schedule, around: &Surroundings) -> 
         eight_bit: section.take("eight_bit", EightBit::default()),
         allow_private: section.take("allow_private", private),
         expire_after: expiry(section),
-        retry: retry(section, common),
+        delay_after: delay(section),
+        retry: retry(section, common.schedule),
         tls,
         auth,
     }
@@ -224,6 +237,13 @@ fn expiry(section: &Section<'_, '_>) -> Option<Duration> {
     expire_after
 }
 
+fn delay(section: &Section<'_, '_>) -> Option<Duration> {
+    let after: Option<OrOff> = section.take_optional("delay_after", "as in [notice]");
+    let after = after.map(|after| after.0);
+    notice::check_time(section, "delay_after", after.unwrap_or_default(), SECOND);
+    after
+}
+
 fn retry(section: &Section<'_, '_>, common: &Schedule) -> Option<Schedule> {
     // Asked for in any case, so that it is known.
     let own = section.section("retry");
@@ -303,6 +323,29 @@ fn check_action(section: &Section<'_, '_>, rule: &RouteRule) {
     }
 }
 
+/// Warns where the route's mail is given up before its first delay notice would be sent.
+fn check_delay(section: &Section<'_, '_>, rule: &RouteRule, common: &Common<'_>) {
+    let expiry = rule.expire_after.unwrap_or(common.schedule.expire_after);
+    let after = rule.delay_after.unwrap_or(common.schedule.delay.after);
+    if !notice::comes_too_late(after, expiry) {
+        return;
+    }
+    let (after, expiry) = (after.show(), expiry.show());
+    if rule.delay_after.is_some() {
+        let what = format!(
+            "`route.delay_after`: mail of this route is given up after {expiry} already (`expire_after`), so no delay notice \
+             ever comes; write a shorter time, or \"off\""
+        );
+        section.warn("delay_after", what);
+    } else if rule.expire_after.is_some() && common.delay_is_set {
+        let what = format!(
+            "`route.expire_after`: mail of this route is given up before {after}, when `notice.delay_after` would tell its \
+             senders that it is late; give the route a shorter `delay_after`, or \"off\""
+        );
+        section.warn("expire_after", what);
+    }
+}
+
 /// Settings that are not at their defaults and of no effect on what the rule does.
 fn meaningless(rule: &RouteRule) -> Vec<&'static str> {
     let of_hosts = [
@@ -323,8 +366,9 @@ fn meaningless(rule: &RouteRule) -> Vec<&'static str> {
         ("allow_private", rule.allow_private),
         ("retry", rule.retry.is_some()),
         ("tls", rule.tls.is_set()),
-        // Held mail expires like any other.
+        // Held mail expires like any other, and is as late.
         ("expire_after", rule.expire_after.is_some() && rule.via != Via::Hold),
+        ("delay_after", rule.delay_after.is_some() && rule.via != Via::Hold),
     ];
     let of_hosts = of_hosts.into_iter().filter(|_| !matches!(rule.via, Via::Hosts(_)));
     let sends = matches!(rule.via, Via::Mx | Via::Hosts(_));

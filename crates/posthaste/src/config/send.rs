@@ -28,7 +28,7 @@ pub(crate) struct Delivery {
 pub(super) fn schedule(section: Section<'_, '_>, base: Schedule, why: &'static str) -> Schedule {
     let glitch = section.take("glitch", base.glitch);
     let transient = section.take("transient", base.transient);
-    let later: Vec<Duration> = section.take("later", Preset::because(base.later, why));
+    let later: Vec<Duration> = section.take("later", Preset::because(base.later.clone(), why));
     let most = Ratio(f64::from(MAX_JITTER) / 100.0);
     let jitter =
         section.take_in("jitter", Ratio(f64::from(base.jitter) / 100.0), Ratio(0.0)..=most);

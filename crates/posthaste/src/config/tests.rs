@@ -1,6 +1,7 @@
 //! The configuration as an operator meets it: what is wrong with a file, in full; what a file comes to.
 
 mod care;
+mod notices;
 mod resolver;
 mod route_tls;
 mod routes;

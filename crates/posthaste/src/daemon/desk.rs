@@ -7,15 +7,16 @@ use crate::config::OWN_DOORS;
 use bytes::Bytes;
 use posthaste_admin::desk::{
     Desk, DeskFault, Destination, LastError, Maintenance, MaintenanceFault, MaintenanceWish,
-    Message, Numbers, Readiness, ReloadFault, Reloaded, Replayed, RouteAnswer, RouteQuestion,
-    Standing, Submission, SubmitFault,
+    Message, Numbers, PreviewFault, Readiness, ReloadFault, Reloaded, Replayed, RouteAnswer,
+    RouteQuestion, Standing, Submission, SubmitFault,
 };
 use posthaste_admin::keeper::Keeper;
 use posthaste_admin::resolving::Resolving;
 use posthaste_dispatch::{Dispatch, LastTried};
-use posthaste_evidence::{Attempt, Connection, Fault, Outcome, RecipientResult};
+use posthaste_evidence::{Attempt, Connection, Fault, NoticeKind, Outcome, RecipientResult};
 use posthaste_io::Task;
 use posthaste_mail::{QueueId, Recipient, Timestamp};
+use posthaste_message::dsn::Composed;
 use posthaste_queue::{DestinationStatus, DestinationView};
 use posthaste_reception::{SubmitError, Unknown};
 use posthaste_spool::decision::{Command, DecisionView, HoldView, OrderFault};
@@ -164,6 +165,16 @@ impl Desk for Daemon {
         Box::pin(async move { self.explain(&question).await })
     }
 
+    fn preview(
+        &self,
+        id: QueueId,
+        kind: NoticeKind,
+        language: Option<&str>,
+    ) -> Task<'_, Result<Option<Composed>, PreviewFault>> {
+        let language = language.map(str::to_owned);
+        Box::pin(async move { self.preview_notice(id, kind, language.as_deref()).await })
+    }
+
     fn listeners(&self) -> Vec<String> {
         let settings = self.settings();
         let names = settings.reception.listeners.iter().map(|listener| listener.name.as_str());
@@ -212,6 +223,8 @@ impl Daemon {
             delivered: counted.delivered,
             deferred: counted.deferred + counted.indeterminate,
             failed: counted.failed + counted.expired,
+            notices: counted.notices_of,
+            withheld: counted.withheld,
             came_last_minute: self.dispatch.last_minute().0.into(),
             left_last_minute: self.dispatch.last_minute().1.into(),
             events_dropped: self.world.journal.dropped(),
@@ -307,7 +320,8 @@ pub(super) fn describe(
             state: *state,
             shared_attempts: shared,
             waiting: dispatch.waiting(envelope.id, number),
-            expires: dispatch.expires(envelope.lives_since(), &destination.1),
+            expires: dispatch.expires(&envelope, &destination.1),
+            next_notice: dispatch.next_notice(&envelope, number, state),
             destination: state.life.is_live().then_some(destination),
             last_error: last.and_then(last_error).map(|error| LastError {
                 soft_fail: soft_fail && error.fault.is_permanent(),
@@ -388,7 +402,7 @@ pub(super) fn last_error(last: LastTried) -> Option<LastError> {
     Some(LastError { at: last.at, fault, host: last.host, peer: last.peer, soft_fail: false })
 }
 
-fn fault(read: posthaste_spool::ReadFault) -> DeskFault {
+pub(super) fn fault(read: posthaste_spool::ReadFault) -> DeskFault {
     DeskFault(read.to_string())
 }
 

@@ -16,6 +16,7 @@ mod life;
 mod local;
 pub(crate) mod machine;
 mod maintenance;
+mod notices;
 mod notify;
 mod pickup;
 mod pressure;

@@ -6,6 +6,7 @@ mod dkim;
 mod dns;
 mod maintenance;
 mod monitor;
+mod notice;
 mod ping;
 mod queue;
 mod reload;
@@ -53,6 +54,7 @@ pub(crate) fn run(cli: Cli, out: &Out) -> Result<ExitCode, Failure> {
         }
         Verb::Queue(args) => return queue::run(global, args, out),
         Verb::Route(asked) => route::run(&daemon(global)?, &asked, out),
+        Verb::Notice(verb) => notice::run(global, verb, out),
         Verb::User(verb) => user::run(global, verb, out),
         Verb::Check(verb) => return check::run(global, verb, out),
         Verb::Dkim(verb) => return dkim::run(global, verb, out),

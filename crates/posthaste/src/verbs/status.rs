@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::out::Out;
 use crate::table::{age, relative};
 use posthaste_admin::units::{print_rough, print_rough_size};
+use posthaste_evidence::NoticeKind;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -65,7 +66,7 @@ fn lines(status: &Value) -> Vec<String> {
             of("delivered"),
             of("deferred"),
             of("failed"),
-            signatures(status)
+            signatures(status) + &notices(status)
         ),
         format!(
             "open       {} of {} sessions in, {} of {} connections out; {} refused by limits{}",
@@ -89,6 +90,25 @@ fn signatures(status: &Value) -> String {
         Some(count) => format!("; {count} {said}"),
     };
     counted("signed", "signed") + &counted("unsigned", "could not be signed")
+}
+
+/// What senders were told, where they were told anything; and how many strangers were not, as there were too many.
+fn notices(status: &Value) -> String {
+    let made = |kind: &str| {
+        let count = status["notices"][kind].as_u64().filter(|count| *count > 0)?;
+        Some((count, format!("{count} {kind}")))
+    };
+    let told: Vec<_> = NoticeKind::ALL.iter().filter_map(|(_, kind)| made(kind)).collect();
+    let all: u64 = told.iter().map(|(count, _)| count).sum();
+    let words: Vec<String> = told.into_iter().map(|(_, words)| words).collect();
+    let told = match all {
+        0 => String::new(),
+        _ => format!("; {} ({})", counted(&all.into(), "notice"), words.join(", ")),
+    };
+    match status["notices_withheld"]["strangers-rate"].as_u64() {
+        None | Some(0) => told,
+        Some(count) => format!("{told}; {count} withheld from strangers"),
+    }
 }
 
 /// How clients came in since the start: under TLS, and who they are.
@@ -289,6 +309,12 @@ mod tests {
                 json!({ "worst": { "name": "b.example", "recipients": 7,
                     "last_error": { "text": "no connection: refused" } } }),
                 "waiting    b.example: 7 recipients, next try -: no connection: refused",
+            ),
+            (
+                json!({ "notices": { "failed": 1, "delayed": 2, "relayed": 0 },
+                    "notices_withheld": { "strangers-rate": 7, "not-asked": 3 } }),
+                "last min   - accepted, - delivered, - deferred, - failed; so far -, -, -, -; 3 notices (1 failed, \
+                 2 delayed); 7 withheld from strangers",
             ),
             (
                 json!({ "messages": 1, "recipients": 2 }),

@@ -14,12 +14,15 @@ mod dns;
 mod kept;
 mod life;
 mod life_memory;
+mod notices;
 mod offline;
 mod parity;
 mod privileges;
 mod recipients;
 #[path = "../../../admin/tests/admin/sample.rs"]
 mod sample;
+#[path = "../dkim/sink.rs"]
+mod sink;
 mod spool;
 mod tls;
 mod tokens;

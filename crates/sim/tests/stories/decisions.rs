@@ -432,7 +432,7 @@ fn a_redirected_message_names_the_first_one_and_lives_no_longer() {
         assert!(copy.received > first.received);
     }
     let copy = system.live().remove(0).envelope;
-    let expires = system.dispatch().expires(first.received, "default");
+    let expires = system.dispatch().expires(&copy, "default");
     assert_eq!(copy.lives_since(), first.received);
     system.pass(expires.since(system.relay.world().wall()) + MINUTE * 60);
     assert!(system.live().iter().all(|live| live.envelope.id != copy.id), "it has expired");

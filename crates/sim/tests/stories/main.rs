@@ -22,7 +22,6 @@ mod seen;
 mod sessions;
 mod stale;
 mod store;
-mod tidings;
 mod tls;
 mod verify;
 mod words;

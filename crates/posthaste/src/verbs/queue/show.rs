@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::out::Out;
 use crate::table::{Table, relative};
 use crate::verbs::{last_error, now, text};
+use jiff::Timestamp;
 use posthaste_admin::units::print_rough_size;
 use posthaste_mail::QueueId;
 use serde_json::Value;
@@ -81,6 +82,27 @@ fn recipients(message: &Value, out: &Out) {
     }
     out.line("");
     table.print(out, "no recipients");
+    for recipient in message["recipients"].as_array().into_iter().flatten() {
+        if let Some(line) = told(recipient, now) {
+            out.line(&line);
+        }
+    }
+}
+
+/// What the sender has been told of a recipient that waits, and is told next.
+fn told(recipient: &Value, now: Timestamp) -> Option<String> {
+    let next = recipient["next_notice"].as_str().map(|at| relative(Some(at), now));
+    let said = match (recipient["warned"].as_u64().unwrap_or(0), next) {
+        (0, None) => return None,
+        (0, Some(next)) => format!("its sender is told of the delay {next}"),
+        (1, None) => "its sender has been told of the delay".to_owned(),
+        (1, Some(next)) => format!("its sender has been told of the delay, and is again {next}"),
+        (times, None) => format!("its sender has been told of the delay {times} times"),
+        (times, Some(next)) => {
+            format!("its sender has been told of the delay {times} times, and is again {next}")
+        }
+    };
+    Some(format!("notices    {}: {said}", text(&recipient["address"])))
 }
 
 fn show_attempt(attempt: &Value, out: &Out) {
@@ -118,4 +140,30 @@ fn show_attempt(attempt: &Value, out: &Out) {
         ]);
     }
     table.print(out, "  nothing was seen");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_the_sender_was_told_is_told() {
+        let now: Timestamp = "2026-11-21T06:00:00Z".parse().expect("a time");
+        for (warned, next, said) in [
+            (0, None, None),
+            (0, Some("2026-11-21T09:00:00Z"), Some("its sender is told of the delay in 3h")),
+            (1, None, Some("its sender has been told of the delay")),
+            (
+                2,
+                Some("2026-11-21T07:00:00Z"),
+                Some("its sender has been told of the delay 2 times, and is again in 1h"),
+            ),
+        ] {
+            let recipient =
+                json!({ "address": "bob@b.example", "warned": warned, "next_notice": next });
+            let expected = said.map(|said| format!("notices    bob@b.example: {said}"));
+            assert_eq!(told(&recipient, now), expected);
+        }
+    }
 }
