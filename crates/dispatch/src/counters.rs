@@ -22,8 +22,8 @@ pub struct Counters {
     discarded: AtomicU64,
 }
 
-/// What the counters say. Recipients, but for `accepted` and `notices` (messages), `connections` and
-/// `unreached` (connections).
+/// What the counters say. Recipients, but for `accepted`, `notices` and `withheld` (messages), `connections`
+/// and `unreached` (connections).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Numbers {
     /// Messages made durable, notices included.
@@ -42,8 +42,7 @@ pub struct Numbers {
     pub notices: u64,
     /// Of them those of each kind, in the order of [`NoticeKind::ALL`].
     pub notices_of: [u64; NoticeKind::ALL.len()],
-    /// Recipients whose failure was told to nobody, and those of strangers whose delivery was not, by reason, in the
-    /// order of [`Withheld::ALL`].
+    /// Messages of which something was not told, by reason, in the order of [`Withheld::ALL`].
     pub withheld: [u64; Withheld::ALL.len()],
     /// Connections that stood.
     pub connections: u64,

@@ -1,16 +1,18 @@
 //! The clock task: looks again when something falls due, ends what is over, and keeps the ledger tidy.
 
 use crate::content::InHand;
+use crate::last::LastTried;
 use crate::notice::{About, News, Tidings};
 use crate::settings::FRESH_FOR;
 use crate::settle::change;
+use crate::timeline::{Timeline, own_tries};
 use crate::{Inner, destination, lock};
 use futures_util::future::select;
 use posthaste_evidence::{Attempt, Fault, NoticeKind, Outcome, RecipientResult};
 use posthaste_mail::{QueueId, Timestamp};
 use posthaste_queue::life::{CRASHES_TO_POISON, TransitionKind};
 use posthaste_queue::{Changed, Forgotten};
-use posthaste_spool::{Acted, Content, LedgerKey, Settlement};
+use posthaste_spool::{Acted, Content, History, LedgerKey, Settlement};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -36,10 +38,10 @@ pub(crate) async fn keep_time(inner: Arc<Inner>) {
             }
             inner.kick();
         }
-        inner.pass_warnings();
+        let rest = inner.warn_some().await;
         let wanted = inner.rearm();
         let mut timer = inner.world.clock.timer();
-        let wait = wanted.map_or(LONGEST_SLEEP, |at| at.since(inner.world.wall()));
+        let wait = wanted.map_or(LONGEST_SLEEP, |at| at.since(inner.world.wall())).max(rest);
         timer.as_mut().set(inner.world.now() + wait.min(LONGEST_SLEEP));
         let alarm = std::pin::pin!(inner.alarm().notified());
         select(timer, alarm).await;
@@ -70,21 +72,15 @@ pub(crate) async fn tidy(inner: Arc<Inner>) {
 }
 
 impl Inner {
-    /// Nobody is told of delays yet.
-    fn pass_warnings(&self) {
-        let now = self.world.wall();
-        let mut scheduler = self.scheduler();
-        while let Some(id) = scheduler.next_warning(now) {
-            drop(scheduler.warn(now, id, &|_| false));
-        }
-    }
-
-    /// What is over has left the scheduler; until the store knows, it counts as settling.
+    /// What is over has left the scheduler, or waits there for its notice; until the store knows, it counts as settling.
     fn take_expired(&self) -> Option<Vec<Changed>> {
+        let now = self.world.wall();
+        let (probes, later) = (self.probes(), now.plus(self.settings().probe_wait));
+        let tell_at = |message: QueueId, recipient: u32| {
+            probes.pending(message, recipient, &Fault::Expired).then_some(later)
+        };
         let mut scheduler = self.scheduler();
-        let changed = scheduler
-            .expired(self.world.wall(), &|_, _| None)
-            .or_else(|| scheduler.told(self.world.wall()))?;
+        let changed = scheduler.expired(now, &tell_at).or_else(|| scheduler.told(now))?;
         let mut settling = lock(&self.settling);
         for of_message in changed.chunk_by(|a, b| a.message == b.message) {
             settling.begin_silent(of_message[0].message);
@@ -96,7 +92,6 @@ impl Inner {
     /// waited for this. Their ends and their notice, in one commit.
     async fn expire(&self, changed: &[Changed]) {
         let Some(first) = changed.first() else { return };
-        let now = self.world.wall();
         let parked = changed.iter().any(|c| c.transition.state.crashes >= CRASHES_TO_POISON);
         let in_hand = match self.in_hand(first.message).await {
             Ok(Some(in_hand)) if !parked => Some(in_hand),
@@ -110,31 +105,54 @@ impl Inner {
             return;
         };
         let history = self.spool.history(first.message).await.unwrap_or_default();
-        let landed = self.landed(changed);
         let original = self.beginning(&in_hand.content).await;
+        let now = self.world.wall();
+        let landed = self.landed(changed);
         let about = About { now, envelope: &in_hand.envelope, original: &original };
-        let mut news = Vec::with_capacity(changed.len());
-        for change in changed {
-            let fault = match change.transition.kind {
-                TransitionKind::Expired => Fault::Expired,
-                TransitionKind::Bounced => Fault::Operator,
-                TransitionKind::Refused => Fault::UnknownRecipient,
-                _ => continue,
-            };
-            if fault == Fault::Expired {
-                self.counters.expired();
-            }
-            let (number, attempts) = (change.recipient, change.transition.state.attempts);
-            news.push(News {
-                recipient: number,
-                fault: Some(fault),
-                past: self.timeline(&in_hand.envelope, number, &history, attempts),
-                remark: landed.text(number),
-                waits: None,
-            });
-        }
-        let tidings = self.tell_sender(&about, NoticeKind::Failed, news);
+        let news = changed.iter().filter_map(|change| {
+            let remark = landed.text(change.recipient);
+            Some(News { remark, ..self.news_of_end(&in_hand, &history, change)? })
+        });
+        let tidings = self.tell_sender(&about, NoticeKind::Failed, news.collect());
         self.end_recipients(now, &in_hand, changed, tidings, landed.acts);
+    }
+
+    /// What is told of one that ended without a transaction; `None` when it has not ended, or not badly.
+    fn news_of_end(&self, in_hand: &InHand, history: &History, change: &Changed) -> Option<News> {
+        let (recipient, attempts) = (change.recipient, change.transition.state.attempts);
+        let mut past = self.timeline(&in_hand.envelope, recipient, history, attempts);
+        let fault = match change.transition.kind {
+            TransitionKind::Expired => {
+                self.counters.expired();
+                Fault::Expired
+            }
+            TransitionKind::Bounced => Fault::Operator,
+            // It was never tried, whatever its destination came to.
+            TransitionKind::Refused => {
+                past = Timeline { attempts, ..Timeline::default() };
+                Fault::UnknownRecipient
+            }
+            // Its probes have ended. What failed it was its own attempt, whatever its destination came to since.
+            TransitionKind::Failed => {
+                past.last = failed_try(recipient, history).or(past.last);
+                let last = past.last.as_ref().and_then(|last| last.result.fault.clone());
+                last.unwrap_or(Fault::StoreFault)
+            }
+            _ => return None,
+        };
+        Some(News { recipient, fault: Some(fault), past, remark: None, waits: None })
+    }
+
+    /// Without those who were to wait for their notice, and whom the operator has ended since: that has been stored.
+    fn still_so(&self, now: Timestamp, changed: &[Changed]) -> Vec<Changed> {
+        let scheduler = self.scheduler();
+        let waits = |change: &&Changed| {
+            let message = scheduler.message(now, change.message);
+            let mut recipients = message.into_iter().flat_map(|m| m.recipients);
+            recipients.any(|r| r.number == change.recipient && r.state == change.transition.state)
+        };
+        let is_ending = |c: &Changed| matches!(c.transition.kind, TransitionKind::Ending(_));
+        changed.iter().filter(|c| !is_ending(c) || waits(c)).copied().collect()
     }
 
     fn end_recipients(
@@ -145,6 +163,8 @@ impl Inner {
         tidings: Tidings,
         acts: Vec<Acted>,
     ) {
+        // From here to the hand-over nothing waits.
+        let changed = &self.still_so(now, changed)[..];
         let settlement = Settlement {
             tenure: self.tenure,
             at: now,
@@ -156,7 +176,12 @@ impl Inner {
             ledger: Vec::new(),
             acts,
         };
-        let done = self.scheduler().message(now, in_hand.envelope.id).is_none();
+        let id = in_hand.envelope.id;
+        if settlement.changes.is_empty() {
+            lock(&self.settling).end(id);
+            return;
+        }
+        let done = self.scheduler().message(now, id).is_none();
         lock(&self.settling).describe(&in_hand.envelope, done);
         drop(self.spool.settle(settlement));
     }
@@ -167,6 +192,11 @@ impl Inner {
         let content = Content::Inline(posthaste_mail::Body::default());
         Some(InHand { envelope: Arc::new(live.envelope), content })
     }
+}
+
+/// The attempt that failed a recipient for good.
+fn failed_try(recipient: u32, history: &History) -> Option<LastTried> {
+    own_tries(recipient, history).rev().find(|tried| tried.result.outcome == Outcome::Failed)
 }
 
 /// What the logs tell of recipients that were refused when their message was accepted: a try that was none.

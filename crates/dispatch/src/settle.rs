@@ -30,7 +30,6 @@ pub(crate) struct Told {
     pub(crate) results: Vec<RecipientResult>,
     pub(crate) observations: Vec<Observation>,
     /// Who owes the sender news of those that the host has taken; `None` when no host was reached.
-    #[expect(dead_code, reason = "success notices read it")]
     pub(crate) handover: Option<Handover>,
 }
 
@@ -62,12 +61,17 @@ impl Inner {
         // From here to the hand-over to the store nothing waits: what the next attempt makes of these
         // recipients then comes after it, in memory and in the store.
         let now = self.world.wall();
-        let tried: Vec<Tried> = told.results.iter().map(tried).collect();
+        let envelope = &in_hand.envelope;
+        let tried = told.results.iter().map(|result| {
+            let tell_at = self.tell_at(now, work, envelope, result);
+            Tried { tell_at, ..tried(result) }
+        });
+        let tried: Vec<Tried> = tried.collect();
         let changed = {
             let mut scheduler = self.scheduler();
             let changed = scheduler.settle(now, ticket, work.message, &tried);
             let done = scheduler.message(now, work.message).is_none();
-            lock(&self.settling).begin(&in_hand.envelope, done);
+            lock(&self.settling).begin(envelope, done);
             changed
         };
         for result in &told.results {

@@ -36,6 +36,12 @@ impl Watcher for Ear {
 
     fn settled(&self, commit: Lsn, settlement: &Settlement) {
         let Some(inner) = self.0.upgrade() else { return };
+        for kind in settlement.notices.iter().filter_map(|notice| notice.kind) {
+            inner.counters.notice(kind);
+        }
+        for (_, why) in &settlement.withheld {
+            inner.counters.withheld(*why);
+        }
         let mut settling = lock(&inner.settling);
         let made = events::settled(settlement, commit, &*settling, |id| settling.ends(id));
         let messages: BTreeSet<_> = settlement

@@ -1,4 +1,4 @@
-//! What a transaction came to, as notices: bad ends.
+//! What a transaction came to, as notices: bad ends, and deliveries that their sender is to hear of.
 //!
 //! Not here: the settling itself (`settle`), ends without a transaction (`expiry`).
 
@@ -9,7 +9,7 @@ use crate::operator::Landed;
 use crate::settle::Told;
 use crate::timeline::Timeline;
 use crate::{Inner, lock};
-use posthaste_evidence::{Fault, NoticeKind, Outcome};
+use posthaste_evidence::{Fault, Handover, NoticeKind, Outcome};
 use posthaste_mail::{Body, Timestamp};
 use posthaste_queue::life::TransitionKind;
 use posthaste_queue::{Changed, Work};
@@ -28,8 +28,13 @@ impl Inner {
     /// Reads what notices about the end of this transaction may need; nothing when there cannot be any.
     pub(crate) async fn before(&self, work: &Work, in_hand: &InHand, told: &Told) -> Before {
         let over = self.world.wall() >= work.expires;
+        let clears = self.settings().all_clear;
         let tells = told.results.iter().any(|r| match r.outcome {
-            Outcome::Delivered | Outcome::Discarded => false,
+            Outcome::Delivered => {
+                let warned = work.recipients.iter().any(|(n, s)| *n == r.recipient && s.warned > 0);
+                wants_success(in_hand, r.recipient) || (clears && warned)
+            }
+            Outcome::Discarded => false,
             Outcome::Failed => true,
             Outcome::Deferred | Outcome::Indeterminate => over,
         });
@@ -55,22 +60,35 @@ impl Inner {
         changed: &[Changed],
         landed: &Landed,
     ) -> Tidings {
+        let (mut failed, mut asked, mut cleared) = (Vec::new(), Vec::new(), Vec::new());
+        for change in changed {
+            let good = change.transition.kind == TransitionKind::Delivered;
+            if let Some(fault) = fault(change, told) {
+                failed.push((change, Some(fault)));
+            } else if good && success(told).is_some() && wants_success(in_hand, change.recipient) {
+                asked.push((change, None));
+            } else if good && change.transition.state.warned > 0 && self.settings().all_clear {
+                cleared.push((change, None));
+            }
+        }
+        let mut tidings = Tidings::default();
+        if failed.is_empty() && asked.is_empty() && cleared.is_empty() {
+            return tidings;
+        }
         let about = About { now, envelope: &in_hand.envelope, original: &before.original };
         let peer = told.connection.and_then(|id| lock(&self.settling).host(id)).map(|(_, at)| at);
-        let of = |change: &Changed| News {
+        let news = |(change, fault): (&Changed, Option<Fault>)| News {
             recipient: change.recipient,
-            fault: None,
+            fault,
             past: self.past(in_hand, before, told, (change, peer)),
-            remark: None,
+            remark: landed.text(change.recipient),
             waits: None,
         };
-        let mut tidings = Tidings::default();
-        let bad = changed.iter().filter_map(|change| {
-            let fault = fault(change, told)?;
-            let remark = landed.text(change.recipient);
-            Some(News { fault: Some(fault), remark, ..of(change) })
-        });
-        tidings.add(self.tell_sender(&about, NoticeKind::Failed, bad.collect()));
+        let success = success(told).unwrap_or(NoticeKind::Delivered);
+        let kinds = [NoticeKind::Failed, success, NoticeKind::AllClear];
+        for (kind, told) in kinds.into_iter().zip([failed, asked, cleared]) {
+            tidings.add(self.tell_sender(&about, kind, told.into_iter().map(news).collect()));
+        }
         tidings
     }
 
@@ -101,4 +119,18 @@ fn fault(change: &Changed, told: &Told) -> Option<Fault> {
         }
         _ => None,
     }
+}
+
+/// What we owe senders who want to be told of deliveries (RFC 3461 section 5.2); `None` when the host does.
+const fn success(told: &Told) -> Option<NoticeKind> {
+    match told.handover {
+        Some(Handover::Final) => Some(NoticeKind::Delivered),
+        Some(Handover::Relayed) => Some(NoticeKind::Relayed),
+        Some(Handover::PassedOn) | None => None,
+    }
+}
+
+fn wants_success(in_hand: &InHand, recipient: u32) -> bool {
+    let known = in_hand.envelope.recipients.get(recipient as usize);
+    known.and_then(|r| r.notify).is_some_and(|notify| notify.success)
 }

@@ -2,6 +2,7 @@
 //!
 //! Who is told what: `message::dsn::rules`. When a delay notice is due: `queue`. The words: `message::dsn`.
 
+mod delay;
 mod ended;
 mod preview;
 mod probes;
@@ -25,6 +26,7 @@ use posthaste_mail::{
 use posthaste_message::dkim::Signing;
 use posthaste_message::dsn::{self, Report, Tried, rules};
 use posthaste_queue::{RecipientState, Waiting};
+use posthaste_route::domain::to_dns;
 use posthaste_smtp::content::ContentScan;
 use posthaste_spool::{Content, NewMail, Notice};
 use std::sync::Arc;
@@ -73,14 +75,13 @@ impl Inner {
             return tidings;
         }
         let settings = self.settings();
-        let ground = ground(&settings, about);
+        let header = header(about);
+        let ground = ground(&settings, about.envelope, &header);
         let mut owed = Vec::with_capacity(news.len());
         for one in news {
             match rules::owed(kind, about.envelope, one.recipient, &ground) {
                 Ok(()) => owed.push(one),
-                Err(why) if kind == NoticeKind::Failed => {
-                    self.withhold(about, why, 1, &mut tidings)
-                }
+                Err(why) if kind == NoticeKind::Failed => tidings.withhold(about, why),
                 // Nobody waits for good news that was not asked for.
                 Err(_) => {}
             }
@@ -94,20 +95,16 @@ impl Inner {
             if may {
                 tidings.notices.push(self.notice(&settings, about, kind, part));
             } else {
-                self.withhold(about, Withheld::StrangersRate, part.len(), &mut tidings);
+                tidings.withhold(about, Withheld::StrangersRate);
             }
         }
         tidings
     }
 
-    fn withhold(&self, about: &About<'_>, why: Withheld, recipients: usize, to: &mut Tidings) {
-        for _ in 0..recipients {
-            self.counters.withheld(why);
-        }
-        let said = (about.envelope.id, why);
-        if !to.withheld.contains(&said) {
-            to.withheld.push(said);
-        }
+    /// True when the sender is owed such a notice about a recipient, as far as the envelope tells.
+    pub(crate) fn is_owed(&self, kind: NoticeKind, envelope: &Envelope, recipient: u32) -> bool {
+        let settings = self.settings();
+        rules::owed(kind, envelope, recipient, &ground(&settings, envelope, &[])).is_ok()
     }
 
     fn notice(
@@ -119,7 +116,6 @@ impl Inner {
     ) -> Notice {
         let id = self.spool.mint(about.now);
         let mut composed = self.compose(settings, about, kind, news, (id, None));
-        self.counters.notice(kind);
         let mut signing =
             Signing::new(Arc::clone(&settings.dkim), Some(settings.sender.hostname.clone()), false);
         signing.feed(&composed.octets);
@@ -204,11 +200,16 @@ const fn is_kept(reason: WaitReason) -> bool {
     )
 }
 
-fn ground<'a>(settings: &'a Settings, about: &About<'_>) -> rules::Ground<'a> {
+/// `header`: the message's, as far as it is at hand.
+fn ground<'a>(settings: &'a Settings, envelope: &Envelope, header: &[u8]) -> rules::Ground<'a> {
+    let is_own = |domain: &str| {
+        let name = to_dns(domain);
+        settings.own_domains.contains(name.as_deref().unwrap_or(domain))
+    };
     rules::Ground {
-        ours: rules::is_ours(about.envelope, |domain| settings.own_domains.contains(domain)),
+        ours: rules::is_ours(envelope, is_own),
         from: &settings.sender.from,
-        is_report: rules::is_report(&header(about)),
+        is_report: rules::is_report(header),
     }
 }
 
@@ -239,6 +240,13 @@ impl Tidings {
     pub(crate) fn add(&mut self, other: Self) {
         self.notices.extend(other.notices);
         self.withheld.extend(other.withheld);
+    }
+
+    fn withhold(&mut self, about: &About<'_>, why: Withheld) {
+        let said = (about.envelope.id, why);
+        if !self.withheld.contains(&said) {
+            self.withheld.push(said);
+        }
     }
 }
 

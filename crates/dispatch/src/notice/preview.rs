@@ -1,12 +1,12 @@
 //! What a notice about a message would say now: nothing is stored, counted or sent.
 
-use super::{About, News, ground};
+use super::{About, News, ground, header};
 use crate::content::InHand;
 use crate::{Dispatch, Inner};
 use posthaste_evidence::{Fault, NoticeKind, Withheld};
 use posthaste_mail::{Body, QueueId};
 use posthaste_message::dsn::{self, rules};
-use posthaste_queue::life::CRASHES_TO_POISON;
+use posthaste_queue::life::{CRASHES_TO_POISON, Life};
 use posthaste_spool::{Live, ReadFault};
 use std::sync::Arc;
 
@@ -44,24 +44,22 @@ impl Dispatch {
         let about = About { now, envelope: &in_hand.envelope, original: &original };
         let history = inner.spool.history(id).await?;
         let settings = inner.settings();
-        let ground = ground(&settings, &about);
+        let header = header(&about);
+        let ground = ground(&settings, about.envelope, &header);
         let (mut news, mut withheld) = (Vec::new(), None);
         for (number, state) in (0u32..).zip(&live.states).filter(|(_, s)| s.life.is_live()) {
             if let Err(why) = rules::owed(kind, &live.envelope, number, &ground) {
                 withheld = Some(why);
                 continue;
             }
-            let past = inner.timeline(&live.envelope, number, &history, state.attempts);
-            let waits = inner.waits(now, id, number, &past);
-            let last = past.last.as_ref().and_then(|last| last.result.fault.clone());
+            let told = inner.waiting_news(now, &live.envelope, number, state.attempts, &history);
             let fault = match kind {
-                NoticeKind::Failed => {
-                    Some(last.filter(Fault::is_permanent).unwrap_or(Fault::Expired))
-                }
-                NoticeKind::Delayed => last,
+                NoticeKind::Failed if state.life == Life::Failing => told.fault.clone(),
+                NoticeKind::Failed => Some(Fault::Expired),
+                NoticeKind::Delayed => told.fault.clone(),
                 NoticeKind::Delivered | NoticeKind::Relayed | NoticeKind::AllClear => None,
             };
-            news.push(News { recipient: number, fault, past, remark: None, waits });
+            news.push(News { fault, ..told });
         }
         if news.is_empty() {
             return Err(withheld.map_or(PreviewFault::Unknown, PreviewFault::Withheld));

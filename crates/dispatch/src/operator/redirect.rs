@@ -122,7 +122,14 @@ impl Inner {
             }
             None => unreachable!("the command was checked"),
         }
-        let states = vec![RecipientState { due: now, ..Default::default() }; recipients.len()];
+        // Its sender has been told of the delay, and is not told again at once.
+        let warned = |changed: &Changed| changed.transition.state.warned;
+        let most = changed.iter().map(warned).max().unwrap_or_default();
+        let fresh = |warned| RecipientState { due: now, warned, ..Default::default() };
+        let states = match route {
+            Some(_) => changed.iter().map(|changed| fresh(warned(changed))).collect(),
+            None => vec![fresh(most); recipients.len()],
+        };
         let from = RedirectedFrom { id: old.id, received: old.lives_since() };
         let envelope = Envelope {
             id: ready.id,

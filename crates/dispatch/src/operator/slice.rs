@@ -250,8 +250,9 @@ impl Inner {
             let going = book.decisions.get(&number).is_some_and(|d| d.stage == Stage::Going);
             let ledger = if going { book.entries(number) } else { Vec::new() };
             let changes = changed.iter().map(change).collect();
-            let notices = tidings.notices;
-            self.spool.settle(Settlement { changes, acts, notices, ..self.settlement(ledger) })
+            let Tidings { notices, withheld } = tidings;
+            let rest = self.settlement(ledger);
+            self.spool.settle(Settlement { changes, acts, notices, withheld, ..rest })
         };
         let settled = pending.await;
         if settled.is_err() {

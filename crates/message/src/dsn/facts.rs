@@ -74,9 +74,10 @@ fn recipient(notice: &Notice<'_>, words: &Language, report: &Report<'_>) -> Told
     if bad {
         facts.push((words.say(Key::LabelStatus), status(notice.kind, report).to_string()));
     }
-    let server = report.last.as_ref().and_then(server);
-    let server = server.unwrap_or_else(|| words.say(Key::NoServer));
-    facts.push((words.say(Key::LabelReceiving), server));
+    if let Some(last) = &report.last {
+        let server = server(last).unwrap_or_else(|| words.say(Key::NoServer));
+        facts.push((words.say(Key::LabelReceiving), server));
+    }
     facts.push((words.say(Key::LabelAttempts), report.attempts.to_string()));
     if let Some(last) = &report.last {
         facts.push((words.say(Key::LabelLastAttempt), stamp(last.at)));

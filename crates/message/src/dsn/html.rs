@@ -12,6 +12,8 @@ const DARK: &str = "\
 .soft { color: #a9adb3 !important; }\r\n\
 .box { background: #27292d !important; border-color: #44474d !important; }\r\n\
 }\r\n";
+/// Above a group.
+const RULE: &str = "; border-top: 1px solid #b9bdc3; padding-top: 12px";
 const FONT: &str = "font-family: -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif; \
                     font-size: 16px; line-height: 1.5; overflow-wrap: anywhere; word-break: break-word";
 
@@ -88,29 +90,32 @@ impl Page {
                     );
                     self.paragraph(&style, &escaped(words));
                 }
-                Block::Addresses(addresses) => self.addresses(addresses),
+                Block::Addresses(addresses) => self.addresses("", addresses),
+                Block::Group(addresses) => self.addresses(RULE, addresses),
                 Block::Words(words) => self.paragraph("", &escaped(words)),
                 Block::Labelled(label, words) => {
                     self.paragraph("", &format!("<b>{}:</b> {}", escaped(label), escaped(words)));
                 }
                 Block::Quote(label, words) => self.quote(label, words),
                 Block::Facts(facts) => self.facts(facts),
-                Block::Lines(label, lines) => {
-                    let lines: Vec<_> = lines.iter().map(|line| escaped(line)).collect();
-                    let words =
-                        format!("<b>{}:</b><br>\r\n{}", escaped(label), lines.join("<br>\r\n"));
-                    self.paragraph("", &words);
-                }
+                Block::Lines(label, lines) => self.lines(label, lines),
             }
         }
     }
 
-    fn addresses(&mut self, addresses: &[String]) {
-        self.line(&format!("<p style=\"margin: 0 0 16px; padding-left: 16px\">"));
+    fn addresses(&mut self, style: &str, addresses: &[String]) {
+        self.line(&format!("<p style=\"margin: 0 0 16px; padding-left: 16px{style}\">"));
         for address in addresses {
             self.line(&format!("<b dir=\"auto\">{}</b><br>", escaped(address)));
         }
         self.line("</p>");
+    }
+
+    fn lines(&mut self, label: &str, lines: &[String]) {
+        self.line(&format!("<p style=\"margin: 0\"><b>{}:</b></p>", escaped(label)));
+        self.line("<ul style=\"margin: 0 0 16px; padding-left: 20px\">");
+        lines.iter().for_each(|line| self.line(&format!("<li>{}</li>", escaped(line))));
+        self.line("</ul>");
     }
 
     fn quote(&mut self, label: &str, words: &str) {
@@ -129,7 +134,7 @@ impl Page {
         for (label, value) in facts {
             self.line(&format!(
                 "<tr><td class=\"soft\" style=\"vertical-align: top; padding: 0 12px 2px 0; \
-                 color: #55595f\">{}</td>\r\n\
+                 white-space: nowrap; color: #55595f\">{}</td>\r\n\
                  <td dir=\"auto\" style=\"vertical-align: top; padding: 0 0 2px\">{}</td></tr>",
                 escaped(label),
                 escaped(value)
@@ -178,6 +183,7 @@ mod tests {
             people: vec![
                 Block::Lead(hostile.clone()),
                 Block::Addresses(all()),
+                Block::Group(all()),
                 Block::Words(hostile.clone()),
                 Block::Labelled(hostile.clone(), hostile.clone()),
                 Block::Quote(hostile.clone(), hostile.clone()),
@@ -189,7 +195,7 @@ mod tests {
             headers: Some((hostile.clone(), all())),
         };
         let page = html(&letter, Kind::Failed, &hostile);
-        assert_eq!(page.matches("&lt;script&gt;alert(&#39;x&#39;)").count(), 16);
+        assert_eq!(page.matches("&lt;script&gt;alert(&#39;x&#39;)").count(), 17);
         assert!(
             !page.contains("<script") && !page.contains("onload=\"") && !page.contains("&copy;")
         );

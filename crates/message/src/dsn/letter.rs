@@ -33,6 +33,8 @@ pub(super) enum Block {
     Lead(String),
     /// Addresses, one a line.
     Addresses(Vec<String>),
+    /// The same, of which what follows is said, up to the next group.
+    Group(Vec<String>),
     /// A paragraph.
     Words(String),
     /// A paragraph with a word or two in front.
@@ -71,6 +73,7 @@ impl Block {
         match self {
             Self::Lead(words) => Self::Lead(printable(words)),
             Self::Addresses(addresses) => Self::Addresses(all(addresses)),
+            Self::Group(addresses) => Self::Group(all(addresses)),
             Self::Words(words) => Self::Words(printable(words)),
             Self::Labelled(label, words) => Self::Labelled(label, printable(words)),
             Self::Quote(label, words) => Self::Quote(label, printable(words)),
@@ -115,7 +118,7 @@ impl<'a> Writer<'_, 'a> {
         };
         let mut blocks = vec![
             Block::Lead(self.words.count(lead, (reports.len() + further) as u64, &[])),
-            self.addresses(reports.iter(), further),
+            Block::Addresses(self.addresses(reports.iter(), further)),
             self.message(),
         ];
         match self.notice.kind {
@@ -132,7 +135,11 @@ impl<'a> Writer<'_, 'a> {
         blocks
     }
 
-    fn addresses<'r>(&self, reports: impl Iterator<Item = &'r Report<'a>>, further: usize) -> Block
+    fn addresses<'r>(
+        &self,
+        reports: impl Iterator<Item = &'r Report<'a>>,
+        further: usize,
+    ) -> Vec<String>
     where
         'a: 'r,
     {
@@ -141,7 +148,7 @@ impl<'a> Writer<'_, 'a> {
         if further > 0 {
             lines.push(self.words.count(Key::MoreRecipients, further as u64, &[]));
         }
-        Block::Addresses(lines)
+        lines
     }
 
     fn message(&self) -> Block {
@@ -198,7 +205,7 @@ impl<'a> Writer<'_, 'a> {
         let several = groups.len() > 1;
         for (reports, said) in groups {
             if several {
-                blocks.push(self.addresses(reports.into_iter(), 0));
+                blocks.push(Block::Group(self.addresses(reports.into_iter(), 0)));
             }
             blocks.extend(said);
         }
@@ -238,7 +245,7 @@ impl<'a> Writer<'_, 'a> {
     /// The clock is never the reason: what stood in the way the longest is named, and what did at the end.
     fn expired(&self, report: &Report<'a>, blocks: &mut Vec<Block>) {
         let began = self.notice.envelope.lives_since();
-        let had = report.until.since(began);
+        let had = report.until.min(self.notice.now).since(began);
         let span = took(self.words, had);
         let tried = report.last.is_some();
         blocks.push(Block::Words(if tried {
@@ -248,7 +255,8 @@ impl<'a> Writer<'_, 'a> {
         }));
         let at_end = self.obstacle(report);
         let episodes = episodes(report);
-        let longest = longest(&episodes, report.until).filter(|_| episodes.len() > 1);
+        let longest =
+            longest(&episodes, report.until.min(self.notice.now)).filter(|_| episodes.len() > 1);
         let last_fault = report.cause().filter(|_| report.waits.is_none());
         match longest {
             Some((fault, time)) if !last_fault.is_some_and(|last| last.is_like(fault)) => {
@@ -257,7 +265,10 @@ impl<'a> Writer<'_, 'a> {
                 blocks.push(self.reason(Key::LastObstacle, &at_end));
             }
             Some((_, time)) => blocks.push(self.longest(time, had, &at_end)),
-            None => blocks.push(self.reason(Key::LabelWhy, &at_end)),
+            None if tried || report.waits.is_some() => {
+                blocks.push(self.reason(Key::LabelWhy, &at_end));
+            }
+            None => {}
         }
         blocks.extend(self.answer(last_fault));
         blocks.push(self.advice(&at_end, false));
@@ -266,8 +277,8 @@ impl<'a> Writer<'_, 'a> {
     fn longest(&self, time: Duration, all: Duration, why: &Why) -> Block {
         let key = if time * 2 > all { Key::LongestMost } else { Key::LongestSome };
         let span = took(self.words, time);
-        let lead = self.words.fill(key, &[("span", &span)]);
-        Block::Words(format!("{lead} {}", self.words.fill(why.what(), &why.values())))
+        let label = self.words.fill(key, &[("span", &span)]);
+        Block::Labelled(label, self.words.fill(why.what(), &why.values()))
     }
 
     /// What stands in the way now, or did last.

@@ -45,7 +45,9 @@ pub fn owed(
 fn is_asked(kind: Kind, recipient: &Recipient, ours: bool) -> bool {
     match (kind, recipient.notify) {
         (Kind::Failed, notify) => notify.is_none_or(|notify| notify.failure),
-        (Kind::Delayed | Kind::AllClear, notify) => ours && notify.is_none_or(|n| n.delay),
+        (Kind::Delayed, notify) => ours && notify.is_none_or(|notify| notify.delay),
+        // Who asked for success hears of it, from us or from the host that took over the duty.
+        (Kind::AllClear, notify) => ours && notify.is_none_or(|n| n.delay && !n.success),
         (Kind::Delivered | Kind::Relayed, notify) => notify.is_some_and(|notify| notify.success),
     }
 }
@@ -131,7 +133,7 @@ mod tests {
             (Some(FAILURE), "x....", "x...."),
             (Some(DELAY), ".x..x", "....."),
             (Some(SUCCESS), "..xx.", "..xx."),
-            (Some(ALL), "xxxxx", "x.xx."),
+            (Some(ALL), "xxxx.", "x.xx."),
         ] {
             let message = message(notify);
             assert_eq!(told(&message, &OURS), ours, "{notify:?}");

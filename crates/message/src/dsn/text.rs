@@ -37,7 +37,7 @@ impl Text {
         for block in blocks {
             match block {
                 Block::Lead(words) | Block::Words(words) => self.paragraph("", words),
-                Block::Addresses(addresses) => {
+                Block::Addresses(addresses) | Block::Group(addresses) => {
                     addresses.iter().for_each(|address| self.line(&format!("  {address}")));
                 }
                 Block::Labelled(label, words) => self.paragraph("", &format!("{label}: {words}")),
@@ -49,7 +49,7 @@ impl Text {
                 Block::Facts(facts) => self.facts(facts),
                 Block::Lines(label, lines) => {
                     self.paragraph("", &format!("{label}:"));
-                    lines.iter().for_each(|line| self.paragraph("  ", line));
+                    lines.iter().for_each(|line| self.paragraph("- ", line));
                 }
             }
             self.blank();

@@ -101,7 +101,7 @@ pub(super) fn lines(words: &Language, report: &Report<'_>) -> Vec<String> {
 
 fn line(words: &Language, episode: &Episode<'_>, count: Option<u32>) -> String {
     let what = what(words, episode);
-    let (from, to) = (short_stamp(episode.first), short_stamp(episode.last));
+    let (from, to) = (short_stamp(episode.first), until(episode));
     let span = [("from", from.as_str()), ("to", to.as_str()), ("what", what.as_str())];
     match count {
         _ if episode.first == episode.last => {
@@ -110,6 +110,15 @@ fn line(words: &Language, episode: &Episode<'_>, count: Option<u32>) -> String {
         Some(count) => words.count(Key::SpanCounted, u64::from(count), &span),
         None => words.fill(Key::Span, &span),
     }
+}
+
+/// Without the day when it began on that.
+fn until(episode: &Episode<'_>) -> String {
+    let (from, to) = (episode.first.utc(), episode.last.utc());
+    if (from.year, from.month, from.day) == (to.year, to.month, to.day) {
+        return format!("{:02}:{:02}", to.hour, to.minute);
+    }
+    short_stamp(episode.last)
 }
 
 /// A peer's own words where there are any; they say more than ours.
@@ -124,4 +133,104 @@ fn what(words: &Language, episode: &Episode<'_>) -> String {
     }
     let why = why(episode.fault);
     words.fill(why.what(), &why.values())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dsn::Wordings;
+    use posthaste_evidence::{ConnectFault, Outcome, RecipientResult, Stage};
+    use posthaste_mail::{Mailbox, Recipient, Reply};
+
+    const MINUTE: u64 = 60;
+
+    fn busy(text: &str) -> Fault {
+        Fault::Reply { stage: Stage::Banner, reply: Reply::new(421, None, text) }
+    }
+
+    fn silent() -> Fault {
+        Fault::Connect(ConnectFault::TimedOut)
+    }
+
+    /// Minutes and faults to what is told of them.
+    fn with<T>(tries: &[(u64, Fault)], attempts: u32, tell: impl Fn(&Report<'_>) -> T) -> T {
+        let result = |fault: &Fault| RecipientResult {
+            recipient: 0,
+            outcome: Outcome::Deferred,
+            reply: None,
+            fault: Some(fault.clone()),
+        };
+        let results: Vec<_> = tries.iter().map(|(at, fault)| (*at, result(fault))).collect();
+        let tried = |(at, result)| {
+            let at = Timestamp::EPOCH.plus(Duration::from_secs(at * MINUTE));
+            Tried { at, host: Some("mx"), address: None, result }
+        };
+        let history: Vec<_> = results.iter().map(|(at, result)| tried((at, result))).collect();
+        let mailbox = Mailbox::parse("to@example.net", false).expect("valid");
+        let recipient = Recipient { mailbox, orcpt: None, notify: None };
+        tell(&Report {
+            recipient: &recipient,
+            fault: None,
+            last: history.last().cloned(),
+            attempts,
+            history,
+            until: Timestamp::EPOCH,
+            remark: None,
+            waits: None,
+        })
+    }
+
+    fn told(tries: &[(u64, Fault)], attempts: u32) -> Vec<String> {
+        let wordings = Wordings::default();
+        with(tries, attempts, |report| lines(wordings.chosen(b"", Some("en")), report))
+    }
+
+    #[test]
+    fn attempts_that_met_the_same_are_one_line() {
+        let tries = [(0, busy("1 of 7")), (15, busy("2 of 7")), (30, silent()), (1500, silent())];
+        let silence = "The receiving mail server did not answer attempts to connect to it.";
+        assert_eq!(
+            told(&tries, 4),
+            [
+                "1970-01-01 00:00 to 00:15, 2 attempts: mx: 421 2 of 7".to_owned(),
+                format!("1970-01-01 00:30 to 1970-01-02 01:00, 2 attempts: {silence}"),
+            ]
+        );
+        let forgotten = told(&tries, 40);
+        assert_eq!(forgotten[0], "1970-01-01 00:00 to 00:15: mx: 421 2 of 7");
+        assert_eq!(told(&tries[..1], 1), Vec::<String>::new(), "one attempt is told elsewhere");
+        assert_eq!(
+            told(&tries[2..], 9),
+            [format!("1970-01-01 00:30 to 1970-01-02 01:00, 9 attempts: {silence}")]
+        );
+    }
+
+    #[test]
+    fn a_restless_history_keeps_its_beginning_and_its_end() {
+        let tries: Vec<_> =
+            (0..40).map(|i| (i, if i % 2 == 0 { busy("x") } else { silent() })).collect();
+        let lines = told(&tries, 40);
+        assert_eq!(lines.len(), MAX_LINES);
+        assert!(lines[0].starts_with("1970-01-01 00:00: "), "{lines:#?}");
+        assert_eq!(lines[3], "(33 more obstacles in between)");
+        assert!(lines[7].starts_with("1970-01-01 00:39: "), "{lines:#?}");
+        let long = told(&[(0, busy(&"ä".repeat(600))), (1, silent())], 2);
+        assert!(long[0].ends_with("ä...") && long[0].chars().count() < 200, "{}", long[0]);
+    }
+
+    #[test]
+    fn what_blocked_the_longest_is_summed_over_its_episodes() {
+        let end = Timestamp::EPOCH.plus(Duration::from_secs(100 * MINUTE));
+        let longest_of = |tries: &[(u64, Fault)]| {
+            with(tries, 9, |report| {
+                longest(&episodes(report), end).map(|(fault, time)| (fault.clone(), time))
+            })
+        };
+        let tries = [(0, busy("a")), (30, silent()), (70, busy("b"))];
+        let hour = Duration::from_secs(60 * MINUTE);
+        assert_eq!(longest_of(&tries), Some((busy("a"), hour)));
+        let tries = [(0, busy("a")), (50, silent())];
+        assert_eq!(longest_of(&tries).map(|(fault, _)| fault), Some(busy("a")), "the first");
+        assert_eq!(longest_of(&[]), None);
+    }
 }

@@ -22,6 +22,7 @@ mod seen;
 mod sessions;
 mod stale;
 mod store;
+mod tidings;
 mod tls;
 mod verify;
 mod words;

@@ -1,0 +1,175 @@
+//! Delay notices: whose mail waits for too long is told so, a few messages at a time, so that a hundred thousand at once
+//! hold up nothing else.
+//!
+//! Not here: when they are due, and for whom (`queue`).
+
+use super::{About, News, Tidings, ground};
+use crate::settle::{Pending, change};
+use crate::{Inner, lock};
+use posthaste_evidence::NoticeKind;
+use posthaste_mail::{Envelope, QueueId, Timestamp};
+use posthaste_message::dsn::rules;
+use posthaste_queue::{Changed, Waiting};
+use posthaste_spool::{History, Live, Settlement};
+use std::collections::BTreeSet;
+use std::task::Poll;
+use std::time::Duration;
+
+/// Messages of which senders are told before the clock task looks at other things.
+const SLICE: usize = 20;
+
+/// How long the clock task rests while the disk has no room for delay notices.
+const FULL_REST: Duration = Duration::from_secs(1);
+
+/// What a sender may be told of a message that waits.
+struct Delayed<'a> {
+    about: About<'a>,
+    live: &'a Live,
+    history: &'a History,
+    /// Numbers of the recipients of whom it wants to know.
+    wants: &'a BTreeSet<u32>,
+}
+
+impl Inner {
+    /// Tells the senders of some messages that these are delayed; durable when this answers. What is left keeps the
+    /// clock task awake, which may sleep for this long all the same. On a disk that is filled up to the reserve the
+    /// room is for ends: a delay can be told later.
+    pub(crate) async fn warn_some(&self) -> Duration {
+        if self.scheduler().next_warning(self.world.wall()).is_none() {
+            return Duration::ZERO;
+        }
+        if self.spool.health().full {
+            return FULL_REST;
+        }
+        let mut pending = Vec::new();
+        for _ in 0..SLICE {
+            let next = self.scheduler().next_warning(self.world.wall());
+            let Some(id) = next else { break };
+            pending.extend(self.warn(id).await);
+            // Composing and signing take a millisecond or two, in which others wait for this thread.
+            make_way().await;
+        }
+        for settled in pending {
+            if settled.await.is_err() {
+                self.fatal.notify_one();
+            }
+        }
+        Duration::ZERO
+    }
+
+    /// One message. What nobody wants to know is passed over in memory.
+    async fn warn(&self, id: QueueId) -> Option<Pending> {
+        let found = self.spool.find(id).await.ok().flatten();
+        let Some(live) = found.filter(|live| !self.wanted(live, &[]).is_empty()) else {
+            self.pass_over(id);
+            return None;
+        };
+        let (in_hand, original) = self.to_quote(&live).await;
+        let now = self.world.wall();
+        let about = About { now, envelope: &in_hand.envelope, original: &original };
+        let wants = self.wanted(&live, &super::header(&about));
+        if wants.is_empty() {
+            self.pass_over(id);
+            return None;
+        }
+        let history = self.spool.history(id).await.unwrap_or_default();
+        let delayed = Delayed { about, live: &live, history: &history, wants: &wants };
+        // Composed before the queue counts them as told, since that takes its time: between their new states and the
+        // hand-over to the store no attempt must come to its end.
+        let (guess, tidings) = self.delay_notices(&delayed, &self.expected(&delayed));
+        let changed = {
+            let mut scheduler = self.scheduler();
+            let changed = scheduler.warn(now, id, &|number| wants.contains(&number));
+            if !changed.is_empty() {
+                lock(&self.settling).begin(&in_hand.envelope, false);
+            }
+            changed
+        };
+        if changed.is_empty() {
+            return None;
+        }
+        let told: Vec<u32> = changed.iter().map(|c| c.recipient).collect();
+        let tidings = match told == guess {
+            true => tidings,
+            // Somebody took off or landed meanwhile.
+            false => self.delay_notices(&delayed, &told).1,
+        };
+        Some(self.store_warnings(now, &changed, tidings))
+    }
+
+    fn pass_over(&self, id: QueueId) {
+        let none = self.scheduler().warn(self.world.wall(), id, &|_| false);
+        debug_assert!(none.is_empty(), "nobody wants to know");
+    }
+
+    /// The live recipients of whose delay the sender wants to know, and may. `header`: as far as it is at hand.
+    fn wanted(&self, live: &Live, header: &[u8]) -> BTreeSet<u32> {
+        let settings = self.settings();
+        let envelope = &live.envelope;
+        let ground = ground(&settings, envelope, header);
+        let live = (0u32..).zip(&live.states).filter(|(_, state)| state.life.is_live());
+        let owed = live
+            .map(|(number, _)| number)
+            .filter(|number| rules::owed(NoticeKind::Delayed, envelope, *number, &ground).is_ok());
+        owed.collect()
+    }
+
+    /// Those of whom the queue will say that it is time: all that wait, as a rule.
+    fn expected(&self, delayed: &Delayed<'_>) -> Vec<u32> {
+        let (now, id) = (delayed.about.now, delayed.live.envelope.id);
+        let Some(message) = self.scheduler().message(now, id) else { return Vec::new() };
+        let waits = message.recipients.iter().filter(|r| r.waiting != Waiting::InFlight);
+        waits.map(|r| r.number).filter(|number| delayed.wants.contains(number)).collect()
+    }
+
+    fn delay_notices(&self, delayed: &Delayed<'_>, told: &[u32]) -> (Vec<u32>, Tidings) {
+        let envelope = &delayed.live.envelope;
+        let news = told.iter().map(|&number| {
+            let attempts = delayed.live.states.get(number as usize).map_or(0, |s| s.attempts);
+            self.waiting_news(delayed.about.now, envelope, number, attempts, delayed.history)
+        });
+        (told.to_vec(), self.tell_sender(&delayed.about, NoticeKind::Delayed, news.collect()))
+    }
+
+    /// What is known of a recipient that waits.
+    pub(super) fn waiting_news(
+        &self,
+        now: Timestamp,
+        envelope: &Envelope,
+        recipient: u32,
+        attempts: u32,
+        history: &History,
+    ) -> News {
+        let past = self.timeline(envelope, recipient, history, attempts);
+        let waits = self.waits(now, envelope.id, recipient, &past);
+        let fault = past.last.as_ref().and_then(|last| last.result.fault.clone());
+        News { recipient, fault, past, remark: None, waits }
+    }
+
+    fn store_warnings(&self, now: Timestamp, changed: &[Changed], tidings: Tidings) -> Pending {
+        self.spool.settle(Settlement {
+            tenure: self.tenure,
+            at: now,
+            connections: Vec::new(),
+            attempts: Vec::new(),
+            changes: changed.iter().map(change).collect(),
+            withheld: tidings.withheld,
+            notices: tidings.notices,
+            ledger: Vec::new(),
+            acts: Vec::new(),
+        })
+    }
+}
+
+/// Lets other tasks run.
+async fn make_way() {
+    let mut made = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut made, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
