@@ -13,6 +13,7 @@ mod language;
 mod letter;
 mod ours;
 mod plural;
+pub mod read;
 pub mod rules;
 mod sample;
 mod spans;
@@ -24,6 +25,7 @@ mod wordings;
 
 pub use compose::{Composed, Parts, compose};
 pub use ours::{ATTEMPTS, ENDED, KIND, QUEUE_ID, action, form};
+pub use read::{NoReport, Place, ReadReport, Returned, read};
 pub use sample::sample;
 pub use why::{Owner, Why, waiting, why};
 pub use wordings::{OwnTexts, WordingFault, Wordings};

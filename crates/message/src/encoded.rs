@@ -266,7 +266,7 @@ fn quoted(text: &[u8], out: &mut Vec<u8>) {
     let mut at = 0;
     while let Some(&octet) = text.get(at) {
         let hex = text.get(at + 1..at + 3).filter(|_| octet == b'=');
-        match hex.and_then(|h| Some(hex_digit(h[0])? << 4 | hex_digit(h[1])?)) {
+        match hex.and_then(|h| hex_pair(h[0], h[1])) {
             Some(decoded) => {
                 out.push(decoded);
                 at += 3;
@@ -279,12 +279,17 @@ fn quoted(text: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Two hexadecimal digits as an octet.
+pub(crate) fn hex_pair(high: u8, low: u8) -> Option<u8> {
+    Some(hex_digit(high)? << 4 | hex_digit(low)?)
+}
+
 fn hex_digit(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|d| u8::try_from(d).ok())
 }
 
 /// RFC 4648 section 4; characters outside the alphabet are passed over.
-fn base64(text: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn base64(text: &[u8], out: &mut Vec<u8>) {
     let (mut bits, mut count) = (0u32, 0);
     for &octet in text {
         let value = match octet {

@@ -145,7 +145,8 @@ fn split(lines: &[u8]) -> Option<Field<'_>> {
     Some(Field { name, value: &lines[colon + 1..] })
 }
 
-fn shown(field: Field<'_>, limit: usize, decoded: bool) -> String {
+/// Unfolded and cut, without control characters.
+pub(crate) fn shown(field: Field<'_>, limit: usize, decoded: bool) -> String {
     let value = &field.value[..field.value.len().min(MAX_LOOKED_AT)];
     let unfolded = Field { name: field.name, value }.unfolded();
     let text = if decoded {

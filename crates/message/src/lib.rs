@@ -2,7 +2,8 @@
 //!
 //! Floor 1, pure. Rooms: [`header`] reads a header section, [`encoded`] its encoded words (RFC 2047), [`trace`]
 //! composes `Received:` and counts loops, [`complete`] makes a local submission whole, [`addresses`] reads address lists and
-//! [`recipients`] whom a header names, [`dsn`] composes notices, [`dkim`] signs.
+//! [`recipients`] whom a header names, [`dsn`] composes notices and reads
+//! those of any mail server, out of the parts that [`mime`] finds, [`date`] reads dates, [`dkim`] signs.
 //! Not here: the one pass over the content (`smtp`), who is owed which notice when (`queue`), time and chance:
 //! `now`, ids and boundaries are arguments.
 

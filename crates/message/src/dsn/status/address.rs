@@ -84,10 +84,13 @@ impl Typed {
         if smtp { &value[5..] } else { value }
     }
 
-    /// The reply that a diagnostic code holds, when it begins with one: `550 5.1.1 no such user`, and of several lines
+    /// The reply that a diagnostic code of type `smtp` (or none) holds, when it begins with one: `550 5.1.1 no such user`, and of several lines
     /// `550-5.1.1 no 550 5.1.1 such user`.
     #[must_use]
     pub fn reply(&self) -> Option<Reply> {
+        if !["", "smtp", "lmtp"].iter().any(|kind| self.is(kind)) {
+            return None;
+        }
         let (code, more, first) = line(self.value.trim())?;
         let (enhanced, text) = status(first);
         let mut lines = Vec::new();
@@ -95,11 +98,11 @@ impl Typed {
         let mut more = more;
         while more {
             let Some((before, last, after)) = next_line(rest, code, enhanced) else { break };
-            lines.push(before.trim_end().to_owned());
+            lines.push(single_blanks(before));
             rest = after;
             more = !last;
         }
-        lines.push(rest.trim_end().to_owned());
+        lines.push(single_blanks(rest));
         Some(Reply { code, enhanced, lines })
     }
 
@@ -112,6 +115,11 @@ impl Typed {
     pub(super) fn written(&self) -> String {
         joined(&self.kind, &self.value)
     }
+}
+
+/// Many servers indent the lines that they fold.
+fn single_blanks(text: &str) -> String {
+    text.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn joined(kind: &str, value: &str) -> String {

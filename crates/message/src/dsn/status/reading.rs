@@ -84,23 +84,55 @@ impl DeliveryStatus {
     }
 }
 
+/// True for a line that begins a report: a field that only reports have.
+pub(in crate::dsn) fn begins_report(line: &[u8]) -> bool {
+    let Some(colon) = memchr::memchr(b':', &line[..line.len().min(64)]) else { return false };
+    let name = String::from_utf8_lossy(line[..colon].trim_ascii_end());
+    matches!(
+        Known::named(&name),
+        Some(
+            Known::OriginalEnvelopeId
+                | Known::ReportingMta
+                | Known::DsnGateway
+                | Known::ReceivedFromMta
+                | Known::OriginalRecipient
+                | Known::FinalRecipient
+        )
+    )
+}
+
+/// True when the group says anything that only a report says.
+pub(in crate::dsn) fn is_of_report(group: &[u8]) -> bool {
+    let known = |field: header::Field<'_>| Known::named(&String::from_utf8_lossy(field.name));
+    let mut found = header::fields(group).filter_map(known);
+    // `Status:` and `Action:` alone stand in other mail too.
+    let mut weak = 0;
+    found.any(|known| {
+        let is_weak = matches!(known, Known::Action | Known::Status);
+        weak += usize::from(is_weak);
+        !is_weak || weak > 1
+    })
+}
+
 /// What stands between empty lines.
 fn groups(octets: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = octets;
     std::iter::from_fn(move || {
-        while !rest.is_empty() {
-            let end = group_end(rest);
-            let (group, after) = rest.split_at(end);
-            rest = after;
-            if !group.trim_ascii().is_empty() {
-                return Some(group);
-            }
-        }
-        None
+        let (group, end) = next_group(rest)?;
+        rest = &rest[end..];
+        Some(group)
     })
 }
 
-/// The index after the next empty line.
+/// The next group of lines without an empty one, and the index behind it.
+pub(in crate::dsn) fn next_group(octets: &[u8]) -> Option<(&[u8], usize)> {
+    let text = octets.iter().position(|b| !b.is_ascii_whitespace())?;
+    let start = memchr::memrchr(b'\n', &octets[..text]).map_or(0, |lf| lf + 1);
+    let end = start + group_end(&octets[start..]);
+    Some((&octets[start..end], end))
+}
+
+/// The index after the next empty line, or that of a line that belongs to something else.
 fn group_end(octets: &[u8]) -> usize {
     let mut start = 0;
     for lf in memchr::memchr_iter(b'\n', octets) {
@@ -108,8 +140,22 @@ fn group_end(octets: &[u8]) -> usize {
             return lf + 1;
         }
         start = lf + 1;
+        if is_foreign(&octets[start..]) {
+            break;
+        }
     }
-    octets.len()
+    if start == 0 || !is_foreign(&octets[start..]) { octets.len() } else { start }
+}
+
+/// A line that no report has: a boundary that was not closed, or the header of what is returned, run together with the
+/// last recipient.
+fn is_foreign(line: &[u8]) -> bool {
+    const FIELDS: [&str; 5] =
+        ["Received:", "Return-Path:", "Content-Type:", "Content-Description:", "MIME-Version:"];
+    let begins = |name: &&str| {
+        line.get(..name.len()).is_some_and(|l| l.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    line.starts_with(b"--") || FIELDS.iter().any(begins)
 }
 
 #[derive(Default)]
@@ -121,6 +167,9 @@ struct Reader {
 impl Reader {
     /// A group that names nobody goes on with the one before: some servers tear them apart.
     fn group(&mut self, group: &[u8]) {
+        if is_foreign(group) && !is_of_report(group) {
+            return;
+        }
         let known = |field: &header::Field<'_>| Known::named(&String::from_utf8_lossy(field.name));
         let named = |field: header::Field<'_>| known(&field).is_some_and(Known::names_recipient);
         if header::fields(group).any(named) && self.current.as_ref().is_some_and(is_named) {
@@ -248,7 +297,7 @@ fn action(text: &str) -> Option<Action> {
     let known = Action::ALL.iter().find(|(_, name)| name.eq_ignore_ascii_case(word));
     // What servers write instead.
     known.map(|(action, _)| *action).or_else(|| match word.to_ascii_lowercase().as_str() {
-        "failure" | "fail" => Some(Action::Failed),
+        "failure" | "fail" | "expired" => Some(Action::Failed),
         "deferred" | "delay" => Some(Action::Delayed),
         _ => None,
     })

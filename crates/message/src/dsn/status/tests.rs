@@ -246,6 +246,8 @@ prop_compose! {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn what_is_written_is_read(report in report(), global: bool) {
         let form = if global { Form::Global } else { Form::SevenBit };
