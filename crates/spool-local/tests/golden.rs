@@ -5,7 +5,7 @@
 
 mod support;
 
-use posthaste_evidence::{Connection, EventKind};
+use posthaste_evidence::{Connection, EventKind, NoticeKind, Withheld};
 use posthaste_io::{Disk, DiskFile, OpenMode};
 use posthaste_io_sim::SimDisk;
 use posthaste_mail::QueueId;
@@ -91,8 +91,11 @@ fn tell<D: Disk + 'static>(spool: &LocalSpool<D>) -> String {
                 format!("tried {to} {} {host:?}", outcome.name())
             }
             EventKind::Expired { to } => format!("expired {to}"),
-            EventKind::Notice { id, .. } => format!("notice {id}"),
-            EventKind::NoNotice { .. } => "no notice".into(),
+            EventKind::Notice { id, kind: NoticeKind::Failed } => format!("notice {id}"),
+            EventKind::Notice { id, kind } => format!("{} notice {id}", kind.name()),
+            EventKind::NoNotice { why } => {
+                format!("no notice{}", why.map_or(String::new(), |why| format!(": {}", why.name())))
+            }
             EventKind::Operator { to, act, .. } => format!("{act} {to:?}"),
             EventKind::Decision { .. } => unreachable!("the first format had none"),
             EventKind::Poison => "poison".into(),
@@ -119,9 +122,13 @@ fn tell_message<D: Disk + 'static>(told: &mut String, spool: &LocalSpool<D>, liv
         envelope.facts.crc
     );
     for state in &live.states {
-        let RecipientState { attempts, failures, due, crashes, .. } = state;
-        let life = Life::Held == state.life;
-        let _ = writeln!(told, "  held {life}, {attempts} {failures} {crashes}, due {due}");
+        let RecipientState { life, attempts, failures, due, crashes, warned } = state;
+        let held = Life::Held == *life;
+        let _ = write!(told, "  held {held}, {attempts} {failures} {crashes}, due {due}");
+        if life.is_ending() || *warned > 0 {
+            let _ = write!(told, ", {life:?}, notices {warned}");
+        }
+        told.push('\n');
     }
     let _ = writeln!(told, "  in hand {:?} with {:?}", live.in_hand, live.in_hand_with);
     let history = block_on(spool.history(envelope.id)).expect("readable");
@@ -156,21 +163,27 @@ fn tell_connection(told: &mut String, connection: &Connection) {
 #[ignore = "writes the golden spool of this version"]
 fn write_this_version_s_spool() {
     let version = env!("CARGO_PKG_VERSION").rsplit_once('.').expect("a version").0;
-    let folder = golden().join(version);
-    if !folder.exists() {
-        write_spool(&folder);
+    let notices = format!("{version}-notices");
+    let lives: [(&str, fn(&dyn Spool)); 2] = [(version, live_a_life), (&notices, tell_senders)];
+    for (name, life) in lives {
+        let folder = golden().join(name);
+        if !folder.exists() {
+            write_spool(&folder, life);
+        }
+        let expected = folder.join(EXPECTED);
+        // A golden spool is never changed.
+        if !expected.exists() {
+            let (log, _) = Log::open(load(&folder), settings()).expect("opens");
+            fs::write(expected, tell(&LocalSpool::in_place(log))).expect("room");
+        }
     }
-    let expected = folder.join(EXPECTED);
-    assert!(!expected.exists(), "a golden spool is never changed");
-    let (log, _) = Log::open(load(&folder), settings()).expect("opens");
-    fs::write(expected, tell(&LocalSpool::in_place(log))).expect("room");
 }
 
-fn write_spool(folder: &Path) {
+fn write_spool(folder: &Path, life: fn(&dyn Spool)) {
     let disk = SimDisk::new();
     let (log, _) = Log::open(disk.clone(), settings()).expect("opens");
     let spool = LocalSpool::in_place(log);
-    live_a_life(&spool);
+    life(&spool);
     drop(spool);
     fs::create_dir_all(folder).expect("room");
     let disk = disk.process_end();
@@ -179,6 +192,39 @@ fn write_spool(folder: &Path) {
         let file = disk.open(&name, OpenMode::Read).expect("there");
         file.read_at(0, &mut octets).expect("readable");
         fs::write(folder.join(name), octets).expect("room");
+    }
+}
+
+/// Delays, ends that wait for probes, every kind of notice and every reason for none: what came after the first
+/// format.
+fn tell_senders(spool: &dyn Spool) {
+    for (step, (kind, _)) in (0..).zip(NoticeKind::ALL) {
+        let mail = testing::mail(spool.mint(NOON), 6, 100);
+        block_on(spool.accept(mail.clone())).expect("accepted");
+        let about = mail.envelope.id;
+        let due = NOON.plus(std::time::Duration::from_secs(60 * step));
+        let lives = [Life::Queued, Life::Held, Life::Failing, Life::Expiring, Life::Poison];
+        let state =
+            |life| RecipientState { life, attempts: 3, failures: 2, due, crashes: 1, warned: 0 };
+        let states = (0..).zip(lives).map(|(recipient, life)| {
+            let warned = if recipient < 2 { u8::try_from(3 * step).expect("few") } else { 0 };
+            Change { message: about, recipient, state: RecipientState { warned, ..state(life) } }
+        });
+        let s = Settlement {
+            changes: states.collect(),
+            notices: vec![Notice {
+                about,
+                kind: Some(kind),
+                mail: testing::mail(spool.mint(NOON), 1, 900),
+            }],
+            withheld: Withheld::ALL.iter().map(|(why, _)| (about, *why)).collect(),
+            ..settlement(spool)
+        };
+        block_on(spool.settle(s)).expect("settled");
+    }
+    // So much that segments are sealed.
+    for _ in 0..12 {
+        accept(spool, 3_000).expect("accepted");
     }
 }
 
