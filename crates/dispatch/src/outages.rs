@@ -9,7 +9,7 @@ use posthaste_evidence::{
 use posthaste_mail::Timestamp;
 use posthaste_queue::DestinationState;
 use posthaste_spool::model::KEPT_ATTEMPTS;
-use posthaste_spool::{LedgerEntry, LedgerKey, LedgerValue};
+use posthaste_spool::{LedgerEntry, LedgerKey, LedgerValue, thin};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -31,9 +31,11 @@ impl Outages {
     /// A connection did not come about.
     pub(crate) fn remember(&mut self, key: &LedgerKey, failure: Connection) {
         let failures = self.failures.entry(key.clone()).or_default();
-        failures.push(failure);
-        let over = failures.len().saturating_sub(KEPT_ATTEMPTS);
-        failures.drain(..over);
+        let like = |one: &Connection, other: &Connection| match (fault_of(one), fault_of(other)) {
+            (Some(one), Some(other)) => one.is_like(&other),
+            _ => false,
+        };
+        thin::remember(failures, failure, KEPT_ATTEMPTS, |_| 0, like);
         if self.failures.len() > MAX_REMEMBERED {
             self.failures.pop_first();
         }
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_failures_are_kept_and_tell_the_fault() {
+    fn the_first_and_last_failures_are_kept_and_tell_the_fault() {
         let mut outages = Outages::default();
         let key = LedgerKey::Destination("example.org mx".into());
         let state = DestinationState {
@@ -243,7 +245,8 @@ mod tests {
         }
         let entry = outages.went_down(key.clone(), state);
         let kept = outages.failures(&key);
-        assert_eq!((kept.len(), kept[0].id), (KEPT_ATTEMPTS, ConnectionId(10)));
+        let ids = (kept[0].id, kept[KEPT_ATTEMPTS - 1].id);
+        assert_eq!((kept.len(), ids), (KEPT_ATTEMPTS, (ConnectionId(0), ConnectionId(29))));
         assert_eq!(fault_of(&kept[0]), Some(Fault::Connect(ConnectFault::Refused)));
         let Some(LedgerValue::Down { failures, .. }) = entry.value else { panic!("it is down") };
         assert_eq!(failures, kept, "the ledger has them too");

@@ -11,8 +11,8 @@ use posthaste_io::{Disk, DiskFile, OpenMode};
 use posthaste_mail::{Body, Envelope, QueueId};
 use posthaste_spool::store::Quarantined;
 use posthaste_spool::{
-    Content, Health, History, KEPT_ATTEMPTS, LedgerEntry, LedgerKey, LedgerValue, Live, Page,
-    ReadFault, Record, SpilledBody, Stored,
+    Content, Health, History, LedgerEntry, LedgerKey, LedgerValue, Live, Page, ReadFault, Record,
+    SpilledBody, Stored, thin,
 };
 use std::collections::BTreeMap;
 use std::io;
@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 /// Octets of records in one page of a listing.
 const PAGE: u64 = 1 << 20;
 /// Updates looked at for the history of one message; most of them remember one attempt.
-const MAX_STEPS: usize = 10 * KEPT_ATTEMPTS;
+const MAX_STEPS: usize = 1000;
 /// How often a reader looks again for a record that garbage collection has just moved.
 const RETRIES: usize = 5;
 /// The longest range of a body that is read at once, octets.
@@ -273,7 +273,7 @@ impl<D: Disk> Shared<D> {
         Connection::decode(&piece).ok()
     }
 
-    /// Walks from the newest update back, until enough attempts are found or nothing is before.
+    /// Walks from the newest update back, until nothing is before.
     pub(crate) fn memory(&self, id: QueueId, slot: &Slot) -> Result<Memory, PieceFault> {
         let mut memory = Memory::default();
         let mut newest_first = Vec::new();
@@ -291,10 +291,11 @@ impl<D: Disk> Shared<D> {
                 .extend(found.settled.into_iter().flat_map(|s| s.attempts.into_iter().rev()));
             newest_first.extend(found.gathered.into_iter().rev());
             memory.connections.extend(found.connections);
-            next = found.before.filter(|_| newest_first.len() < KEPT_ATTEMPTS);
+            next = found.before;
         }
-        newest_first.truncate(KEPT_ATTEMPTS);
-        memory.attempts = newest_first.into_iter().rev().collect();
+        for attempt in newest_first.into_iter().rev() {
+            thin::remember_attempt(&mut memory.attempts, attempt);
+        }
         let named = |id: &ConnectionId| memory.attempts.iter().any(|a| a.connection == Some(*id));
         memory.connections.retain(|id, _| named(id));
         Ok(memory)

@@ -10,6 +10,7 @@ pub mod model;
 pub mod record;
 pub mod store;
 pub mod testing;
+pub mod thin;
 
 pub use decision::{Decision, Hold, NewPlace, Stage, Target};
 pub use memory::MemorySpool;

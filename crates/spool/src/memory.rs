@@ -3,9 +3,10 @@
 
 use crate::events::{self, Lookup};
 use crate::store::Quarantined;
+use crate::thin;
 use crate::{
-    Accepted, Change, Content, Health, History, KEPT_ATTEMPTS, LedgerEntry, LedgerKey, LedgerValue,
-    Live, Lsn, NewMail, Page, ReadFault, Record, Refused, SettleFault, Settled, Settlement, Spill,
+    Accepted, Change, Content, Health, History, LedgerEntry, LedgerKey, LedgerValue, Live, Lsn,
+    NewMail, Page, ReadFault, Record, Refused, SettleFault, Settled, Settlement, Spill,
     SpilledBody, Spool, Started, Stored, Tenure, Watcher,
 };
 use bytes::Bytes;
@@ -226,9 +227,9 @@ impl State {
             return;
         }
         let Some(message) = self.messages.get_mut(&part.message) else { return };
-        message.attempts.extend(part.attempts.iter().map(kept));
-        let old = message.attempts.len().saturating_sub(KEPT_ATTEMPTS);
-        message.attempts.drain(..old);
+        for attempt in &part.attempts {
+            thin::remember_attempt(&mut message.attempts, kept(attempt));
+        }
         for in_hand in [&mut message.in_hand, &mut message.was_in_hand] {
             in_hand.recipients.retain(|&recipient| !part.concerns(recipient));
             if in_hand.recipients.is_empty() {

@@ -212,7 +212,7 @@ pub enum LedgerValue {
     Down {
         /// Since when, and when the next trial is due.
         state: DestinationState,
-        /// The last connections that failed, oldest first, at most [`KEPT_ATTEMPTS`].
+        /// Connections that failed, oldest first, at most [`KEPT_ATTEMPTS`].
         failures: Vec<Connection>,
     },
     /// How far a decision has come.
@@ -225,7 +225,8 @@ pub enum LedgerValue {
     Delivered(posthaste_queue::delivered::Part),
 }
 
-/// Attempts (or failed connections) remembered per message and per destination (design: spool rules 9 and 10).
+/// Attempts (or failed connections) remembered per message and per destination (design: spool rules 9 and 10). When there
+/// were more, those in the middle of what was alike are forgotten: see [`crate::thin`].
 pub const KEPT_ATTEMPTS: usize = 20;
 
 /// The attempts of one message that are still remembered, oldest first, and their connections.

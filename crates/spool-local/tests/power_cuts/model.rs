@@ -1,12 +1,11 @@
 //! What a store should hold: the plainest model, and the same view read out of a real store.
 
+use posthaste_evidence::{Attempt, ConnectionId};
 use posthaste_io::Disk;
 use posthaste_mail::QueueId;
 use posthaste_queue::RecipientState;
 use posthaste_spool::conformance::block_on;
-use posthaste_spool::{
-    Content, KEPT_ATTEMPTS, LedgerKey, LedgerValue, NewMail, Settled, Spool, Stored,
-};
+use posthaste_spool::{Content, LedgerKey, LedgerValue, NewMail, Settled, Spool, Stored, thin};
 use posthaste_spool_local::{LocalSpool, Request};
 use std::collections::BTreeMap;
 
@@ -22,9 +21,13 @@ pub(crate) struct Message {
     pub(crate) states: Vec<RecipientState>,
     /// Of the content.
     pub(crate) crc: u32,
-    /// The connections of its attempts.
-    pub(crate) attempts: Vec<u64>,
+    /// Without what was observed.
+    pub(crate) attempts: Vec<Attempt>,
     pub(crate) in_hand: Vec<u32>,
+}
+
+fn bare(attempt: &Attempt) -> Attempt {
+    Attempt { observations: Vec::new(), ..attempt.clone() }
 }
 
 impl View {
@@ -71,9 +74,9 @@ impl View {
         for (recipient, state) in &part.changes {
             message.states[*recipient as usize] = *state;
         }
-        message.attempts.extend(part.attempts.iter().filter_map(|a| a.connection).map(|c| c.0));
-        let old = message.attempts.len().saturating_sub(KEPT_ATTEMPTS);
-        message.attempts.drain(..old);
+        for attempt in &part.attempts {
+            thin::remember_attempt(&mut message.attempts, bare(attempt));
+        }
         message.in_hand.retain(|recipient| !part.concerns(*recipient));
         if message.states.iter().all(|state| !state.life.is_live()) {
             self.messages.remove(&part.message);
@@ -91,11 +94,11 @@ impl View {
                 let stored = block_on(spool.fetch(id)).map_err(|e| e.to_string())?;
                 let crc = crc_of(spool, &stored.ok_or("gone while it was read")?)?;
                 let history = block_on(spool.history(id)).map_err(|e| e.to_string())?;
-                let attempts = history.attempts.iter().filter_map(|a| a.connection);
-                let attempts: Vec<u64> = attempts.map(|c| c.0).collect();
-                let known = |id: &u64| history.connections.iter().any(|c| c.id.0 == *id);
-                if let Some(lost) = attempts.iter().find(|id| !known(id)) {
-                    return Err(format!("connection {lost} of {id} is lost"));
+                let attempts: Vec<Attempt> = history.attempts.iter().map(bare).collect();
+                let mut named = attempts.iter().filter_map(|a| a.connection);
+                let known = |id: &ConnectionId| history.connections.iter().any(|c| c.id == *id);
+                if let Some(lost) = named.find(|id| !known(id)) {
+                    return Err(format!("connection {} of {id} is lost", lost.0));
                 }
                 let (states, in_hand) = (live.states, live.in_hand);
                 view.messages.insert(id, Message { states, crc, attempts, in_hand });

@@ -54,7 +54,8 @@ cases! {
         an_abandoned_spill_leaves_nothing, listings_are_pages_in_order_of_id, a_thousand_recipients,
         unknown_messages_are_nobody, a_full_inbox_still_answers_everyone, health_counts;
     settling:
-        a_deferral_changes_the_state_and_is_remembered, the_last_twenty_attempts_are_remembered,
+        a_deferral_changes_the_state_and_is_remembered,
+        twenty_attempts_are_remembered_the_first_and_the_last_among_them,
         a_message_leaves_with_its_last_recipient, a_notice_comes_with_its_settlement,
         settlements_of_strangers_change_nothing_else, the_ledger_replaces_and_forgets,
         an_older_epoch_is_refused, an_operator_can_hold_and_remove;
