@@ -3,7 +3,7 @@
 
 use crate::world::{Random, World, host};
 use posthaste_mail::QueueId;
-use posthaste_queue::{DestinationId, Drain, Life, Limits, Settings};
+use posthaste_queue::{DelayRule, DestinationId, Drain, Life, Limits, Schedule, Settings};
 use std::time::Duration;
 
 const SEEDS: u64 = 100;
@@ -24,7 +24,14 @@ fn settings(random: &mut Random) -> Settings {
         forget_after: Duration::from_secs(1 + random.below(2000)),
     };
     let drain = Drain { first_rate: 1 + random.below(10) as u32, top_rate: 50 };
-    Settings { limits, drain, seed: random.next(), ..Settings::default() }
+    let minutes = |minutes| Duration::from_secs(60 * minutes);
+    let delay = DelayRule {
+        after: minutes(random.below(4) * (1 + random.below(30))),
+        at_failure: random.percent(40),
+        repeat: random.percent(50).then(|| minutes(random.below(60))),
+    };
+    let schedule = Schedule { delay, ..Schedule::default() };
+    Settings { schedule, limits, drain, seed: random.next(), ..Settings::default() }
 }
 
 /// Sites are named anew each time: the scheduler may have forgotten them.
@@ -49,7 +56,10 @@ fn mail(world: &mut World) {
                 site(world, n)
             })
             .collect();
-        world.mail_to(&sites);
+        let id = world.mail_to(&sites);
+        if world.random.percent(20) {
+            world.unwanted.insert(id);
+        }
     }
 }
 
@@ -79,7 +89,7 @@ fn act(world: &mut World) {
     let Some(id) = some_message(world) else { return };
     let recipient = world.random.percent(50).then_some(world.random.below(5) as u32);
     let now = world.now;
-    let changed = match world.random.below(7) {
+    let changed = match world.random.below(9) {
         0 => world.scheduler.hold(now, id, recipient),
         1 => world.scheduler.release(now, id, recipient),
         2 => world.scheduler.remove(now, id, recipient),
@@ -89,6 +99,15 @@ fn act(world: &mut World) {
             let name = format!("d{}.example", world.random.below(SITES));
             let held = world.random.percent(50);
             world.hold_destination(&name, held);
+            Vec::new()
+        }
+        6 => {
+            world.scheduler.tell(now, id);
+            Vec::new()
+        }
+        7 => {
+            let seconds = world.random.below(90);
+            world.probes = world.random.percent(60).then(|| Duration::from_secs(seconds));
             Vec::new()
         }
         _ => {
@@ -154,7 +173,7 @@ fn heal(world: &mut World) {
 
 #[test]
 fn the_promises_hold_in_random_worlds() {
-    let (mut ends, mut poisoned) = (0, 0);
+    let (mut ends, mut poisoned, mut warned, mut ending) = (0, 0, 0, 0);
     for seed in 0..SEEDS {
         println!("seed {seed}");
         let mut random = Random(seed);
@@ -166,6 +185,7 @@ fn the_promises_hold_in_random_worlds() {
         for _ in 0..ACTIONS {
             one_action(&mut world);
             poisoned += world.live.values().filter(|(_, s)| s.life == Life::Poison).count();
+            ending += world.live.values().filter(|(_, s)| s.life.is_ending()).count();
         }
         world.check();
         heal(&mut world);
@@ -176,8 +196,11 @@ fn the_promises_hold_in_random_worlds() {
         assert!(world.live.is_empty(), "seed {seed}: {:?}", world.live.first_key_value());
         assert_eq!(world.scheduler.connections(), 0, "seed {seed}");
         ends += world.ends.len();
+        warned += world.warnings.len();
     }
+    println!("{ends} ends, {poisoned} parked, {warned} delays, {ending} ending");
     assert!(ends > 10_000 && poisoned > 0, "{ends} {poisoned}: the worlds are eventful");
+    assert!(warned > 1_000 && ending > 100, "{warned} {ending}: senders are told");
 }
 
 #[test]

@@ -271,6 +271,10 @@ impl World {
             assert!(unwanted || told == whom, "{told:?} are told, not {whom:?}");
             assert_eq!(changed.is_empty(), unwanted, "{id} was named: somebody waits");
             assert_ne!(self.scheduler.next_warning(self.now), Some(id), "told once");
+            let delay = self.scheduler.settings().schedule.delay;
+            let age = self.now.since(self.received[&id]);
+            let early = changed.iter().all(|c| delay.rounds(age) < c.transition.state.warned);
+            assert!(unwanted || !early, "{id} is told at {age:?}");
             for change in &changed {
                 let key = (change.message, change.recipient);
                 assert_eq!(change.transition.kind, TransitionKind::Warned);
@@ -569,6 +573,7 @@ impl World {
     /// The promises, held against everything there is.
     pub(crate) fn check(&self) {
         self.check_waiting();
+        self.check_notices();
         self.check_counts();
         self.check_limits();
     }
@@ -579,6 +584,23 @@ impl World {
             let waiting = waiting.unwrap_or_else(|| panic!("{key:?} has no answer"));
             let flies = self.in_flight.contains_key(key);
             assert_eq!(waiting == Waiting::InFlight, flies, "{key:?} {waiting:?}");
+        }
+    }
+
+    /// Whoever waits longer than he may without a notice has company in flight, or a sender who does not want to know;
+    /// and whoever is ending ends at its time.
+    fn check_notices(&self) {
+        let Settings { schedule, .. } = self.scheduler.settings();
+        for ((id, number), (_, state)) in &self.live {
+            let running = self.scheduler.is_running();
+            assert!(!running || !state.life.is_ending() || state.due >= self.now, "{id} {number}");
+            let Some(due) = schedule.delay.due_anyway(state.warned) else { continue };
+            let at = self.received[id].plus(due).plus(Duration::from_secs(1));
+            let open = state.life.waits() && due < schedule.expire_after && running;
+            if at < self.now && open && !self.unwanted.contains(id) {
+                let flies = self.in_flight.keys().any(|(other, _)| other == id);
+                assert!(flies, "{id} {number} should have been told at {at}, now {}", self.now);
+            }
         }
     }
 
