@@ -9,9 +9,10 @@ use crate::{Inner, lock};
 use posthaste_evidence::NoticeKind;
 use posthaste_mail::{Envelope, QueueId, Timestamp};
 use posthaste_message::dsn::rules;
-use posthaste_queue::{Changed, Waiting};
+use posthaste_queue::Changed;
 use posthaste_spool::{History, Live, Settlement};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -76,25 +77,28 @@ impl Inner {
         let delayed = Delayed { about, live: &live, history: &history, wants: &wants };
         // Composed before the queue counts them as told, since that takes its time: between their new states and the
         // hand-over to the store no attempt must come to its end.
-        let (guess, tidings) = self.delay_notices(&delayed, &self.expected(&delayed));
-        let changed = {
-            let mut scheduler = self.scheduler();
-            let changed = scheduler.warn(now, id, &|number| wants.contains(&number));
-            if !changed.is_empty() {
-                lock(&self.settling).begin(&in_hand.envelope, false);
-            }
-            changed
-        };
+        let mut told = self.expected(&delayed);
+        let mut tidings = self.delay_notices(&delayed, &told);
+        let changed = self.count_as_told(&in_hand.envelope, &wants);
         if changed.is_empty() {
             return None;
         }
-        let told: Vec<u32> = changed.iter().map(|c| c.recipient).collect();
-        let tidings = match told == guess {
-            true => tidings,
+        if !changed.iter().map(|change| change.recipient).eq(told.iter().copied()) {
             // Somebody took off or landed meanwhile.
-            false => self.delay_notices(&delayed, &told).1,
-        };
+            told = changed.iter().map(|change| change.recipient).collect();
+            tidings = self.delay_notices(&delayed, &told);
+        }
         Some(self.store_warnings(now, &changed, tidings))
+    }
+
+    fn count_as_told(&self, envelope: &Arc<Envelope>, wants: &BTreeSet<u32>) -> Vec<Changed> {
+        let mut scheduler = self.scheduler();
+        let now = self.world.wall();
+        let changed = scheduler.warn(now, envelope.id, &|number| wants.contains(&number));
+        if !changed.is_empty() {
+            lock(&self.settling).begin(envelope, false);
+        }
+        changed
     }
 
     fn pass_over(&self, id: QueueId) {
@@ -114,21 +118,21 @@ impl Inner {
         owed.collect()
     }
 
-    /// Those of whom the queue will say that it is time: all that wait, as a rule.
+    /// Those of whom the queue says that it is time.
     fn expected(&self, delayed: &Delayed<'_>) -> Vec<u32> {
         let (now, id) = (delayed.about.now, delayed.live.envelope.id);
-        let Some(message) = self.scheduler().message(now, id) else { return Vec::new() };
-        let waits = message.recipients.iter().filter(|r| r.waiting != Waiting::InFlight);
-        waits.map(|r| r.number).filter(|number| delayed.wants.contains(number)).collect()
+        let mut due = self.scheduler().to_warn(now, id);
+        due.retain(|number| delayed.wants.contains(number));
+        due
     }
 
-    fn delay_notices(&self, delayed: &Delayed<'_>, told: &[u32]) -> (Vec<u32>, Tidings) {
+    fn delay_notices(&self, delayed: &Delayed<'_>, told: &[u32]) -> Tidings {
         let envelope = &delayed.live.envelope;
         let news = told.iter().map(|&number| {
             let attempts = delayed.live.states.get(number as usize).map_or(0, |s| s.attempts);
             self.waiting_news(delayed.about.now, envelope, number, attempts, delayed.history)
         });
-        (told.to_vec(), self.tell_sender(&delayed.about, NoticeKind::Delayed, news.collect()))
+        self.tell_sender(&delayed.about, NoticeKind::Delayed, news.collect())
     }
 
     /// What is known of a recipient that waits.
