@@ -7,6 +7,7 @@
 
 mod compose;
 mod facts;
+mod groups;
 mod html;
 mod keys;
 mod language;

@@ -116,7 +116,7 @@ fn words_of(text: &str, octets: usize) -> String {
 }
 
 /// RFC 4648 section 4.
-fn to_base64(octets: &[u8]) -> String {
+pub(crate) fn to_base64(octets: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(octets.len().div_ceil(3) * 4);
     for three in octets.chunks(3) {

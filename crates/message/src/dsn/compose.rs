@@ -8,7 +8,7 @@ use super::ours::form;
 use super::status::{DeliveryStatus, Form};
 use super::text::text;
 use super::{Kind, MAX_ORIGINAL, MAX_ORIGINAL_HEADER, MAX_REPORTED, Notice};
-use crate::encoded::{phrase, unstructured};
+use crate::encoded::{phrase, to_base64, unstructured};
 use memchr::memmem;
 use posthaste_mail::Body;
 use posthaste_mail::envelope::Ret;
@@ -116,12 +116,25 @@ fn entity(kind: &str, text: &str) -> String {
     if text.is_ascii() && text.split("\r\n").all(|line| line.len() <= LONGEST_LINE) {
         return format!("Content-Type: {kind}; charset=us-ascii\r\n\r\n{text}");
     }
+    let quoted = quoted_printable(text);
+    let (encoding, content) = if quoted.len() > text.len() / 3 * 4 {
+        ("base64", base64_lines(text))
+    } else {
+        ("quoted-printable", quoted)
+    };
     format!(
-        "Content-Type: {kind}; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{}",
-        quoted_printable(text)
+        "Content-Type: {kind}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{content}"
     )
 }
 
+/// RFC 2045 section 6.8: shorter where most characters are beyond ASCII.
+fn base64_lines(text: &str) -> String {
+    const OCTETS_OF_LINE: usize = 57;
+    let lines = text.as_bytes().chunks(OCTETS_OF_LINE);
+    lines.map(|octets| to_base64(octets) + "\r\n").collect()
+}
+
+/// In UTF-8 it is of another type (RFC 6533 section 4).
 fn status_head(form: Form, status: &str) -> String {
     let encoding = if status.is_ascii() { "" } else { "Content-Transfer-Encoding: 8bit\r\n" };
     format!("Content-Type: {}\r\n{encoding}\r\n", form.media_type())
@@ -273,5 +286,21 @@ mod tests {
         let long = quoted_printable(&"ä".repeat(60));
         assert!(long.split("\r\n").all(|line| line.len() <= 76));
         assert_eq!(long.replace("=\r\n", ""), "=C3=A4".repeat(60));
+    }
+
+    #[test]
+    fn a_text_is_encoded_as_it_is_shortest() {
+        for (text, encoding) in [
+            ("Not delivered.\r\n", ""),
+            ("Die Adresse enthält einen Tippfehler.\r\n", "quoted-printable"),
+            ("Сообщение не доставлено.\r\n", "base64"),
+        ] {
+            let entity = entity("text/plain", text);
+            let named = format!("\r\nContent-Transfer-Encoding: {encoding}\r\n");
+            assert_eq!(entity.contains(&named), !encoding.is_empty(), "{entity}");
+            assert!(entity.is_ascii());
+        }
+        let long = base64_lines(&"я".repeat(200));
+        assert!(long.lines().all(|line| line.len() <= 76) && long.ends_with("\r\n"));
     }
 }

@@ -1,5 +1,6 @@
 //! The part of a notice for administrators: servers, attempts, the last real reply, the course of the delivery, the header.
 
+use super::groups::groups;
 use super::keys::Key;
 use super::language::Language;
 use super::letter::Block;
@@ -14,21 +15,20 @@ const MAX_SHOWN_HEADER: usize = 8 * 1024;
 /// The message, then each recipient, or those of which the same is to be told.
 pub(super) fn facts(notice: &Notice<'_>, words: &Language) -> Vec<Block> {
     let mut blocks = vec![Block::Facts(message(notice, words))];
-    let mut groups: Vec<(Vec<String>, Told)> = Vec::new();
-    for report in &notice.reports {
-        let told = recipient(notice, words, report);
-        let address = report.recipient.mailbox.to_string();
-        match groups.iter_mut().find(|(_, other)| *other == told) {
-            Some((addresses, _)) => addresses.push(address),
-            None => groups.push((vec![address], told)),
+    let reports = notice.reports.iter();
+    let all = reports
+        .map(|report| (report.recipient.mailbox.to_string(), recipient(notice, words, report)));
+    let (groups, rest) = groups(all);
+    let label = |addresses: Vec<String>| (words.say(Key::LabelRecipient), addresses.join(", "));
+    for mut group in groups {
+        if let Some(Block::Facts(facts)) = group.said.first_mut() {
+            facts.insert(0, label(group.addresses));
         }
+        blocks.extend(group.said);
     }
-    for (addresses, (mut facts, history)) in groups {
-        facts.insert(0, (words.say(Key::LabelRecipient), addresses.join(", ")));
-        blocks.push(Block::Facts(facts));
-        if !history.is_empty() {
-            blocks.push(Block::Lines(words.say(Key::LabelHistory), history));
-        }
+    if !rest.is_empty() {
+        blocks.push(Block::Facts(vec![label(rest)]));
+        blocks.push(Block::Words(words.say(Key::InTheReport)));
     }
     blocks
 }
@@ -49,9 +49,6 @@ pub(super) fn header_lines(header: &[u8]) -> Vec<String> {
     lines
 }
 
-/// Labels and values, and the course of the delivery.
-type Told = (Vec<(String, String)>, Vec<String>);
-
 fn message(notice: &Notice<'_>, words: &Language) -> Vec<(String, String)> {
     let envelope = notice.envelope;
     let mut facts = vec![
@@ -68,7 +65,7 @@ fn message(notice: &Notice<'_>, words: &Language) -> Vec<(String, String)> {
     facts
 }
 
-fn recipient(notice: &Notice<'_>, words: &Language, report: &Report<'_>) -> Told {
+fn recipient(notice: &Notice<'_>, words: &Language, report: &Report<'_>) -> Vec<Block> {
     let bad = matches!(notice.kind, Kind::Failed | Kind::Delayed);
     let mut facts = Vec::new();
     if bad {
@@ -82,13 +79,18 @@ fn recipient(notice: &Notice<'_>, words: &Language, report: &Report<'_>) -> Told
     if let Some(last) = &report.last {
         facts.push((words.say(Key::LabelLastAttempt), stamp(last.at)));
     }
-    if let Some(reply) = last_reply(report) {
-        facts.push((words.say(Key::LabelLastReply), reply));
-    }
     if notice.kind == Kind::Delayed {
         facts.push((words.say(Key::LabelExpires), stamp(report.until)));
     }
-    (facts, timeline::lines(words, report))
+    let mut blocks = vec![Block::Facts(facts)];
+    if let Some(reply) = last_reply(report) {
+        blocks.push(Block::Quote(words.say(Key::LabelLastReply), vec![reply]));
+    }
+    let history = timeline::lines(words, report);
+    if !history.is_empty() {
+        blocks.push(Block::Lines(words.say(Key::LabelHistory), history));
+    }
+    blocks
 }
 
 /// `mail.example.net (192.0.2.25)`

@@ -29,10 +29,10 @@ pub(super) fn html(letter: &Letter, kind: Kind, lang: &str) -> String {
         page.blocks(&letter.facts);
         if let Some((title, lines)) = &letter.headers {
             page.paragraph("", &format!("<b>{}:</b>", escaped(title)));
-            page.line(&format!(
+            page.line(
                 "<pre dir=\"ltr\" class=\"box\" style=\"font-size: 12px; white-space: pre-wrap; \
-                 background: #f3f4f6; border: 1px solid #d5d8dc; padding: 8px; margin: 0\">"
-            ));
+                 background: #f3f4f6; border: 1px solid #d5d8dc; padding: 8px; margin: 0\">",
+            );
             lines.iter().for_each(|line| page.line(&escaped(line)));
             page.line("</pre>");
         }
@@ -96,7 +96,7 @@ impl Page {
                 Block::Labelled(label, words) => {
                     self.paragraph("", &format!("<b>{}:</b> {}", escaped(label), escaped(words)));
                 }
-                Block::Quote(label, words) => self.quote(label, words),
+                Block::Quote(label, lines) => self.quote(label, lines),
                 Block::Facts(facts) => self.facts(facts),
                 Block::Lines(label, lines) => self.lines(label, lines),
             }
@@ -118,13 +118,16 @@ impl Page {
         self.line("</ul>");
     }
 
-    fn quote(&mut self, label: &str, words: &str) {
+    fn quote(&mut self, label: &str, lines: &[String]) {
         self.paragraph("", &format!("<b>{}:</b>", escaped(label)));
-        self.line(&format!(
-            "<p dir=\"auto\" class=\"box\" style=\"margin: 0 0 16px; padding: 8px 12px; background: #f3f4f6; \
-             border: 1px solid #d5d8dc; font-family: monospace; font-size: 14px\">{}</p>",
-            escaped(words)
-        ));
+        self.line(
+            "<div class=\"box\" style=\"margin: 0 0 16px; padding: 8px 12px; background: #f3f4f6; \
+             border: 1px solid #d5d8dc; font-family: monospace; font-size: 14px\">",
+        );
+        lines
+            .iter()
+            .for_each(|line| self.line(&format!("<div dir=\"auto\">{}</div>", escaped(line))));
+        self.line("</div>");
     }
 
     fn facts(&mut self, facts: &[(String, String)]) {
@@ -186,7 +189,7 @@ mod tests {
                 Block::Group(all()),
                 Block::Words(hostile.clone()),
                 Block::Labelled(hostile.clone(), hostile.clone()),
-                Block::Quote(hostile.clone(), hostile.clone()),
+                Block::Quote(hostile.clone(), all()),
                 Block::Facts(vec![(hostile.clone(), hostile.clone())]),
                 Block::Lines(hostile.clone(), all()),
             ],

@@ -88,6 +88,7 @@ texts! {
     LongestMost = "explain.longest-most" Plain ["span"];
     LongestSome = "explain.longest-some" Plain ["span"];
     LastObstacle = "explain.last-obstacle" Plain [];
+    InTheReport = "explain.in-the-report" Plain [];
     WholeAttached = "explain.whole-attached" Plain [];
     HeaderAttached = "explain.header-attached" Plain [];
     WrittenBy = "explain.written-by" Plain ["hostname"];

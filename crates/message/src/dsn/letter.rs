@@ -4,6 +4,7 @@
 //! from control characters and marks that turn the direction of writing, here and only here.
 
 use super::facts;
+use super::groups::groups;
 use super::keys::Key;
 use super::language::Language;
 use super::spans::{left, took, when};
@@ -39,8 +40,8 @@ pub(super) enum Block {
     Words(String),
     /// A paragraph with a word or two in front.
     Labelled(String, String),
-    /// Somebody else's words, with ours in front.
-    Quote(String, String),
+    /// Somebody else's words, each in a line of its own, with ours in front.
+    Quote(String, Vec<String>),
     /// Labels and values.
     Facts(Vec<(String, String)>),
     /// A title and lines.
@@ -76,7 +77,7 @@ impl Block {
             Self::Group(addresses) => Self::Group(all(addresses)),
             Self::Words(words) => Self::Words(printable(words)),
             Self::Labelled(label, words) => Self::Labelled(label, printable(words)),
-            Self::Quote(label, words) => Self::Quote(label, printable(words)),
+            Self::Quote(label, lines) => Self::Quote(label, all(lines)),
             Self::Facts(facts) => Self::Facts(
                 facts.into_iter().map(|(label, value)| (label, printable(value))).collect(),
             ),
@@ -118,7 +119,7 @@ impl<'a> Writer<'_, 'a> {
         };
         let mut blocks = vec![
             Block::Lead(self.words.count(lead, (reports.len() + further) as u64, &[])),
-            Block::Addresses(self.addresses(reports.iter(), further)),
+            Block::Addresses(self.addresses(further)),
             self.message(),
         ];
         match self.notice.kind {
@@ -135,14 +136,8 @@ impl<'a> Writer<'_, 'a> {
         blocks
     }
 
-    fn addresses<'r>(
-        &self,
-        reports: impl Iterator<Item = &'r Report<'a>>,
-        further: usize,
-    ) -> Vec<String>
-    where
-        'a: 'r,
-    {
+    fn addresses(&self, further: usize) -> Vec<String> {
+        let reports = self.notice.reports.iter();
         let mut lines: Vec<_> =
             reports.map(|report| report.recipient.mailbox.to_string()).collect();
         if further > 0 {
@@ -194,20 +189,19 @@ impl<'a> Writer<'_, 'a> {
 
     /// What each recipient, or several of which the same is to be said, has met.
     fn obstacles(&self, blocks: &mut Vec<Block>, say: impl Fn(&Report<'a>) -> Vec<Block>) {
-        let mut groups: Vec<(Vec<&Report<'a>>, Vec<Block>)> = Vec::new();
-        for report in &self.notice.reports {
-            let said = say(report);
-            match groups.iter_mut().find(|(_, other)| *other == said) {
-                Some((reports, _)) => reports.push(report),
-                None => groups.push((vec![report], said)),
-            }
-        }
+        let reports = self.notice.reports.iter();
+        let all = reports.map(|report| (report.recipient.mailbox.to_string(), say(report)));
+        let (groups, rest) = groups(all);
         let several = groups.len() > 1;
-        for (reports, said) in groups {
+        for group in groups {
             if several {
-                blocks.push(Block::Group(self.addresses(reports.into_iter(), 0)));
+                blocks.push(Block::Group(group.addresses));
             }
-            blocks.extend(said);
+            blocks.extend(group.said);
+        }
+        if !rest.is_empty() {
+            blocks.push(Block::Group(rest));
+            blocks.push(self.paragraph(Key::InTheReport));
         }
     }
 
@@ -237,7 +231,7 @@ impl<'a> Writer<'_, 'a> {
         }
         if let Some(remark) = report.remark {
             let label = self.words.say(Key::LabelRemark);
-            blocks.insert(1, Block::Quote(label, remark.to_owned()));
+            blocks.insert(1, Block::Quote(label, vec![remark.to_owned()]));
         }
         blocks
     }
@@ -302,7 +296,7 @@ impl<'a> Writer<'_, 'a> {
     fn answer(&self, fault: Option<&Fault>) -> Option<Block> {
         match fault {
             Some(Fault::Reply { reply, .. }) => {
-                Some(Block::Quote(self.words.say(Key::LabelAnswer), reply.to_string()))
+                Some(Block::Quote(self.words.say(Key::LabelAnswer), vec![reply.to_string()]))
             }
             _ => None,
         }

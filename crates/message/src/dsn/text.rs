@@ -41,10 +41,10 @@ impl Text {
                     addresses.iter().for_each(|address| self.line(&format!("  {address}")));
                 }
                 Block::Labelled(label, words) => self.paragraph("", &format!("{label}: {words}")),
-                Block::Quote(label, words) => {
+                Block::Quote(label, lines) => {
                     self.paragraph("", &format!("{label}:"));
                     self.blank();
-                    self.line(&format!("  {words}"));
+                    lines.iter().for_each(|line| self.line(&format!("  {line}")));
                 }
                 Block::Facts(facts) => self.facts(facts),
                 Block::Lines(label, lines) => {

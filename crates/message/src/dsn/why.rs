@@ -244,6 +244,7 @@ const fn dns(answer: AnswerKind) -> Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use posthaste_evidence::{LoginFault, RecordType};
     use posthaste_mail::EnhancedStatus;
 
     #[test]
@@ -272,5 +273,78 @@ mod tests {
         }
         let null = why(&Fault::NullMx { name: "x.example".into() });
         assert_eq!(null.english(), "The domain x.example states that it accepts no mail.");
+    }
+
+    fn every_fault() -> Vec<Fault> {
+        let name = || "x.example".to_owned();
+        let reply = || Reply::new(450, None, "x");
+        let answers = [
+            AnswerKind::Timeout,
+            AnswerKind::ServFail,
+            AnswerKind::Refused,
+            AnswerKind::Bogus,
+            AnswerKind::Malformed,
+        ];
+        let dns = |answer| Fault::DnsFailed { name: name(), kind: RecordType::Mx, answer };
+        let mut all: Vec<_> = answers.into_iter().map(dns).collect();
+        all.extend(Doubt::ALL.map(|(doubt, _)| Fault::Doubted { name: name(), doubt }));
+        for stage in [Stage::Banner, Stage::Mail, Stage::Rcpt, Stage::Eod] {
+            let refused = Reply::new(550, None, "x");
+            all.extend([reply(), refused].map(|reply| Fault::Reply { stage, reply }));
+        }
+        let connect = [
+            ConnectFault::Refused,
+            ConnectFault::TimedOut,
+            ConnectFault::HostUnreachable,
+            ConnectFault::Forbidden,
+        ];
+        all.extend(connect.map(Fault::Connect));
+        let (status, text) = (EnhancedStatus::new(5, 7, 0), "closed".to_owned());
+        let stage = Stage::Eod;
+        all.extend([
+            Fault::NoSuchDomain { name: name() },
+            Fault::NoHosts { name: name() },
+            Fault::NullMx { name: name() },
+            Fault::LoopsBack { name: name() },
+            Fault::OnlyPrivateAddresses { name: name() },
+            Fault::Lost { stage },
+            Fault::TimedOut { stage, after: std::time::Duration::from_secs(600) },
+            Fault::Gibberish { stage },
+            Fault::NeedsSmtpUtf8,
+            Fault::NeedsEightBit,
+            Fault::OverPeersSize { limit: 10_000_000 },
+            Fault::OverRouteSize { route: name(), limit: 10_000_000 },
+            Fault::RouteFails { route: name(), status, text },
+            Fault::RouteDiscards { route: name() },
+            Fault::NoRoute,
+            Fault::StoreFault,
+            Fault::AttemptTooLong,
+            Fault::Interrupted,
+            Fault::Expired,
+            Fault::Operator,
+            Fault::UnknownRecipient,
+            Fault::TlsNotOffered,
+            Fault::TlsRefused { reply: reply() },
+            Fault::TlsWanted { stage, reply: reply() },
+            Fault::Login { route: name(), fault: LoginFault::NeedsTls },
+        ]);
+        all
+    }
+
+    /// A text asks for no value that its fault does not give.
+    #[test]
+    fn every_obstacle_has_the_values_of_its_text() {
+        let waits = WaitReason::ALL.iter().map(|(reason, _, _)| waiting(*reason));
+        for why in every_fault().iter().map(why).chain(waits) {
+            let mut given: Vec<_> = why.values.iter().map(|(name, _)| *name).collect();
+            let mut wanted: Vec<_> = why.what.slot().values().map(|(name, _)| name).collect();
+            given.sort_unstable();
+            wanted.sort_unstable();
+            assert_eq!(given, wanted, "{why:?}");
+            assert!(why.what.slot().path.starts_with("why."), "{why:?}");
+            assert!(why.act(false).slot().path.starts_with("act."), "{why:?}");
+            assert!(why.act(true).slot().path.starts_with("wait."), "{why:?}");
+            assert_eq!(why.act(true).name(), why.act(false).name());
+        }
     }
 }

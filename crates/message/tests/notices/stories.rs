@@ -7,7 +7,9 @@ use posthaste_evidence::{
 };
 use posthaste_mail::envelope::{Notify, Ret};
 use posthaste_mail::{Body, EnhancedStatus, Envelope, QueueId, Reply, ReversePath, Timestamp};
-use posthaste_message::dsn::{Composed, Kind, Notice, Report, Sender, Tried, compose};
+use posthaste_message::dsn::{
+    Composed, Kind, MAX_REPORTED, Notice, Report, Sender, Tried, compose,
+};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -232,11 +234,29 @@ fn hostile() -> Story {
     story.tells(Told { fault: Some(fault), tries, attempts: 1, ..Told::default() })
 }
 
+/// Of a list with thirty people five have left, and the mailbox of one is full.
+fn several() -> Story {
+    let names = ["amy", "bea", "cid", "dan", "eve"].map(|name| format!("{name}@example.net"));
+    let to: Vec<&str> = names.iter().map(String::as_str).chain(["full@example.net"]).collect();
+    let mut story = Story::new("several", Kind::Failed, &to, 3);
+    for address in &to {
+        let gone = format!("<{address}>: no such user here");
+        let fault = match *address {
+            "full@example.net" => said(Stage::Rcpt, 552, (5, 2, 2), &["Mailbox full"]),
+            _ => said(Stage::Rcpt, 550, (5, 1, 1), &[&gone]),
+        };
+        let tries = vec![on(2, Outcome::Failed, &fault)];
+        story = story.tells(Told { fault: Some(fault), tries, attempts: 1, ..Told::default() });
+    }
+    story
+}
+
 fn stories() -> Vec<Story> {
     let both = ["bob@example.net", "eve@example.net"];
     let wait = [row(0, 2, &busy()), row(2, 3, &silent())].concat();
     vec![
         refused(),
+        several(),
         expired(),
         never_tried(),
         by_the_operator(),
@@ -282,6 +302,29 @@ fn words_of_strangers_stay_words() {
     let boundary = "\r\n--0000000000008.0123456789abcdefx";
     assert_eq!(octets.matches(&format!("{boundary}\r\n")).count(), 3);
     assert!(octets.ends_with(&format!("{boundary}--\r\n")));
+}
+
+/// Notices are settled with their cause: what strangers say must not make them large.
+#[test]
+fn many_recipients_and_long_replies_make_no_large_notice() {
+    let names: Vec<_> = (0..MAX_REPORTED + 5).map(|i| format!("user{i}@example.net")).collect();
+    let to: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut story = Story::new("many", Kind::Failed, &to, 3);
+    for i in 0..u16::try_from(to.len()).expect("few") {
+        let long = "ä".repeat(240) + &i.to_string();
+        let tries = (0..8).map(|n| {
+            let fault = said(Stage::Rcpt, 400 + i % 30 + n, (4, 0, i % 30 + n), &[&long]);
+            on(u64::from(n) * HOUR, Outcome::Deferred, &fault)
+        });
+        let tries = tries.collect();
+        let fault = Some(Fault::Expired);
+        story = story.tells(Told { fault, tries, attempts: 8, ..Told::default() });
+    }
+    let composed = story.compose(&Sender::named("mx.example.org"), "en");
+    assert!(composed.octets.len() < 512 * 1024, "{}", composed.octets.len());
+    let text = &composed.parts.text;
+    assert!(text.contains("and 5 more recipients") && text.contains("user99@example.net"));
+    assert!(text.replace("\r\n", " ").contains("in the attached delivery report"));
 }
 
 #[test]
