@@ -1,6 +1,6 @@
 //! One event as one line of JSON. The format is described in the head of [`crate::journal`].
 
-use posthaste_evidence::{ConnectFault, Event, EventKind, Fault, LoginFault, Order};
+use posthaste_evidence::{ConnectFault, Event, EventKind, Fault, LoginFault, Order, Withheld};
 use posthaste_mail::Reply;
 use posthaste_mail::text::armoured;
 use serde::Serialize;
@@ -58,6 +58,12 @@ struct Line<'a> {
     next: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     notice: Option<String>,
+    /// What a notice tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    /// Why nobody was told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     act: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,7 +157,10 @@ fn describe<'a>(kind: &'a EventKind, line: &mut Line<'a>) {
             line.session = session.map(|session| session.to_string());
         }
         EventKind::Expired { to } => line.to = Some(To::One(to)),
-        EventKind::Notice { id, .. } => line.notice = Some(id.to_string()),
+        EventKind::Notice { id, kind } => {
+            line.notice = Some(id.to_string());
+            line.kind = Some(kind.name());
+        }
         EventKind::Operator { to, act, order, into } => {
             line.to = to.as_deref().map(To::One);
             line.act = Some(act);
@@ -168,7 +177,8 @@ fn describe<'a>(kind: &'a EventKind, line: &mut Line<'a>) {
             line.recipients = Some(*recipients);
             ordered(order, line);
         }
-        EventKind::NoNotice { .. } | EventKind::Poison | EventKind::Done => {}
+        EventKind::NoNotice { why } => line.why = why.map(Withheld::name),
+        EventKind::Poison | EventKind::Done => {}
     }
 }
 
@@ -318,9 +328,13 @@ mod tests {
                     id: QueueId::from_u64(2),
                     kind: posthaste_evidence::NoticeKind::Failed,
                 },
-                r#""event":"notice","notice":"0000000000002"}"#,
+                r#""event":"notice","notice":"0000000000002","kind":"failed"}"#,
             ),
             (EventKind::NoNotice { why: None }, r#""event":"no_notice"}"#),
+            (
+                EventKind::NoNotice { why: Some(Withheld::StrangersRate) },
+                r#""event":"no_notice","why":"strangers-rate"}"#,
+            ),
             (
                 EventKind::Operator { to: None, act: "remove", order: None, into: None },
                 r#""event":"operator","act":"remove"}"#,

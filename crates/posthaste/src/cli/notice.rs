@@ -23,12 +23,8 @@ pub(crate) enum NoticeVerb {
 /// Which notice, and which part of it.
 #[derive(Args, Debug)]
 pub(crate) struct Preview {
-    /// A message in the queue
-    #[arg(value_name = "ID", required_unless_present = "sample", conflicts_with = "sample")]
-    pub(crate) id: Option<String>,
-    /// A made-up message instead, to look at the words
-    #[arg(long, value_enum, value_name = "KIND")]
-    pub(crate) sample: Option<Kind>,
+    #[command(flatten)]
+    pub(crate) of: Of,
     /// What the notice of the message tells
     #[arg(long, value_enum, value_name = "KIND", default_value_t = Kind::Delayed)]
     #[arg(conflicts_with = "sample")]
@@ -39,6 +35,18 @@ pub(crate) struct Preview {
     /// What of it; `html` and `all` are for files and browsers: --part all > notice.eml
     #[arg(long, value_enum, default_value_t = Part::Text)]
     pub(crate) part: Part,
+}
+
+/// Exactly one of these.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Of {
+    /// A message in the queue
+    #[arg(value_name = "ID")]
+    pub(crate) id: Option<String>,
+    /// A made-up message instead, to look at the words
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub(crate) sample: Option<Kind>,
 }
 
 /// What a notice tells, by the words of the outside interface.
@@ -102,7 +110,7 @@ mod tests {
         assert_eq!((message.kind, message.part), (Kind::Delayed, Part::Text));
         assert_eq!(of(&["0000000000001", "--kind", "failed"]).kind, Kind::Failed);
         let sample = of(&["--sample", "all-clear", "--lang", "de", "--part", "html"]);
-        assert_eq!((sample.sample, sample.part), (Some(Kind::AllClear), Part::Html));
+        assert_eq!((sample.of.sample, sample.part), (Some(Kind::AllClear), Part::Html));
         for wrong in [
             &[][..],
             &["0000000000001", "--sample", "failed"],

@@ -22,7 +22,7 @@ pub(super) fn run(global: &Global, verb: NoticeVerb, out: &Out) -> Result<(), Fa
         NoticeVerb::Preview(preview) => preview,
         NoticeVerb::Texts { lang } => return texts(&lang, out),
     };
-    let notice = match (&preview.id, preview.sample) {
+    let notice = match (&preview.of.id, preview.of.sample) {
         (Some(id), _) => of_message(global, id, &preview)?,
         (None, Some(kind)) => sample(global, kind, preview.lang.as_deref())?,
         (None, None) => return Err(Failure::usage("give the id of a message, or --sample KIND")),

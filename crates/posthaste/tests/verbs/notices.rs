@@ -115,7 +115,8 @@ fn own_words_are_in_the_sample_and_a_translation_begins_with_ours() {
     assert!(ours.contains("[plural]") && ours.contains("closing = \"\""), "{ours}");
     fs::write(folder.join("notices/nl.toml"), ours.replace("Delivery delayed", "Vertraagd"))
         .unwrap();
-    fs::write(folder.join("p.toml"), "[notice]\ntexts = \"notices\"\nlanguage = \"nl\"\n").unwrap();
+    let rules = "hostname = \"mx.example.org\"\n[notice]\ntexts = \"notices\"\nlanguage = \"nl\"\n";
+    fs::write(folder.join("p.toml"), rules).unwrap();
     let ran = verb(folder, &["config", "check"]);
     assert_eq!((ran.code, ran.stderr.as_str()), (0, ""), "{ran:?}");
     let sample =
@@ -130,7 +131,7 @@ fn own_words_are_in_the_sample_and_a_translation_begins_with_ours() {
     fs::write(folder.join("notices/nl.toml"), "[head]\nfailed = \"x\"\n").unwrap();
     let ran = verb(folder, &["config", "check"]);
     assert_eq!(ran.code, 2, "{ran:?}");
-    assert!(ran.stderr.starts_with("p.toml:2:9: `notice.texts`: notices/nl.toml:1:1: "), "{ran:?}");
+    assert!(ran.stderr.starts_with("p.toml:3:9: `notice.texts`: notices/nl.toml:1:1: "), "{ran:?}");
 }
 
 #[test]
@@ -174,7 +175,9 @@ fn a_delay_notice_arrives_and_the_queue_tells_of_it() {
     let silent = verb(folder, &["queue", "show", &quiet, "--json"]).json();
     assert!(silent["recipients"][0]["next_notice"].is_null(), "{silent}");
     assert_eq!(silent["recipients"][0]["warned"], 0, "{silent}");
-    until("the log has it", || verb(folder, &["track", &id]).stdout.contains("delayed"));
+    until("the log has it", || {
+        verb(folder, &["track", &id]).stdout.contains("tells: delayed; is ")
+    });
     let status = verb(folder, &["status", "--json"]).json();
     assert!(status["notices"]["delayed"].as_u64() >= Some(2), "{status}");
     assert_eq!(status["notices"]["failed"], 0);

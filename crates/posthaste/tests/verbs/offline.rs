@@ -97,7 +97,7 @@ fn wait_reasons_need_no_daemon() {
     assert_eq!(ran.code, 0);
     assert!(ran.stdout.contains("\ndestination-down"), "{}", ran.stdout);
     let ran = posthaste(folder.path(), &["queue", "--wait-reasons", "--json"]);
-    assert_eq!(ran.json()["wait_reasons"].as_array().unwrap().len(), 16);
+    assert_eq!(ran.json()["wait_reasons"].as_array().unwrap().len(), 17);
 }
 
 #[test]

@@ -101,7 +101,9 @@ fn words(event: &Value) -> String {
     let mut parts = vec![posthaste_admin::track::said(event).unwrap_or_default()];
     let labels = [
         ("next", "tried again"),
+        ("kind", "tells:"),
         ("notice", "is"),
+        ("why", "because:"),
         ("act", "to"),
         ("by", "by"),
         ("reason", "because:"),
