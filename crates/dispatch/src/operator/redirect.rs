@@ -143,8 +143,9 @@ impl Inner {
     }
 }
 
-/// The recipient with the address that the sender knows (RFC 3461 section 5.2.7.3).
+/// The recipient with the address that the sender knows (RFC 3461 section 5.2.7.3, RFC 6533 section 3).
 fn with_orcpt(old: &Recipient) -> Recipient {
-    let known = || format!("rfc822;{}", old.mailbox.as_str());
+    let kind = if old.mailbox.as_str().is_ascii() { "rfc822" } else { "utf-8" };
+    let known = || format!("{kind};{}", old.mailbox.as_str());
     Recipient { orcpt: Some(old.orcpt.clone().unwrap_or_else(known)), ..old.clone() }
 }

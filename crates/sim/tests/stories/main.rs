@@ -7,6 +7,7 @@ mod decisions;
 mod delivery;
 mod dns_outage;
 mod greeting;
+mod handover;
 mod invented;
 mod lines;
 mod lmtp;

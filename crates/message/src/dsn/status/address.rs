@@ -41,7 +41,8 @@ impl Typed {
         Self::new(if address.is_ascii() { "rfc822" } else { "utf-8" }, address)
     }
 
-    /// A diagnostic code of type `smtp`: each line of the reply with its code and status, as they came.
+    /// A diagnostic code of type `smtp`: each line of the reply with its code and status, as they came (RFC 3461
+    /// section 9.2).
     #[must_use]
     pub fn of_reply(reply: &Reply) -> Self {
         let mut text = String::new();
