@@ -118,7 +118,8 @@ pub enum EventKind {
     },
 }
 
-/// What tells an event from every other: commit, message, name (or act), recipient (or notice).
+/// What tells an event from every other: commit, message, name (or act), recipient (or notice, or why
+/// there is none).
 pub type EventIdentity<'a> = (u64, QueueId, &'static str, Cow<'a, str>);
 
 impl Event {
@@ -129,10 +130,8 @@ impl Event {
             EventKind::Tried { to, .. } | EventKind::Expired { to } => Cow::from(to.as_str()),
             EventKind::Operator { to, .. } => Cow::from(to.as_deref().unwrap_or("")),
             EventKind::Notice { id, .. } => Cow::from(id.to_string()),
-            EventKind::Received { .. }
-            | EventKind::NoNotice { .. }
-            | EventKind::Poison
-            | EventKind::Done => Cow::from(""),
+            EventKind::NoNotice { why } => Cow::from(why.map_or("", Withheld::name)),
+            EventKind::Received { .. } | EventKind::Poison | EventKind::Done => Cow::from(""),
             EventKind::Decision { order, .. } => {
                 Cow::from(order.decision.unwrap_or_default().to_string())
             }
@@ -193,6 +192,8 @@ mod tests {
             event(2, EventKind::Operator { to: None, act: "remove", order: None, into: None }),
             event(2, EventKind::Notice { id: QueueId::from_u64(3), kind: NoticeKind::Failed }),
             event(2, EventKind::Notice { id: QueueId::from_u64(4), kind: NoticeKind::Failed }),
+            event(2, EventKind::NoNotice { why: Some(Withheld::NotAsked) }),
+            event(2, EventKind::NoNotice { why: Some(Withheld::StrangersRate) }),
             event(2, EventKind::Done),
         ];
         for (i, one) in events.iter().enumerate() {

@@ -237,6 +237,8 @@ struct Seen<'a> {
     #[serde(default)]
     notice: Option<&'a str>,
     #[serde(default)]
+    why: Option<&'a str>,
+    #[serde(default)]
     from: Option<serde_json::Value>,
     #[serde(default)]
     file: Option<&'a str>,
@@ -250,7 +252,7 @@ fn parse(line: &[u8]) -> Option<Seen<'_>> {
 fn line_key(line: &Seen<'_>) -> Option<u64> {
     let id: QueueId = line.id?.parse().ok()?;
     let to = line.to.as_ref().and_then(serde_json::Value::as_str);
-    let detail = line.notice.or(to).unwrap_or("");
+    let detail = line.notice.or(line.why).or(to).unwrap_or("");
     Some(key(&(line.commit, id, line.act.unwrap_or(line.event), detail)))
 }
 
