@@ -28,6 +28,8 @@ use std::time::Duration;
 const RELAY: &str = "11.0.0.1";
 const RELAY_V6: &str = "2600:1::1";
 const CLIENT: &str = "11.0.0.2";
+/// Outside of our networks.
+const STRANGER: &str = "11.250.0.1";
 const DNS: &str = "11.0.0.3";
 const ROOT: &str = "11.0.0.4";
 /// What a recursive server finds above all domains.
@@ -144,6 +146,7 @@ pub struct MailSystem {
     /// What reads of the store fail.
     pub reading: Reading,
     client: Host,
+    stranger: Host,
     hosts: BTreeMap<String, (Host, MailHost)>,
     plan: Plan,
     memory: Arc<MemorySpool>,
@@ -175,6 +178,7 @@ impl MailSystem {
         let sim = Sim::new(seed);
         let relay = sim.host("relay", &[ip(RELAY), ip(RELAY_V6)]);
         let client = sim.host("client", &[ip(CLIENT)]);
+        let stranger = sim.host("stranger", &[ip(STRANGER)]);
         let dns_host = sim.host("dns", &[ip(DNS)]);
         let mut plan = plan;
         plan.domains.push(("sender.test".into(), 1));
@@ -216,6 +220,7 @@ impl MailSystem {
             ledger,
             reading: Reading::default(),
             client,
+            stranger,
             hosts,
             plan,
             memory,
@@ -349,8 +354,18 @@ impl MailSystem {
 
     /// Hands a message in, from a task of the client's.
     pub fn hand_in(&self, letter: Letter) {
-        let (world, ledger) = (self.client.world(), self.ledger.clone());
-        self.client.spawn("hand in", async move {
+        self.hand_in_from(&self.client, letter);
+    }
+
+    /// Hands a message in from outside of our networks, where only our own domains are served.
+    pub fn hand_in_as_stranger(&self, letter: Letter) {
+        self.hand_in_from(&self.stranger, letter);
+    }
+
+    /// Hands a message in from this machine.
+    pub fn hand_in_from(&self, machine: &Host, letter: Letter) {
+        let (world, ledger) = (machine.world(), self.ledger.clone());
+        machine.spawn("hand in", async move {
             let server = SocketAddr::new(ip(RELAY), 25);
             client::hand_in(&world, &ledger, server, &letter).await;
         });

@@ -1,12 +1,78 @@
-//! Failure notices: to whom one is owed, and that none is ever caused by another.
+//! Notices: to whom one is owed, when, and that none is ever caused by another.
+
+mod table;
 
 use crate::words::*;
 use posthaste_evidence::Outcome;
 use posthaste_io_sim::Link;
+use posthaste_mail::envelope::Notify;
+use posthaste_mail::{Body, BodyType, Mailbox, Recipient, ReversePath, SourceKind};
 use posthaste_peers::mail::{Action, Script, Step};
+use posthaste_reception::{Submission, Unknown};
+use posthaste_sim::client::subject;
+use posthaste_sim::notices::Read;
 use posthaste_sim::{Letter, MailSystem, Plan};
+use posthaste_smtp::content::ContentScan;
+use posthaste_spool::{Content, testing};
 
 const HOST: &str = "mx0.d.test";
+/// A domain of ours.
+const OWN: &str = "own.test";
+
+/// The notice gives back the message of this number.
+fn by_subject(notice: &Read, number: u32) -> bool {
+    notice.whole.contains(&format!("\r\nSubject: {}\r\n", subject(number)))
+}
+
+fn recipients(letter: &Letter) -> Vec<Recipient> {
+    let notify = letter.rcpt_parameters.strip_prefix("NOTIFY=").map(|wishes| {
+        let lists = |wish| wishes.split(',').any(|word| word == wish);
+        let (success, failure, delay) = (lists("SUCCESS"), lists("FAILURE"), lists("DELAY"));
+        Notify { success, failure, delay }
+    });
+    let mailbox = |to: &String| Mailbox::parse(to, false).expect("valid");
+    let recipient = |to| Recipient { mailbox: mailbox(to), orcpt: None, notify };
+    letter.to.iter().map(recipient).collect()
+}
+
+/// Hands a letter in on this machine, or puts it into the store as a door for users would.
+fn put_in(system: &MailSystem, kind: SourceKind, letter: &Letter) {
+    let running = system.running().expect("it is up");
+    let from = ReversePath::Mailbox(Mailbox::parse(&letter.from, false).expect("valid"));
+    let recipients = recipients(letter);
+    if kind == SourceKind::Local {
+        let submission = Submission {
+            reverse_path: from,
+            recipients,
+            message: letter.content.clone(),
+            listener: "send".into(),
+            user: None,
+            id: None,
+            written: None,
+            ret: None,
+            envid: None,
+            replayed: false,
+            unknown: Unknown::Refuse,
+        };
+        let taken = async move { running.reception.submit(submission).await };
+        assert!(system.sim.block_on(&system.relay, taken).is_ok());
+        return;
+    }
+    let now = system.relay.world().wall();
+    let mut mail = testing::mail(running.spool.mint(now), recipients.len(), 10);
+    let mut scan = ContentScan::new();
+    scan.feed(&letter.content);
+    mail.content = Content::Inline(Body::from(letter.content.clone()));
+    let envelope = &mut mail.envelope;
+    (envelope.received, envelope.reverse_path) = (now, from);
+    (envelope.recipients, envelope.facts) = (recipients, scan.facts());
+    (envelope.ret, envelope.body_type) = (None, BodyType::SevenBit);
+    envelope.summary = posthaste_message::header::summary(&letter.content);
+    (envelope.source.kind, envelope.source.user) = (kind, Some("writer".into()));
+    mail.states.iter_mut().for_each(|state| state.due = now);
+    let taken = async move { running.spool.accept(mail).await };
+    assert!(system.sim.block_on(&system.relay, taken).is_ok());
+}
 
 fn refusing(plan: Plan) -> MailSystem {
     let system = up(plan);
