@@ -10,6 +10,7 @@ pub mod client;
 pub mod mime;
 mod next_hops;
 pub mod notices;
+pub mod probing;
 pub mod reading;
 mod secrets;
 mod sieve;
@@ -17,5 +18,6 @@ pub mod system;
 
 pub use check::Verdict;
 pub use client::{Handed, Ledger, Letter};
+pub use probing::Probing;
 pub use reading::Reading;
 pub use system::{MailSystem, Plan, Store};

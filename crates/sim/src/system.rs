@@ -2,6 +2,7 @@
 
 use crate::client::{self, Ledger, Letter};
 use crate::next_hops::NextHops;
+use crate::probing::Probing;
 use crate::reading::{Reading, Unread};
 use crate::secrets::Secrets;
 use crate::sieve::Addresses;
@@ -145,6 +146,8 @@ pub struct MailSystem {
     pub ledger: Ledger,
     /// What reads of the store fail.
     pub reading: Reading,
+    /// Whether failures are looked into.
+    pub probing: Probing,
     client: Host,
     stranger: Host,
     hosts: BTreeMap<String, (Host, MailHost)>,
@@ -219,6 +222,7 @@ impl MailSystem {
             root_host,
             ledger,
             reading: Reading::default(),
+            probing: Probing::default(),
             client,
             stranger,
             hosts,
@@ -476,6 +480,7 @@ impl MailSystem {
             Arc::new(plan.dispatch.clone()),
         );
         dispatch.set_sieve(Arc::new(Addresses));
+        dispatch.set_probes(Arc::new(self.probing.clone()));
         let at = SocketAddr::new(ip(RELAY), 25);
         let mut accept = posthaste_reception::Settings::new("relay.test");
         accept.listeners = vec![Listener::new("smtp", at)];

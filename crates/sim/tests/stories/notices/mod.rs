@@ -1,5 +1,6 @@
 //! Notices: to whom one is owed, when, and that none is ever caused by another.
 
+mod crashes;
 mod table;
 
 use crate::words::*;

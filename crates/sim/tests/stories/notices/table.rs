@@ -11,8 +11,9 @@ use posthaste_route::{Action as Way, Pattern, Protocol, Route, SmartHost, Table}
 use posthaste_sim::client::subject;
 use posthaste_sim::{Letter, MailSystem, Plan, check, notices};
 use posthaste_spool::decision::Which;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 /// What NOTIFY says; empty where it is absent.
 const WISHES: [&str; 9] = [
@@ -134,7 +135,7 @@ fn plan(all_clear: bool) -> Plan {
     plan.routes = Table::new(vec![store, Route::by_mx("rest", vec![Pattern::Any])]);
     let own = ENDS.iter().map(|(_, domain)| *domain).chain([OWN]);
     plan.own.domains = own.map(|domain| (domain.to_owned(), Recipients::Any)).collect();
-    plan.dispatch.own_domains = vec![OWN.to_owned()];
+    plan.dispatch.own_domains = Arc::new(BTreeSet::from([OWN.to_owned()]));
     plan.dispatch.all_clear = all_clear;
     plan.dispatch.strangers.per_sender_hour = 1_000_000;
     plan.dispatch.strangers.per_minute = 1_000_000;
