@@ -8,6 +8,7 @@ pub mod chaos;
 pub mod check;
 pub mod client;
 pub mod mime;
+pub mod neighbour;
 mod next_hops;
 pub mod notices;
 pub mod probing;
@@ -18,6 +19,7 @@ pub mod system;
 
 pub use check::Verdict;
 pub use client::{Handed, Ledger, Letter};
+pub use neighbour::Neighbour;
 pub use probing::Probing;
 pub use reading::Reading;
 pub use system::{MailSystem, Plan, Store};

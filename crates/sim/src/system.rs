@@ -345,6 +345,12 @@ impl MailSystem {
         self.sim.block_on(&self.relay, async move { dispatch.reload(reload).await })
     }
 
+    /// How DNS is asked here.
+    #[must_use]
+    pub fn dns_settings(&self) -> posthaste_dns::Settings {
+        dns_settings(&self.plan)
+    }
+
     /// The store of the relay's present life, to be told to refuse.
     #[must_use]
     pub fn memory(&self) -> &MemorySpool {

@@ -1,7 +1,9 @@
 //! Notices: to whom one is owed, when, and that none is ever caused by another.
 
 mod crashes;
+mod loops;
 mod table;
+mod times;
 
 use crate::words::*;
 use posthaste_evidence::Outcome;
