@@ -123,15 +123,13 @@ pub(crate) fn taken(system: &MailSystem, host: &str) -> Vec<String> {
 pub(crate) fn notices(system: &MailSystem) -> Vec<Notice> {
     let arrivals = peer(system, "mx0.sender.test").arrivals();
     let notice = |arrival: posthaste_peers::mail::Arrival| {
-        let text = String::from_utf8_lossy(&arrival.content).into_owned();
-        let after = |prefix: &str| {
-            let lines = text.lines().filter_map(|line| line.strip_prefix(prefix));
-            lines.map(|rest| rest.trim().to_owned()).collect::<Vec<_>>()
-        };
         assert!(arrival.from.starts_with("FROM:<>"), "only notices come here");
-        let mut about = after("Final-Recipient: rfc822;");
-        about.extend(after("Final-Recipient: utf-8;"));
-        Notice { about, status: after("Status:"), text }
+        let read = posthaste_sim::notices::read(&arrival).expect("a notice");
+        Notice {
+            about: read.about.iter().map(|word| word.recipient.clone()).collect(),
+            status: read.about.iter().map(|word| word.status.clone()).collect(),
+            text: read.whole,
+        }
     };
     arrivals.into_iter().map(notice).collect()
 }
