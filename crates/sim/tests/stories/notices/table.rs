@@ -92,8 +92,9 @@ fn owed(wish: &str, who: Who, end: End, all_clear: bool) -> Vec<&'static str> {
         End::Refused | End::Bounced => when(failure, "failed"),
         End::Expired => [when(delay, "delayed"), when(failure, "failed")].concat(),
         End::LateRelayed if success => [when(delay, "delayed"), vec!["relayed"]].concat(),
+        // Who asked for success is told that, by whom it was passed on to.
         End::LateRelayed | End::LatePassedOn => {
-            [when(delay, "delayed"), when(delay && all_clear, CLEAR)].concat()
+            [when(delay, "delayed"), when(delay && all_clear && !success, CLEAR)].concat()
         }
         End::PassedOn | End::Removed => Vec::new(),
     }
@@ -216,7 +217,10 @@ fn who_is_told_what_for_every_notify_every_outcome_and_every_sender() {
             let expected = owed(wish, *who, *end, all_clear);
             if told[number] != expected {
                 let told = &told[number];
-                let _ = writeln!(wrong, "{number} {wish:?} {who:?} {end:?}: {told:?}, owed {expected:?}");
+                let _ = writeln!(
+                    wrong,
+                    "{number} {wish:?} {who:?} {end:?}: {told:?}, owed {expected:?}"
+                );
             }
         }
         assert!(wrong.is_empty(), "\n{wrong}");
@@ -261,7 +265,8 @@ fn passed_on(system: &MailSystem, rows: &[Row]) {
         let name = format!("TO:<r{}@", row.number);
         let rcpt = arrivals.iter().flat_map(|a| &a.to).find(|to| to.starts_with(&name));
         let rcpt = rcpt.expect("it arrived");
-        let asked = rcpt.split_once("NOTIFY=").map(|(_, rest)| rest.split(' ').next().unwrap_or(""));
+        let asked =
+            rcpt.split_once("NOTIFY=").map(|(_, rest)| rest.split(' ').next().unwrap_or(""));
         let expected = match row.end {
             End::PassedOn => Some(row.wish).filter(|wish| !wish.is_empty()),
             _ => None,
