@@ -40,8 +40,9 @@ impl Course {
             // Resolve, connect, greet and be refused; settle; hand the notice over.
             Self::Refused => (Duration::ZERO, Duration::from_millis(1500)),
             Self::Probed => (Duration::ZERO, Duration::from_secs(64)),
-            Self::Expired => (Duration::from_millis(3_599_500), Duration::from_millis(1500)),
-            Self::Delayed => (Duration::from_millis(14_399_500), Duration::from_millis(1500)),
+            Self::Expired | Self::Delayed => {
+                (Duration::from_millis(599_500), Duration::from_millis(1500))
+            }
         }
     }
 
@@ -55,8 +56,10 @@ impl Course {
 
 fn begin(seed: u64, course: Course) -> MailSystem {
     let mut plan = Plan { store: Store::Local, ..Plan::domain("d.test", 1) };
-    if matches!(course, Course::Expired) {
-        plan.queue.schedule.expire_after = HOUR;
+    match course {
+        Course::Expired => plan.queue.schedule.expire_after = 10 * MINUTE,
+        Course::Delayed => plan.queue.schedule.delay.after = 10 * MINUTE,
+        Course::Refused | Course::Probed => {}
     }
     let system = MailSystem::new(seed, plan);
     assert!(system.run_until(SECOND, Duration::from_millis(10), MailSystem::is_ready));
@@ -74,7 +77,7 @@ fn crash_at(seed: u64, course: Course, point: Duration) -> (MailSystem, Vec<noti
     system.pass(SECOND * u32::try_from(seed % 40).expect("small"));
     system.restart();
     assert!(system.run_until(MINUTE, SECOND, MailSystem::is_ready));
-    system.run_until(5 * HOUR, MINUTE, |s| s.live().is_empty());
+    system.run_until(20 * MINUTE, MINUTE, |s| s.live().is_empty());
     let told = notices::read_all(&system);
     (system, told)
 }
