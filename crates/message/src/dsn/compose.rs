@@ -47,23 +47,27 @@ pub struct Parts {
 /// Composes a notice.
 #[must_use]
 pub fn compose(notice: &Notice<'_>) -> Composed {
-    let mut notice = notice.clone();
     let further = notice.reports.len().saturating_sub(MAX_REPORTED);
-    notice.reports.truncate(MAX_REPORTED);
+    let mut cut = None;
+    if further > 0 {
+        let cut = cut.insert(notice.clone());
+        cut.reports.truncate(MAX_REPORTED);
+    }
+    let notice = cut.as_ref().unwrap_or(notice);
     let limit = usize::try_from(notice.envelope.facts.header_end).unwrap_or(usize::MAX);
     let header = header(notice.original, limit);
     let words = notice.sender.wordings.chosen(&header, notice.language);
-    let original = Original::of(&notice, &header);
-    let letter = letter(&notice, words, original.whole, &header, further);
+    let original = Original::of(notice, &header);
+    let letter = letter(notice, words, original.whole, &header, further);
     let parts = Parts {
         language: words.tag.clone(),
         subject: letter.title.clone(),
         text: text(&letter),
         html: notice.sender.html.then(|| html(&letter, notice.kind, &words.tag)),
-        status: DeliveryStatus::of(&notice).written(form(&notice)),
+        status: DeliveryStatus::of(notice).written(form(notice)),
     };
-    let boundary = boundary(&notice, &original.octets, &parts);
-    let octets = octets(&notice, words, &parts, &original, &boundary);
+    let boundary = boundary(notice, &original.octets, &parts);
+    let octets = octets(notice, words, &parts, &original, &boundary);
     let eight_bit = !octets.is_ascii();
     let to = notice.envelope.reverse_path.mailbox();
     let smtputf8 = to.is_some_and(|mailbox| !mailbox.as_str().is_ascii());

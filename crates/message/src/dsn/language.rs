@@ -8,6 +8,8 @@ use toml::de::{DeTable, DeValue};
 
 /// The longest text, octets: a paragraph, not a letter.
 const MAX_TEXT: usize = 4096;
+/// The section of the rules which form a number takes.
+const PLURAL: &str = "plural";
 /// The form of a text for numbers that no rule names.
 const OTHER: &str = "other";
 
@@ -38,11 +40,11 @@ impl Language {
         let mut reader =
             Reader { own, language: Self::empty(own.tag, base), based: base.is_some() };
         reader.known_sections(table.get_ref())?;
-        if let Some(plural) = table.get_ref().get("plural") {
+        if let Some(plural) = table.get_ref().get(PLURAL) {
             reader.plural(plural)?;
         }
         for (name, section) in table.get_ref() {
-            if !matches!(name.get_ref().as_ref(), "plural" | "language") {
+            if name.get_ref() != PLURAL {
                 reader.section(name.get_ref(), section)?;
             }
         }
@@ -140,7 +142,7 @@ type Read = Result<(), WordingFault>;
 impl Reader<'_, '_> {
     fn known_sections(&self, table: &DeTable<'_>) -> Read {
         for (name, _) in table {
-            let known = matches!(name.get_ref().as_ref(), "plural" | "language")
+            let known = name.get_ref() == PLURAL
                 || SLOTS.iter().any(|slot| slot.path.split('.').next() == Some(name.get_ref()));
             if !known {
                 let what = format!(

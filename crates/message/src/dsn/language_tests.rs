@@ -32,6 +32,8 @@ fn a_few_texts_of_ones_own_replace_the_built_in_ones() {
     assert_eq!(german.say(Key::LabelWhy), "Grund");
     assert_eq!(wordings.chosen(b"", Some("de-at-1996")).month(1), "Jänner");
     assert_eq!(wordings.chosen(b"", None).say(Key::Closing), "");
+    let austrian = wordings.chosen(b"", Some("de-AT")).fill(Key::Closing, &[("hostname", "mx")]);
+    assert_eq!(austrian, "Helpdesk of mx: 4711", "what their own German says");
 }
 
 /// Whole languages need no code, whatever their plural rules.

@@ -47,7 +47,8 @@ pub struct WordingFault {
     pub what: String,
 }
 
-static BUILT_IN: LazyLock<Arc<Vec<Language>>> = LazyLock::new(|| {
+/// [`Wordings::BUILT_IN`], read.
+static READ: LazyLock<Arc<Vec<Language>>> = LazyLock::new(|| {
     let read = |(tag, toml)| {
         Language::read(&OwnTexts { file: tag, tag, toml }, None)
             .expect("a test reads the built-in texts")
@@ -66,12 +67,12 @@ impl Wordings {
     /// # Errors
     /// The first fault of the texts.
     pub fn with(texts: &[OwnTexts<'_>]) -> Result<Self, WordingFault> {
-        let mut languages = Vec::clone(&BUILT_IN);
+        let mut languages = Vec::clone(&READ);
         for own in texts {
             if languages.len() >= MAX_LANGUAGES {
                 return Err(own.fault(0, format!("there are more than {MAX_LANGUAGES} languages")));
             }
-            let base = ranges(own.tag).find_map(|tag| find(&BUILT_IN, tag));
+            let base = ranges(own.tag).find_map(|tag| find(&languages, tag));
             let read = Language::read(own, base)?;
             languages.retain(|language| !language.tag.eq_ignore_ascii_case(own.tag));
             languages.push(read);
@@ -131,7 +132,7 @@ impl Wordings {
 
     /// The built-in English.
     pub(super) fn english() -> &'static Language {
-        find(&BUILT_IN, FALLBACK).unwrap_or(&BUILT_IN[0])
+        find(&READ, FALLBACK).unwrap_or(&READ[0])
     }
 
     fn find(&self, tag: &str) -> Option<&Language> {
@@ -141,7 +142,7 @@ impl Wordings {
 
 impl Default for Wordings {
     fn default() -> Self {
-        Self { languages: Arc::clone(&BUILT_IN), default: FALLBACK.to_owned() }
+        Self { languages: Arc::clone(&READ), default: FALLBACK.to_owned() }
     }
 }
 
