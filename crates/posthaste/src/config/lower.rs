@@ -404,6 +404,36 @@ mod tests {
     }
 
     #[test]
+    fn who_is_told_what_comes_from_the_section_of_notices() {
+        let lowered = lowered(
+            "clock_scale = 3600\nhostname = \"mx.example.org\"\npostmaster = \"a@example.org\"\n\
+             [[domain]]\nname = \"M\u{fc}nchen.example\"\nrecipients = \"verify\"\n\
+             [[route]]\nname = \"slow\"\nto = \"slow.example\"\nvia = \"mx\"\ndelay_after = \"10h\"\n\
+             [[route]]\nname = \"quiet\"\nto = \"quiet.example\"\nvia = \"mx\"\ndelay_after = \"off\"\n\
+             [notice]\ndelay_after = \"2h\"\ndelay_repeat = \"1d\"\ndelay_at_failure = true\nall_clear = true\n\
+             language = \"de\"\nhtml = false\nfrom = \"post@example.org\"\nmax_original = \"1KiB\"\n\
+             expire_after = \"10h\"\nprobe_wait = \"36s\"\nstrangers_per_sender_hour = 3\n\
+             strangers_per_minute = 0\n",
+        );
+        let second = Duration::from_secs(1);
+        let rule = lowered.queue.delay_rule("default");
+        assert_eq!(
+            (rule.after, rule.repeat, rule.at_failure),
+            (2 * second, Some(24 * second), true)
+        );
+        assert_eq!(lowered.queue.delay_rule("slow").after, 10 * second);
+        assert!(!lowered.queue.delay_rule("quiet").is_on());
+        assert_eq!(lowered.queue.lifetime("default", true), 10 * second);
+        let told = &lowered.dispatch;
+        assert!(told.all_clear && told.own_domains.contains("xn--mnchen-3ya.example"));
+        assert_eq!(told.probe_wait, second / 100);
+        assert_eq!((told.strangers.per_sender_hour, told.strangers.per_minute), (3, 0));
+        let sender = &told.sender;
+        assert_eq!((sender.from.as_str(), sender.max_original), ("post@example.org", 1024));
+        assert_eq!((sender.wordings.default_language(), sender.html), ("de", false));
+    }
+
+    #[test]
     fn few_descriptors_and_little_memory_make_small_limits() {
         let around = Surroundings {
             allow_clock_scale: false,

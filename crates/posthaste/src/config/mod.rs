@@ -36,6 +36,7 @@ pub(crate) use domains::{Own, OwnDomain, Source};
 pub(crate) use file::{Config, Level, Log as LogSettings, LogFormat};
 pub(crate) use kinds::AdminAddress;
 pub(crate) use lower::{Lowered, Machine};
+pub(crate) use notice_texts::texts_in;
 pub(crate) use pressure::Pressure;
 pub(crate) use process::{Process, Sandbox};
 pub(crate) use resolver::{Server, Servers};

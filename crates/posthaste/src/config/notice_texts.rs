@@ -65,6 +65,12 @@ pub(super) fn read(path: &Path) -> Folder {
     folder
 }
 
+/// The files of a folder that would be read; none where it cannot be looked into.
+pub(crate) fn texts_in(folder: &Path) -> Vec<PathBuf> {
+    let names = names(folder).unwrap_or_default().into_iter();
+    names.filter(|(name, _)| name.ends_with(".toml")).map(|(_, path)| path).collect()
+}
+
 /// In order. Hidden files, and what editors keep of earlier states, are left out.
 fn names(folder: &Path) -> Result<BTreeMap<String, PathBuf>, String> {
     let unreadable = |why: std::io::Error| {

@@ -205,6 +205,13 @@ fn performance(status: &Value, oldest: Duration, limits: &MonitorArgs) -> String
     for name in ["accepted", "delivered", "deferred", "failed"] {
         data.push(format!("{name}={}c", number(name)));
     }
+    for (label, count) in [
+        ("notices_failed", &status["notices"]["failed"]),
+        ("notices_delayed", &status["notices"]["delayed"]),
+        ("notices_kept_from_strangers", &status["notices_withheld"]["strangers-rate"]),
+    ] {
+        data.push(format!("{label}={}c", count.as_u64().unwrap_or(0)));
+    }
     let mut seen: Vec<&str> = Vec::new();
     for server in servers(status) {
         let Some(address) = server["server"].as_str() else { continue };
@@ -292,5 +299,10 @@ mod tests {
         }
         let (_, _, data) = judge(&calm, &limits(), now);
         assert!(data.starts_with("messages=5;100;200 oldest=60s;3600;7200 recipients=0"), "{data}");
+        let told = json!({ "notices": { "failed": 3, "delayed": 2 },
+            "notices_withheld": { "strangers-rate": 9 } });
+        let (_, _, data) = judge(&told, &limits(), now);
+        let counts = "notices_failed=3c notices_delayed=2c notices_kept_from_strangers=9c";
+        assert!(data.ends_with(counts), "{data}");
     }
 }

@@ -4,8 +4,10 @@
 
 use crate::command::{Ran, fed, posthaste};
 use crate::daemon::{Daemon, free_ports, settings};
+use crate::privileges::Scene;
 use crate::sink::Sink;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -216,4 +218,39 @@ fn a_reload_takes_new_texts_and_a_wrong_file_changes_nothing() {
     assert!(preview().contains("New words."), "{}", preview());
     let ran = verb(folder, &["notice", "preview", &id, "--lang", "tlh"]);
     assert!(ran.code == 2 && ran.stderr.contains("there are: de, en"), "{ran:?}");
+}
+
+#[test]
+fn a_daemon_that_gave_up_root_reads_new_texts_and_the_check_foresees_what_it_could_not() {
+    let scene = Scene::new();
+    let file = scene.path("notices/en.toml");
+    fs::create_dir(scene.path("notices")).unwrap();
+    fs::write(&file, "[explain]\nclosing = \"First.\"\n").unwrap();
+    fs::set_permissions(scene.path("notices"), Permissions::from_mode(0o700)).unwrap();
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    scene.settings("user = \"nobody\"", "[notice]\ntexts = \"notices\"\n");
+    let warned = || {
+        let said = scene.verb(&["config", "check"]).stderr;
+        let of_texts = said.lines().filter(|line| line.contains("notices"));
+        of_texts.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let said = warned();
+    assert_eq!(said.len(), 3, "the folder, the way through it, the file: {said:#?}");
+    for said in &said {
+        // What it says to run is run.
+        let (_, command) = said.split_once("; run: ").unwrap();
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", command]).current_dir(scene.path(""));
+        assert!(shell.status().unwrap().success(), "{command}");
+    }
+    assert_eq!(warned(), Vec::<String>::new());
+    let daemon = scene.start();
+    fs::write(&file, "[explain]\nclosing = \"Second.\"\n").unwrap();
+    fs::write(scene.path("notices/de.toml"), "[explain]\nclosing = \"Zweitens.\"\n").unwrap();
+    let ran = scene.verb(&["reload"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    fs::write(&file, "[explain]\nclosing = 3\n").unwrap();
+    let ran = scene.verb(&["reload"]);
+    assert!(ran.code == 2 && ran.stderr.contains("notices/en.toml:2:11: "), "{ran:?}");
+    daemon.stop(&scene);
 }

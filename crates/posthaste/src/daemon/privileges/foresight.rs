@@ -5,7 +5,7 @@
 //! looked at. Not here: what the daemon itself finds when it starts (`folders`).
 
 use super::user::{Wanted, name_of, named};
-use crate::config::Config;
+use crate::config::{self, Config};
 use anyhow::{Context as _, Result};
 use nix::unistd::{Group, Uid, geteuid, getgrouplist};
 use std::collections::BTreeSet;
@@ -44,7 +44,8 @@ pub(crate) fn foresee(config: &Config, file: Option<&Path>) -> Result<Vec<(Strin
     }
     let public = config.certificates.iter().flat_map(|files| [&files.chain, &files.key]);
     let by_group: BTreeSet<&PathBuf> = public.collect();
-    for path in config.files() {
+    let folder = config.notices.texts.as_ref();
+    for path in config.files().into_iter().filter(|path| Some(path) != folder) {
         // Programs that renew certificates keep the owner of what they write: the group is let in.
         let to_group = by_group.contains(&path);
         eyes.reaches(&path, READ, |eyes, at| match to_group {
@@ -54,6 +55,16 @@ pub(crate) fn foresee(config: &Config, file: Option<&Path>) -> Result<Vec<(Strin
     }
     if let Some(file) = file {
         eyes.reaches(file, READ, |eyes, at| format!("chgrp {} {at} && chmod g+r {at}", eyes.group));
+    }
+    if let Some(folder) = &config.notices.texts {
+        eyes.reaches(folder, READ, |eyes, at| {
+            format!("chgrp {} {at} && chmod g+rx {at}", eyes.group)
+        });
+        for text in config::texts_in(folder) {
+            eyes.reaches(&text, READ, |eyes, at| {
+                format!("chgrp {} {at} && chmod g+r {at}", eyes.group)
+            });
+        }
     }
     for program in config.token_commands().iter().filter_map(|words| words.first()) {
         eyes.reaches(Path::new(program), RUN, |_, at| format!("chmod 755 {at}"));
