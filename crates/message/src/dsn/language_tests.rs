@@ -1,3 +1,5 @@
+//! Tests of reading languages: what is built in is whole, and what is wrong is told with its place.
+
 use super::*;
 use crate::dsn::Wordings;
 

@@ -159,16 +159,9 @@ impl<'a> Writer<'_, 'a> {
 
     /// What is the same for all recipients of a delay notice.
     fn still_tried(&self, blocks: &mut Vec<Block>) {
-        let words = self.words;
-        let mut said = vec![words.say(Key::Warning)];
+        let mut said = vec![self.words.say(Key::Warning)];
         if let Some(first) = self.notice.reports.first().filter(|_| self.same_end()) {
-            said.push(self.time_left(first));
-        }
-        // NOTIFY may ask for delays and not for failures (RFC 3461 section 4.1).
-        let told =
-            |report: &Report<'_>| report.recipient.notify.is_none_or(|notify| notify.failure);
-        if self.notice.reports.iter().all(told) {
-            said.push(words.say(Key::ToldAtEnd));
+            said.push(self.time_left(first, self.notice.reports.iter().all(is_told)));
         }
         blocks.push(Block::Words(said.join(" ")));
     }
@@ -181,10 +174,11 @@ impl<'a> Writer<'_, 'a> {
         })
     }
 
-    fn time_left(&self, report: &Report<'_>) -> String {
+    fn time_left(&self, report: &Report<'_>, told: bool) -> String {
         let span = left(self.words, report.until.since(self.notice.now));
         let key = if report.waits.is_some() { Key::HeldUntil } else { Key::KeepsTrying };
-        self.words.fill(key, &[("span", &span)])
+        let left = self.words.fill(key, &[("span", &span)]);
+        if told { format!("{left} {}", self.words.say(Key::ToldAtEnd)) } else { left }
     }
 
     /// What each recipient, or several of which the same is to be said, has met.
@@ -208,7 +202,7 @@ impl<'a> Writer<'_, 'a> {
     fn delay(&self, report: &Report<'a>) -> Vec<Block> {
         let mut blocks = Vec::new();
         if !self.same_end() {
-            blocks.push(Block::Words(self.time_left(report)));
+            blocks.push(Block::Words(self.time_left(report, is_told(report))));
         }
         let why = self.obstacle(report);
         blocks.push(self.reason(Key::LabelWhy, &why));
@@ -323,4 +317,9 @@ impl<'a> Writer<'_, 'a> {
         }
         blocks.push(Block::Words(words.fill(Key::WrittenBy, &hostname)));
     }
+}
+
+/// A failure would be told: NOTIFY may ask for delays and not for failures (RFC 3461 section 4.1).
+fn is_told(report: &Report<'_>) -> bool {
+    report.recipient.notify.is_none_or(|notify| notify.failure)
 }

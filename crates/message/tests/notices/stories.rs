@@ -201,6 +201,16 @@ fn held() -> Story {
     story.tells(told)
 }
 
+/// One waits for the administrator, one for its next attempt.
+fn mixed() -> Story {
+    let held = Told { waits: Some(WaitReason::Held), ..Told::default() };
+    let tries = row(3, 4, &no_dns());
+    let late = Told { fault: Some(no_dns()), tries, attempts: 4, ..Told::default() };
+    Story::new("mixed", Kind::Delayed, &["bob@example.net", "eve@example.net"], 4 * HOUR)
+        .tells(held)
+        .tells(late)
+}
+
 fn good(name: &'static str, kind: Kind, to: &[&str], before: Vec<Try>) -> Story {
     let after = if before.is_empty() { 1 } else { 5 * HOUR };
     let tries = [before, vec![taken(after)]].concat();
@@ -262,6 +272,7 @@ fn stories() -> Vec<Story> {
         by_the_operator(),
         delayed(),
         held(),
+        mixed(),
         good("delivered", Kind::Delivered, &both, Vec::new()),
         good("relayed", Kind::Relayed, &both[..1], Vec::new()),
         good("all-clear", Kind::AllClear, &both[..1], wait),
