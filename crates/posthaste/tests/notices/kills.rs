@@ -58,9 +58,12 @@ fn exactly_one_notice_each_after_20_kills_between_failure_and_notice() {
     // What was in doubt may come again; nothing else may.
     sleep(Duration::from_secs(1));
     let status = String::from_utf8(verb(folder, &["status"]).stdout).unwrap();
-    let twice: Vec<_> = notices(&sender).into_iter().filter(|(_, names)| names.len() != 1).collect();
+    let twice: Vec<_> =
+        notices(&sender).into_iter().filter(|(_, names)| names.len() != 1).collect();
     assert!(twice.is_empty(), "{twice:#?} {status}");
     assert!(before > 2, "{before} of {KILLS} kills came before the notice: none was tested");
     let copies = sender.arrivals().len() - KILLS - 1;
-    println!("{KILLS} kills, {before} before the notice was there: one notice each; {copies} second copies of notices in doubt");
+    println!(
+        "{KILLS} kills, {before} before the notice was there: one notice each; {copies} second copies of notices in doubt"
+    );
 }

@@ -93,7 +93,11 @@ fn a_destination_that_was_down_to_the_end_is_told_as_such() {
     until_quiet(&system, 2 * HOUR);
     let notice = the_notice(&system);
     assert_eq!(notice.status, ["4.4.1"]);
-    assert!(notice.text.contains("refuses connections"), "{}", notice.text);
+    assert!(
+        notice.text.contains("connection to the receiving mail server was refused"),
+        "{}",
+        notice.text
+    );
     assert!(!notice.text.contains("No attempt"), "{}", notice.text);
     assert_eq!((told(&system, "expired"), told(&system, "notice")), (1, 1));
 }

@@ -1,6 +1,6 @@
 //! What every story says and asks.
 
-use posthaste_evidence::{Act, EventKind, Fault, Outcome};
+use posthaste_evidence::{Act, EventKind, Fault, NoticeKind, Outcome};
 use posthaste_mail::Timestamp;
 use posthaste_peers::mail::MailHost;
 use posthaste_sim::{Letter, MailSystem, Plan};
@@ -100,9 +100,11 @@ pub(crate) fn outcomes(system: &MailSystem, recipient: &str) -> Vec<Outcome> {
     tries(system, recipient).into_iter().map(|t| t.outcome).collect()
 }
 
-/// How often an event of this name was told.
+/// How often an event of this name was told; of notices those of failures.
 pub(crate) fn told(system: &MailSystem, name: &str) -> usize {
-    system.relay.journal().events().iter().filter(|e| e.kind.name() == name).count()
+    let is_other = |kind: &EventKind| matches!(kind, EventKind::Notice { kind, .. } if *kind != NoticeKind::Failed);
+    let events = system.relay.journal().events();
+    events.iter().filter(|e| e.kind.name() == name && !is_other(&e.kind)).count()
 }
 
 /// The scripted host of this name.
@@ -119,19 +121,19 @@ pub(crate) fn taken(system: &MailSystem, host: &str) -> Vec<String> {
         .collect()
 }
 
-/// The notices that the sender's host took.
+/// The failure notices that the sender's host took.
 pub(crate) fn notices(system: &MailSystem) -> Vec<Notice> {
     let arrivals = peer(system, "mx0.sender.test").arrivals();
     let notice = |arrival: posthaste_peers::mail::Arrival| {
         assert!(arrival.from.starts_with("FROM:<>"), "only notices come here");
         let read = posthaste_sim::notices::read(&arrival).expect("a notice");
-        Notice {
+        read.about.iter().all(|word| word.action == "failed").then(|| Notice {
             about: read.about.iter().map(|word| word.recipient.clone()).collect(),
             status: read.about.iter().map(|word| word.status.clone()).collect(),
             text: read.whole,
-        }
+        })
     };
-    arrivals.into_iter().map(notice).collect()
+    arrivals.into_iter().filter_map(notice).collect()
 }
 
 /// The one notice there is.
