@@ -8,6 +8,7 @@
 
 mod hosts;
 mod kills;
+mod readers;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
