@@ -17,6 +17,8 @@ use posthaste_mail::{EnhancedStatus, Timestamp};
 pub const MAX_RECIPIENTS: usize = 1_000;
 /// Octets of one field's value that are read.
 pub const MAX_VALUE: usize = 8 * 1024;
+/// Octets of the name of a field without a place of its own; others are passed over.
+pub const MAX_NAME: usize = 128;
 /// Fields without a place of their own that are kept of the message, and of each recipient.
 pub const MAX_EXTENSIONS: usize = 32;
 

@@ -4,7 +4,7 @@
 //! Not here: where in a message these groups stand (`dsn::read`).
 
 use super::{
-    Action, Date, DeliveryStatus, Extension, MAX_EXTENSIONS, MAX_RECIPIENTS, MAX_VALUE,
+    Action, Date, DeliveryStatus, Extension, MAX_EXTENSIONS, MAX_NAME, MAX_RECIPIENTS, MAX_VALUE,
     RecipientStatus, Typed, address,
 };
 use crate::header::{self, printable};
@@ -266,7 +266,7 @@ fn set<T>(
 }
 
 fn keep(extensions: &mut Vec<Extension>, name: &str, value: String) {
-    if extensions.len() < MAX_EXTENSIONS {
+    if extensions.len() < MAX_EXTENSIONS && name.len() <= MAX_NAME {
         extensions.push(Extension { name: name.to_owned(), value });
     }
 }

@@ -8,8 +8,10 @@ use std::fmt::Write;
 /// Where lines are folded when they have a blank, octets.
 const FOLD: usize = 76;
 /// The longest line that may be sent without its line end, octets (RFC 5322 section 2.1.1). A single word that is longer,
-/// which no sane host sends, is divided.
+/// which no sane host sends, is divided: the field's name may stand before it.
 const LONGEST: usize = 998;
+/// The longest word that is not divided, octets.
+const MAX_WORD: usize = LONGEST - super::MAX_NAME - 8;
 
 /// Which octets may be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -123,7 +125,7 @@ impl Group {
             // A piece is the blanks and the word behind them.
             let word = rest.find(|c| c != ' ').unwrap_or(rest.len());
             let end = rest[word..].find(' ').map_or(rest.len(), |blank| word + blank);
-            let end = rest.floor_char_boundary(end.min(word + LONGEST - FOLD));
+            let end = rest.floor_char_boundary(end.min(word + MAX_WORD));
             let (piece, after) = rest.split_at(end);
             let blank = if piece.starts_with(' ') { "" } else { " " };
             if !first && column + blank.len() + piece.len() > FOLD {
