@@ -10,8 +10,8 @@ use posthaste_io::Disk;
 use posthaste_mail::QueueId;
 use posthaste_queue::RecipientState;
 use posthaste_spool::{
-    Content, INLINE_LIMIT, LedgerEntry, NewMail, Record, Refused, SettleFault, Settled, Settlement,
-    Started,
+    Change, Content, INLINE_LIMIT, LedgerEntry, NewMail, Record, Refused, SettleFault, Settled,
+    Settlement, Started,
 };
 use std::sync::atomic::Ordering;
 
@@ -154,7 +154,7 @@ fn encode_settlement<D: Disk>(
         let Ok(mut states) = working.slot.states.states() else { continue };
         for (recipient, state) in &part.changes {
             if let Some(slot) = states.get_mut(*recipient as usize) {
-                *slot = *state;
+                Change::apply_to(slot, *state);
             }
         }
         part.done = states.iter().all(|state| !state.life.is_live());

@@ -188,7 +188,7 @@ impl State {
             let message = self.messages.get_mut(message);
             let slot = message.and_then(|m| m.states.get_mut(*recipient as usize));
             if let Some(slot) = slot {
-                *slot = *state;
+                Change::apply_to(slot, *state);
             }
         }
         let commit = Lsn(self.commit);

@@ -129,6 +129,15 @@ pub struct Change {
     pub state: RecipientState,
 }
 
+impl Change {
+    /// Takes the new state. An end is final: what was decided before it, and comes late, changes nothing.
+    pub const fn apply_to(state: &mut RecipientState, new: RecipientState) {
+        if state.life.is_live() || !new.life.is_live() {
+            *state = new;
+        }
+    }
+}
+
 /// What one or more attempts came to: applied whole, in one commit.
 #[derive(Clone, Debug)]
 pub struct Settlement {

@@ -271,9 +271,11 @@ impl World {
             assert!(unwanted || told == whom, "{told:?} are told, not {whom:?}");
             assert_eq!(changed.is_empty(), unwanted, "{id} was named: somebody waits");
             assert_ne!(self.scheduler.next_warning(self.now), Some(id), "told once");
-            let delay = self.scheduler.settings().schedule.delay;
+            let settings = self.scheduler.settings();
+            let routes = settings.routes.keys().map(String::as_str).chain([""]);
             let age = self.now.since(self.received[&id]);
-            let early = changed.iter().all(|c| delay.rounds(age) < c.transition.state.warned);
+            let rounds = routes.map(|route| settings.delay_rule(route).rounds(age)).max();
+            let early = changed.iter().all(|c| rounds < Some(c.transition.state.warned));
             assert!(unwanted || !early, "{id} is told at {age:?}");
             for change in &changed {
                 let key = (change.message, change.recipient);

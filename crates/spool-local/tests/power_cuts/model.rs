@@ -5,7 +5,9 @@ use posthaste_io::Disk;
 use posthaste_mail::QueueId;
 use posthaste_queue::RecipientState;
 use posthaste_spool::conformance::block_on;
-use posthaste_spool::{Content, LedgerKey, LedgerValue, NewMail, Settled, Spool, Stored, thin};
+use posthaste_spool::{
+    Change, Content, LedgerKey, LedgerValue, NewMail, Settled, Spool, Stored, thin,
+};
 use posthaste_spool_local::{LocalSpool, Request};
 use std::collections::BTreeMap;
 
@@ -72,7 +74,7 @@ impl View {
     fn settle(&mut self, part: &Settled) {
         let Some(message) = self.messages.get_mut(&part.message) else { return };
         for (recipient, state) in &part.changes {
-            message.states[*recipient as usize] = *state;
+            Change::apply_to(&mut message.states[*recipient as usize], *state);
         }
         for attempt in &part.attempts {
             thin::remember_attempt(&mut message.attempts, bare(attempt));

@@ -55,6 +55,7 @@ cases! {
         unknown_messages_are_nobody, a_full_inbox_still_answers_everyone, health_counts;
     settling:
         a_deferral_changes_the_state_and_is_remembered,
+        an_end_is_final, delays_and_ends_that_wait_are_kept,
         twenty_attempts_are_remembered_the_first_and_the_last_among_them,
         a_message_leaves_with_its_last_recipient, a_notice_comes_with_its_settlement,
         settlements_of_strangers_change_nothing_else, the_ledger_replaces_and_forgets,

@@ -104,6 +104,43 @@ pub(super) async fn a_notice_comes_with_its_settlement(f: &mut dyn Fixture) {
     }
 }
 
+pub(super) async fn an_end_is_final(f: &mut dyn Fixture) {
+    let spool = f.spool();
+    let id = accept(&*spool, 2, 500).await.envelope.id;
+    for life in [Life::Delivered, Life::Queued, Life::Failing] {
+        let mut s = settlement(&*spool);
+        s.changes = vec![change(id, 1, life)];
+        settle(&*spool, s).await;
+    }
+    f.crash();
+    let live = f.spool().find(id).await.expect("readable").expect("there");
+    assert_eq!(live.states[1].life, Life::Delivered);
+}
+
+pub(super) async fn delays_and_ends_that_wait_are_kept(f: &mut dyn Fixture) {
+    let spool = f.spool();
+    let id = accept(&*spool, 4, 500).await.envelope.id;
+    let due = NOON.plus(std::time::Duration::from_secs(60));
+    let lives = [Life::Queued, Life::Held, Life::Failing, Life::Expiring];
+    let state = |(n, life)| RecipientState { life, due, warned: n, ..RecipientState::default() };
+    let states: Vec<_> = (250..).zip(lives).map(state).collect();
+    let mut s = settlement(&*spool);
+    let change = |(recipient, state): (u32, &RecipientState)| Change {
+        message: id,
+        recipient,
+        state: *state,
+    };
+    s.changes = (0..).zip(&states).map(change).collect();
+    settle(&*spool, s).await;
+    for reopened in [false, true] {
+        if reopened {
+            f.crash();
+        }
+        let live = f.spool().find(id).await.expect("readable").expect("there");
+        assert_eq!(live.states, states);
+    }
+}
+
 pub(super) async fn settlements_of_strangers_change_nothing_else(f: &mut dyn Fixture) {
     let spool = f.spool();
     let id = accept(&*spool, 1, 500).await.envelope.id;

@@ -7,7 +7,7 @@ use crate::{
     Acted, Decision, LedgerEntry, LedgerKey, LedgerValue, Lsn, Notice, Settlement, Spool, Stage,
     Target,
 };
-use posthaste_evidence::{Act, ConnectionId, Event, Order};
+use posthaste_evidence::{Act, ConnectionId, Event, NoticeKind, Order, Withheld};
 use posthaste_mail::QueueId;
 use posthaste_queue::life::Life;
 use std::net::SocketAddr;
@@ -48,11 +48,7 @@ pub(super) async fn watchers_hear_of_notices_and_settlements(f: &mut dyn Fixture
     let notice = testing::mail(spool.mint(NOON), 1, 10);
     let mut s = settlement(&*spool);
     s.changes = vec![change(id, 0, Life::Failed)];
-    s.notices = vec![Notice {
-        about: id,
-        kind: Some(posthaste_evidence::NoticeKind::Failed),
-        mail: notice.clone(),
-    }];
+    s.notices = vec![Notice { about: id, kind: Some(NoticeKind::Failed), mail: notice.clone() }];
     let changes = s.changes.clone();
     let commit = settle(&*spool, s).await;
     let told = diary.entries();
@@ -135,18 +131,29 @@ async fn eventful(spool: &dyn Spool) -> Vec<Event> {
         Settlement { ledger: vec![decided(Stage::Going, 7)], ..settlement(spool) },
         Settlement { ledger: vec![decided(Stage::Done, 7)], ..settlement(spool) },
         Settlement {
+            changes: vec![change(one, 0, Life::Held)],
+            notices: vec![Notice {
+                about: one,
+                kind: Some(NoticeKind::Delayed),
+                mail: testing::mail(spool.mint(NOON), 1, 9),
+            }],
+            ..settlement(spool)
+        },
+        Settlement { changes: vec![change(one, 0, Life::Expiring)], ..settlement(spool) },
+        Settlement {
             changes: vec![change(one, 0, Life::Expired)],
             notices: vec![Notice {
                 about: one,
-                kind: Some(posthaste_evidence::NoticeKind::Failed),
+                kind: Some(NoticeKind::Failed),
                 mail: notice.clone(),
             }],
+            withheld: vec![(one, Withheld::NotAsked), (one, Withheld::StrangersRate)],
             ..settlement(spool)
         },
     ];
     for (step, s) in settlements.into_iter().enumerate() {
         let commit = settle(spool, s.clone()).await;
-        let done = |id| (step == 1 && id == two) || (step == 6 && id == one);
+        let done = |id| (step == 1 && id == two) || (step == 8 && id == one);
         told.extend(events::settled(&s, commit, &Sample, done));
         for notice in &s.notices {
             told.push(events::received(&notice.mail.envelope, commit));
