@@ -1,6 +1,12 @@
 //! What one message costs the scheduler from its acceptance to its delivery, while others wait, and what it costs when
 //! the senders of all that wait are told at once: `cargo run --release -p posthaste-queue --example fast_path`.
-#![allow(clippy::unwrap_used, reason = "a measurement, not the product")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "a measurement, not the product"
+)]
 
 use posthaste_evidence::{FaultClass, Outcome};
 use posthaste_mail::{QueueId, Timestamp};

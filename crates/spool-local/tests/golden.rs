@@ -23,6 +23,9 @@ use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use support::{accept, content, deliver, settlement};
 
+/// What befell a spool.
+type Story = fn(&dyn Spool);
+
 /// What the store of this version is compared with.
 const EXPECTED: &str = "expected.txt";
 
@@ -164,7 +167,7 @@ fn tell_connection(told: &mut String, connection: &Connection) {
 fn write_this_version_s_spool() {
     let version = env!("CARGO_PKG_VERSION").rsplit_once('.').expect("a version").0;
     let notices = format!("{version}-notices");
-    let lives: [(&str, fn(&dyn Spool)); 2] = [(version, live_a_life), (&notices, tell_senders)];
+    let lives: [(&str, Story); 2] = [(version, live_a_life), (&notices, tell_senders)];
     for (name, life) in lives {
         let folder = golden().join(name);
         if !folder.exists() {
@@ -179,7 +182,7 @@ fn write_this_version_s_spool() {
     }
 }
 
-fn write_spool(folder: &Path, life: fn(&dyn Spool)) {
+fn write_spool(folder: &Path, life: Story) {
     let disk = SimDisk::new();
     let (log, _) = Log::open(disk.clone(), settings()).expect("opens");
     let spool = LocalSpool::in_place(log);
