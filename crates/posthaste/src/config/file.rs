@@ -204,7 +204,7 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
     let submission = submission::read(top.section("submission"), &hostname, &data, around);
     let section = top.section("notice");
     let notices = notice::read(&section, &retry, why, &hostname, around);
-    let retry = Schedule { delay: notices.delay.clone(), ..retry };
+    let retry = Schedule { delay: notices.delay, ..retry };
     let delay_is_set = section.has("delay_after");
     section.finish();
     let common = Common { schedule: &retry, delay_is_set };
