@@ -4,5 +4,6 @@ mod acts;
 mod limits;
 mod model;
 mod notices;
+mod promises;
 mod stories;
 mod world;
