@@ -100,6 +100,7 @@ fn happen(system: &mut MailSystem, dice: &mut Rng) -> bool {
             return true;
         }
         5 => mend(system),
+        6 => system.probing.set(dice.chance(2, 3)),
         _ => {}
     }
     false

@@ -193,6 +193,8 @@ fn the_profile_of_exchange_tells_the_figure_of_the_founding_story() {
         }
         let fits = figures.iter().any(|span| said.contains(&format!("for the next {span}")));
         assert!(fits, "{how}: {}", notice.text);
+        // Most attempts are forgotten by then, the first of an episode never.
+        assert!(said.contains("History (UTC): - 2026-11-21 00:0"), "{how}: {}", notice.text);
         until_quiet(&system, 3 * DAY);
         let Course { arrived, expired, .. } = course(&system);
         let expired = expired.expect("its time was over");
