@@ -13,19 +13,20 @@ const DARK: &str = "\
 .box { background: #27292d !important; border-color: #44474d !important; }\r\n\
 }\r\n";
 /// Above a group.
-const RULE: &str = "; border-top: 1px solid #b9bdc3; padding-top: 12px";
+const RULE: &str = "; border-top: 1px solid #b9bdc3; padding-top: 12px; font-size: 16px";
 const FONT: &str = "font-family: -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif; \
                     font-size: 16px; line-height: 1.5; overflow-wrap: anywhere; word-break: break-word";
 
 /// The page, with CRLF line ends. `lang`: the tag of its language.
 pub(super) fn html(letter: &Letter, kind: Kind, lang: &str) -> String {
-    let mut page = Page { out: head(&letter.title, lang), colour: colour(kind) };
+    let mut page = Page { out: head(&letter.title, lang), colour: colour(kind), columns: false };
     page.blocks(&letter.people);
     if let Some(title) = &letter.facts_title {
         page.line("<div class=\"soft\" style=\"font-size: 14px; color: #55595f\">");
         page.line("<hr style=\"border: 0; border-top: 1px solid #b9bdc3; margin: 24px 0 0\">");
         let title = escaped(title);
         page.line(&format!("<h2 style=\"font-size: 15px; margin: 12px 0\">{title}</h2>"));
+        page.columns = true;
         page.blocks(&letter.facts);
         if let Some((title, lines)) = &letter.headers {
             page.paragraph("", &format!("<b>{}:</b>", escaped(title)));
@@ -77,6 +78,8 @@ const fn colour(kind: Kind) -> &'static str {
 struct Page {
     out: String,
     colour: &'static str,
+    /// The labels of all tables are of one width.
+    columns: bool,
 }
 
 impl Page {
@@ -85,13 +88,15 @@ impl Page {
             match block {
                 Block::Lead(words) => {
                     let style = format!(
-                        "border-left: 4px solid {}; padding-left: 12px; font-size: 18px",
+                        "border-left: 4px solid {}; padding-left: 12px; font-size: 18px; \
+                         font-weight: normal",
                         self.colour
                     );
-                    self.paragraph(&style, &escaped(words));
+                    let words = escaped(words);
+                    self.line(&format!("<h1 style=\"margin: 0 0 16px; {style}\">{words}</h1>"));
                 }
-                Block::Addresses(addresses) => self.addresses("", addresses),
-                Block::Group(addresses) => self.addresses(RULE, addresses),
+                Block::Addresses(addresses) => self.addresses("p", "", addresses),
+                Block::Group(addresses) => self.addresses("h2", RULE, addresses),
                 Block::Words(words) => self.paragraph("", &escaped(words)),
                 Block::Labelled(label, words) => {
                     self.paragraph("", &format!("<b>{}:</b> {}", escaped(label), escaped(words)));
@@ -103,12 +108,12 @@ impl Page {
         }
     }
 
-    fn addresses(&mut self, style: &str, addresses: &[String]) {
-        self.line(&format!("<p style=\"margin: 0 0 16px; padding-left: 16px{style}\">"));
+    fn addresses(&mut self, element: &str, style: &str, addresses: &[String]) {
+        self.line(&format!("<{element} style=\"margin: 0 0 16px; padding-left: 16px{style}\">"));
         for address in addresses {
             self.line(&format!("<b dir=\"auto\">{}</b><br>", escaped(address)));
         }
-        self.line("</p>");
+        self.line(&format!("</{element}>"));
     }
 
     fn lines(&mut self, label: &str, lines: &[String]) {
@@ -131,13 +136,12 @@ impl Page {
     }
 
     fn facts(&mut self, facts: &[(String, String)]) {
-        self.line(
-            "<table role=\"presentation\" style=\"border-collapse: collapse; margin: 0 0 16px\">",
-        );
+        self.line("<table style=\"border-collapse: collapse; margin: 0 0 16px\">");
+        let width = if self.columns { "; width: 10em" } else { "" };
         for (label, value) in facts {
             self.line(&format!(
-                "<tr><td class=\"soft\" style=\"vertical-align: top; padding: 0 12px 2px 0; \
-                 white-space: nowrap; color: #55595f\">{}</td>\r\n\
+                "<tr><th scope=\"row\" class=\"soft\" style=\"vertical-align: top; padding: 0 12px 2px 0; \
+                 text-align: left; font-weight: normal; white-space: nowrap; color: #55595f{width}\">{}</th>\r\n\
                  <td dir=\"auto\" style=\"vertical-align: top; padding: 0 0 2px\">{}</td></tr>",
                 escaped(label),
                 escaped(value)

@@ -51,6 +51,7 @@ texts! {
     SpanTwo = "span.two" Plain ["first", "second"];
     SpanThree = "span.three" Plain ["first", "second", "third"];
     SpanNone = "span.none" Plain [];
+    SpanBrief = "span.brief" Plain [];
 
     // The header of a notice.
     SenderName = "head.sender-name" Plain [];

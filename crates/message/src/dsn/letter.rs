@@ -123,7 +123,10 @@ impl<'a> Writer<'_, 'a> {
             self.message(),
         ];
         match self.notice.kind {
-            Kind::Failed => self.obstacles(&mut blocks, |report| self.failure(report)),
+            Kind::Failed => {
+                blocks.push(self.final_word(whole));
+                self.obstacles(&mut blocks, |report| self.failure(report));
+            }
             Kind::Delayed => {
                 self.still_tried(&mut blocks);
                 self.obstacles(&mut blocks, |report| self.delay(report));
@@ -132,7 +135,7 @@ impl<'a> Writer<'_, 'a> {
             Kind::Relayed => blocks.push(self.paragraph(Key::RelayedMeans)),
             Kind::AllClear => blocks.push(self.paragraph(Key::AllClearMeans)),
         }
-        self.close(&mut blocks, whole);
+        self.close(&mut blocks);
         blocks
     }
 
@@ -300,16 +303,14 @@ impl<'a> Writer<'_, 'a> {
         Block::Words(self.words.say(key))
     }
 
-    fn close(&self, blocks: &mut Vec<Block>, whole: bool) {
+    /// That it is over for all recipients of a failure notice, and what comes back.
+    fn final_word(&self, whole: bool) -> Block {
+        let attached = if whole { Key::WholeAttached } else { Key::HeaderAttached };
+        Block::Words(format!("{} {}", self.words.say(Key::NoFurther), self.words.say(attached)))
+    }
+
+    fn close(&self, blocks: &mut Vec<Block>) {
         let words = self.words;
-        if self.notice.kind == Kind::Failed {
-            let attached = if whole { Key::WholeAttached } else { Key::HeaderAttached };
-            blocks.push(Block::Words(format!(
-                "{} {}",
-                words.say(Key::NoFurther),
-                words.say(attached)
-            )));
-        }
         let hostname = [("hostname", self.notice.sender.hostname.as_str())];
         let closing = words.fill(Key::Closing, &hostname);
         if !closing.is_empty() {

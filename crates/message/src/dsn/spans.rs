@@ -62,7 +62,7 @@ pub(super) fn took(words: &Language, time: Duration) -> String {
     if !minutes.is_multiple_of(HOUR) {
         parts.push(rest(words, minutes));
     }
-    if parts.is_empty() { words.say(Key::SpanNone) } else { joined(words, &parts) }
+    if parts.is_empty() { words.say(Key::SpanBrief) } else { joined(words, &parts) }
 }
 
 /// The nearest number of whole minutes.
@@ -104,8 +104,8 @@ mod tests {
         let german = wordings.chosen(b"", Some("de"));
         // (seconds, what is left, how long it took, what is left in German)
         for (seconds, expected, short, deutsch) in [
-            (0, "few seconds", "few seconds", "wenige Sekunden"),
-            (29, "few seconds", "few seconds", "wenige Sekunden"),
+            (0, "few seconds", "a few seconds", "wenige Sekunden"),
+            (29, "few seconds", "a few seconds", "wenige Sekunden"),
             (30, "1 minute", "1 minute", "1 Minute"),
             (3569, "59 minutes", "59 minutes", "59 Minuten"),
             (3570, "1 hour and 0 minutes", "1 hour", "1 Stunde und 0 Minuten"),

@@ -37,8 +37,12 @@ impl Text {
         for block in blocks {
             match block {
                 Block::Lead(words) | Block::Words(words) => self.paragraph("", words),
-                Block::Addresses(addresses) | Block::Group(addresses) => {
+                Block::Addresses(addresses) => {
                     addresses.iter().for_each(|address| self.line(&format!("  {address}")));
+                }
+                Block::Group(addresses) => {
+                    self.blank();
+                    self.paragraph("", &format!("{}:", addresses.join(", ")));
                 }
                 Block::Labelled(label, words) => self.paragraph("", &format!("{label}: {words}")),
                 Block::Quote(label, lines) => {
@@ -73,15 +77,18 @@ impl Text {
         self.out.push_str("\r\n");
     }
 
-    /// A wrapped paragraph; further lines are indented as wide as the lead.
+    /// A wrapped paragraph; further lines are indented as wide as the lead. A number and what it counts stay together.
     fn paragraph(&mut self, lead: &str, words: &str) {
         let indent = lead.chars().count();
         let mut line = lead.to_owned();
         let mut width = indent;
         let mut fresh = true;
-        for word in words.split_whitespace() {
+        let mut rest = words.split_whitespace().peekable();
+        while let Some(word) = rest.next() {
             let length = word.chars().count();
-            if !fresh && width + 1 + length > WIDTH {
+            let number = word.bytes().all(|b| b.is_ascii_digit());
+            let counted = rest.peek().filter(|_| number).map_or(0, |next| 1 + next.chars().count());
+            if !fresh && width + 1 + length + counted > WIDTH {
                 self.line(&line);
                 line = " ".repeat(indent);
                 width = indent;

@@ -5,7 +5,7 @@
 
 use super::keys::Key;
 use super::language::Language;
-use super::spans::short_stamp;
+use super::spans::{short_stamp, stamp};
 use super::{Report, Tried, why};
 use posthaste_evidence::Fault;
 use posthaste_mail::Timestamp;
@@ -101,10 +101,10 @@ pub(super) fn lines(words: &Language, report: &Report<'_>) -> Vec<String> {
 
 fn line(words: &Language, episode: &Episode<'_>, count: Option<u32>) -> String {
     let what = what(words, episode);
-    let (from, to) = (short_stamp(episode.first), until(episode));
+    let (from, to) = ends(episode);
     let span = [("from", from.as_str()), ("to", to.as_str()), ("what", what.as_str())];
     match count {
-        _ if episode.first == episode.last => {
+        _ if stamp(episode.first) == stamp(episode.last) => {
             words.fill(Key::Once, &[("at", &from), ("what", &what)])
         }
         Some(count) => words.count(Key::SpanCounted, u64::from(count), &span),
@@ -112,13 +112,19 @@ fn line(words: &Language, episode: &Episode<'_>, count: Option<u32>) -> String {
     }
 }
 
-/// Without the day when it began on that.
-fn until(episode: &Episode<'_>) -> String {
+/// From when to when, to the minute, or to the second where both are in one; the day once where it is one.
+fn ends(episode: &Episode<'_>) -> (String, String) {
     let (from, to) = (episode.first.utc(), episode.last.utc());
-    if (from.year, from.month, from.day) == (to.year, to.month, to.day) {
-        return format!("{:02}:{:02}", to.hour, to.minute);
+    let start = short_stamp(episode.first);
+    if (from.year, from.month, from.day) != (to.year, to.month, to.day) {
+        return (start, short_stamp(episode.last));
     }
-    short_stamp(episode.last)
+    let end = format!("{:02}:{:02}", to.hour, to.minute);
+    let within = (from.hour, from.minute) == (to.hour, to.minute);
+    if within && from.second != to.second {
+        return (format!("{start}:{:02}", from.second), format!("{end}:{:02}", to.second));
+    }
+    (start, end)
 }
 
 /// A peer's own words where there are any; they say more than ours.
@@ -188,7 +194,7 @@ mod tests {
     #[test]
     fn attempts_that_met_the_same_are_one_line() {
         let tries = [(0, busy("1 of 7")), (15, busy("2 of 7")), (30, silent()), (1500, silent())];
-        let silence = "The receiving mail server did not answer attempts to connect to it.";
+        let silence = "This mail server could not reach the receiving mail server: no answer came.";
         assert_eq!(
             told(&tries, 4),
             [
@@ -198,6 +204,13 @@ mod tests {
         );
         let forgotten = told(&tries, 40);
         assert_eq!(forgotten[0], "1970-01-01 00:00 to 00:15: mx: 421 2 of 7");
+        let close = |seconds| Timestamp::EPOCH.plus(Duration::from_secs(seconds));
+        let said = |first, last| {
+            let (fault, host) = (&silent(), None);
+            ends(&Episode { fault, first: close(first), last: close(last), seen: 2, host })
+        };
+        assert_eq!(said(5, 48), ("1970-01-01 00:00:05".into(), "00:00:48".into()));
+        assert_eq!(said(5, 65), ("1970-01-01 00:00".into(), "00:01".into()));
         assert_eq!(told(&tries[..1], 1), Vec::<String>::new(), "one attempt is told elsewhere");
         assert_eq!(
             told(&tries[2..], 9),

@@ -64,7 +64,8 @@ pub fn why(fault: &Fault) -> Why {
         Fault::NoSuchDomain { name } => Why::about(Key::NoSuchDomain, name, Act::CheckAddress),
         Fault::NoHosts { name } => Why::about(Key::NoHosts, name, Act::CheckAddress),
         Fault::NullMx { name } => Why::about(Key::NullMx, name, Act::CheckAddress),
-        Fault::LoopsBack { name } => Why::about(Key::LoopsBack, name, Act::Ours),
+        // Either its MX records are wrong, or our list of domains.
+        Fault::LoopsBack { name } => Why::about(Key::LoopsBack, name, Act::CannotTell),
         Fault::OnlyPrivateAddresses { name } => {
             Why::about(Key::OnlyPrivate, name, Act::ReceiverDns)
         }
@@ -185,7 +186,9 @@ const fn about_the_message(fault: &Fault) -> Why {
         Fault::NeedsEightBit => (Key::NeedsEightBit, Act::SevenBit),
         Fault::NoRoute => (Key::NoRoute, Act::Ours),
         Fault::StoreFault => (Key::StoreFault, Act::Ours),
-        Fault::AttemptTooLong | Fault::Interrupted => (Key::Interrupted, Act::Ours),
+        // A slow peer is as likely as we.
+        Fault::AttemptTooLong => (Key::Interrupted, Act::CannotTell),
+        Fault::Interrupted => (Key::Interrupted, Act::Patience),
         Fault::UnknownRecipient => (Key::UnknownRecipient, Act::CheckAddress),
         Fault::Operator => (Key::Operator, Act::AskOurs),
         _ => (Key::TimeOver, Act::Patience),
@@ -226,8 +229,14 @@ const fn connect(fault: ConnectFault) -> Why {
             Why::plain(Key::ConnectRefused, Act::CannotTell)
         }
         ConnectFault::TimedOut => Why::plain(Key::ConnectTimeout, Act::CannotTell),
-        ConnectFault::HostUnreachable => Why::plain(Key::ConnectUnreachable, Act::CannotTell),
-        _ => Why::plain(Key::ConnectLocal, Act::Ours),
+        // A router far away may say that the network is unreachable, as this machine does.
+        ConnectFault::HostUnreachable | ConnectFault::NetworkUnreachable => {
+            Why::plain(Key::ConnectUnreachable, Act::CannotTell)
+        }
+        ConnectFault::Forbidden
+        | ConnectFault::SourceUnavailable
+        | ConnectFault::LocalResources => Why::plain(Key::ConnectLocal, Act::Ours),
+        ConnectFault::Other(_) => Why::plain(Key::ConnectLocal, Act::CannotTell),
     }
 }
 
@@ -265,6 +274,14 @@ mod tests {
             (said(Stage::Eod, 451, None), "later-message", Owner::Unknown),
             (Fault::Connect(ConnectFault::TimedOut), "connect-timeout", Owner::Unknown),
             (Fault::Connect(ConnectFault::Forbidden), "connect-local", Owner::Us),
+            (
+                Fault::Connect(ConnectFault::NetworkUnreachable),
+                "connect-unreachable",
+                Owner::Unknown,
+            ),
+            (Fault::Connect(ConnectFault::Other(5)), "connect-local", Owner::Unknown),
+            (Fault::LoopsBack { name: "x.example".into() }, "loops-back", Owner::Unknown),
+            (Fault::AttemptTooLong, "interrupted", Owner::Unknown),
             (Fault::NullMx { name: "x.example".into() }, "null-mx", Owner::Sender),
             (Fault::Expired, "time-over", Owner::Us),
         ] {

@@ -109,7 +109,7 @@ fn one_unknown_recipient_costs_the_others_nothing() {
         assert_eq!(notice.header("To"), Some("<ann@sender.test>"));
         assert!(text.contains("Final-Recipient: rfc822; nobody@sender.test"), "{text}");
         assert!(text.contains("Action: failed") && text.contains("Status: 5.1.1"), "{text}");
-        assert!(text.contains("Nobody has this address here."), "{text}");
+        assert!(text.contains("This mail server does not know the address."), "{text}");
         assert!(!text.contains("Final-Recipient: rfc822; bob@"), "{text}");
     }
 
