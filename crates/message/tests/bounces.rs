@@ -1,5 +1,8 @@
-//! 100 bounces of real servers read (RFC 3464): `bounces/read.tsv` says what was found in each. Where they come from, and
-//! their licence: `bounces/README.md`.
+//! Bounces in the shapes of real servers read (RFC 3464): `bounces/read.tsv` says what is found in each; a difference is
+//! looked at before it is accepted.
+//!
+//! They are of our own writing: the fields, their order and their oddities are those of the server that a file is named for,
+//! the words are ours. Not here: how bounces out of the field are read, which `examples/read_bounces.rs` measures.
 
 use posthaste_message::dsn::status::{RecipientStatus, Typed};
 use posthaste_message::dsn::{ReadReport, read};
@@ -22,7 +25,7 @@ fn bounces() -> Vec<(String, Vec<u8>)> {
     all
 }
 
-const HEAD: &str = "file\tplace\tkind\treporting\trecipient\taction\tstatus\tremote\tdiagnostic\treply\tlast_attempt\tof_message\treturned";
+const HEAD: &str = "file\tplace\tkind\treporting\trecipient\taction\tstatus\tremote\tdiagnostic\treply\tlast_attempt\tof_message\treturned\twords";
 
 fn lines(name: &str, report: &ReadReport) -> Vec<String> {
     let typed = |value: Option<&Typed>| {
@@ -65,13 +68,15 @@ fn lines(name: &str, report: &ReadReport) -> Vec<String> {
         typed(status.reporting_mta.as_ref())
     );
     let about = report.head.in_reply_to.as_deref().unwrap_or("-");
-    recipients.into_iter().map(|one| format!("{front}\t{one}\t{about}\t{returned}")).collect()
+    let text = report.text.as_deref().unwrap_or_default();
+    let words = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("-").trim();
+    let end = format!("{about}\t{returned}\t{words:.40}");
+    recipients.into_iter().map(|one| format!("{front}\t{one}\t{end}")).collect()
 }
 
 #[test]
-fn a_hundred_bounces_are_read() {
+fn bounces_of_each_shape_are_read() {
     let all = bounces();
-    assert_eq!(all.len(), 100);
     let mut table = vec![HEAD.to_owned()];
     for (name, octets) in &all {
         let report = read(octets).unwrap_or_else(|none| panic!("{name}: {none}"));
@@ -126,7 +131,7 @@ fn damaged_bounces_do_no_harm() {
         let whole = read(&octets).expect(&name);
         let known: Vec<_> =
             whole.status.recipients.iter().filter_map(RecipientStatus::address).collect();
-        for cut in (0..octets.len()).step_by(211) {
+        for cut in (0..octets.len()).step_by(29) {
             if let Ok(part) = read(&octets[..cut]) {
                 assert!(part.status.recipients.len() <= known.len().max(1), "{name} cut at {cut}");
             }

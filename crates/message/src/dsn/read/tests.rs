@@ -1,4 +1,4 @@
-//! Reports in the shapes that real servers, and people who forward them, give them (whole ones: `tests/bounces.rs`).
+//! Reports in the shapes that real servers, and people who forward them, give them (whole ones, each in the shape of one server: `tests/bounces.rs`).
 
 use super::*;
 
