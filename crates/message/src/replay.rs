@@ -8,8 +8,10 @@
 //! Received: ...
 //! ```
 //!
-//! ENVID and ORCPT are xtext (RFC 3461 section 4). Not here: what is done with a file (`admin`).
+//! ENVID and ORCPT are xtext (RFC 3461 section 4), an ORCPT of the type `utf-8` is utf-8-addr-xtext (RFC 6533 section 3), as in
+//! SMTP. Not here: what is done with a file (`admin`).
 
+use crate::dsn::status::{Form, embed, unembed};
 use posthaste_mail::envelope::{Notify, Ret};
 use posthaste_mail::{BodyType, Envelope, Mailbox, Recipient, ReversePath};
 use std::fmt::Write as _;
@@ -86,7 +88,9 @@ pub fn compose(envelope: &Envelope, recipients: &[u32]) -> String {
             let _ = write!(out, " NOTIFY={words}");
         }
         if let Some((kind, address)) = recipient.orcpt.as_deref().and_then(|o| o.split_once(';')) {
-            let _ = write!(out, " ORCPT={kind};{}", xtext(address));
+            let address =
+                if is_utf8(kind) { embed(address, Form::SevenBit) } else { xtext(address) };
+            let _ = write!(out, " ORCPT={kind};{address}");
         }
         out.push_str("\r\n");
     }
@@ -155,7 +159,10 @@ fn read_recipient(value: &str) -> Result<Recipient, String> {
             "ORCPT" => {
                 let (kind, address) =
                     value.split_once(';').ok_or_else(|| format!("`{value}` has no type"))?;
-                recipient.orcpt = Some(format!("{kind};{}", from_xtext(address)?));
+                // `+XX` may stand around the escapes of RFC 6533, and stood in their place in files of older versions.
+                let address = from_xtext(address)?;
+                let address = if is_utf8(kind) { unembed(&address) } else { address };
+                recipient.orcpt = Some(format!("{kind};{address}"));
             }
             _ => return Err(format!("`{name}={value}` is not known here")),
         }
@@ -189,6 +196,11 @@ fn notify(value: &str) -> Result<Notify, String> {
         }
     }
     Ok(notify)
+}
+
+/// The address type of RFC 6533 section 3.
+fn is_utf8(kind: &str) -> bool {
+    kind.trim().eq_ignore_ascii_case("utf-8")
 }
 
 /// RFC 3461 section 4: what is not visible ASCII, `+` and `=` as `+XX`.
@@ -252,6 +264,20 @@ mod tests {
         assert_eq!(compose(&envelope, &[1]).matches("X-Receiver").count(), 1);
         let again = file(&composed).expect("our own");
         assert_eq!((again.recipients, again.reverse_path), (read.recipients, read.reverse_path));
+    }
+
+    #[test]
+    fn original_recipients_beyond_ascii_are_written_as_smtp_has_them() {
+        let line =
+            "X-Receiver: <b@b.example> ORCPT=utf-8;j\\x{F6}rg\\x{2B}\\x{5C}@\\x{7528}.example\r\n";
+        let head = format!("X-Sender: <>\r\n{line}");
+        let read = file(&head).expect("a file");
+        assert_eq!(read.recipients[0].orcpt.as_deref(), Some("utf-8;jörg+\\@用.example"));
+        let recipients = read.recipients;
+        let envelope = Envelope { recipients, ..crate::dsn::tests::sample() };
+        assert_eq!(compose(&envelope, &[0]), format!("{head}X-CreatedBy: Posthaste\r\n"));
+        let older = head.replace("j\\x{F6}rg", "j+C3+B6rg");
+        assert_eq!(file(&older).expect("a file").recipients, envelope.recipients);
     }
 
     #[test]

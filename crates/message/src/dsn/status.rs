@@ -8,6 +8,7 @@ mod reading;
 mod writing;
 
 pub use address::Typed;
+pub(crate) use address::{embed, unembed};
 pub(super) use reading::{begins_report, is_of_report, next_group};
 pub use writing::Form;
 

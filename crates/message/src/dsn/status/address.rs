@@ -171,7 +171,7 @@ fn next_line(
 
 /// RFC 6533 section 3: in a part of 8-bit text the address itself (`utf-8-address`), or where it has a backslash, which
 /// would begin an escape, `utf-8-addr-unitext`; in a 7-bit part `utf-8-addr-xtext`.
-fn embed(address: &str, form: Form) -> String {
+pub(crate) fn embed(address: &str, form: Form) -> String {
     let plain = form == Form::Global && !address.contains('\\');
     let mut out = String::with_capacity(address.len());
     for c in address.chars() {
@@ -190,7 +190,7 @@ fn embed(address: &str, form: Form) -> String {
 }
 
 /// `\x{HEX}` becomes the character it stands for; what is no such escape, or stands for a control character, stays.
-pub(super) fn unembed(text: &str) -> String {
+pub(crate) fn unembed(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("\\x{") {
