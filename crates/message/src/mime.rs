@@ -112,6 +112,12 @@ impl<'a> Entity<'a> {
         leaves
     }
 
+    /// The parts behind a boundary that is not the multipart's own, where there should be none.
+    #[must_use]
+    pub fn strays(&self) -> Vec<Entity<'a>> {
+        guessed(self.octets).map_or_else(Vec::new, |own| divided(self.octets, own, MAX_PARTS))
+    }
+
     fn collect(&self, depth: usize, left: &mut usize, leaves: &mut Vec<Entity<'a>>) {
         let parts = if depth < MAX_DEPTH { self.parts(*left) } else { Vec::new() };
         if parts.is_empty() && *left > 0 {

@@ -153,7 +153,9 @@ fn assembled(
         texts.map(|leaf| leaf.text(MAX_WORDS)).find(|text| !text.trim().is_empty())
     };
     let returned = after.iter().chain(before).find_map(returned);
+    let stray = || leaves.get(at).and_then(|leaf| leaf.strays().iter().find_map(self::returned));
     let returned = returned
+        .or_else(stray)
         .or_else(|| after.iter().find(|l| looks_like_mail(l)).map(|l| kept(mail_of(l), false)));
     Found {
         header: root.header.to_vec(),

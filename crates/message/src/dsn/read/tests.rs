@@ -109,6 +109,21 @@ fn labels_that_are_wrong_or_missing() {
 }
 
 #[test]
+fn a_boundary_that_somebody_has_changed_in_the_middle() {
+    let mail = report(&[
+        ("Content-Type: text/plain\n", "Sorry.\n"),
+        ("Content-Type: message/delivery-status\n", STATUS),
+        ("Content-Type: message/rfc822\n", ORIGINAL),
+    ]);
+    let mail =
+        mail.replace("--b\nContent-Type: message/rfc822", "--c\nContent-Type: message/rfc822");
+    let read = found(&mail);
+    assert!(bob(&read) && read.place == Place::Labelled, "{read:#?}");
+    let about = read.returned.expect("it came back").summary().message_id;
+    assert_eq!(about.as_deref(), Some("<1@example.org>"));
+}
+
+#[test]
 fn no_mime_at_all() {
     let plain = format!("Subject: Returned mail\n\nSorry, it failed.\n\n{STATUS}\n{ORIGINAL}");
     let lost = format!(
