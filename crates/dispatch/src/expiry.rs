@@ -3,8 +3,9 @@
 use crate::content::InHand;
 use crate::last::LastTried;
 use crate::notice::{About, News, Tidings};
+use crate::pace::{SLICE, make_way};
 use crate::settings::FRESH_FOR;
-use crate::settle::change;
+use crate::settle::{Pending, change};
 use crate::timeline::{Timeline, own_tries};
 use crate::{Inner, destination, lock};
 use futures_util::future::select;
@@ -28,17 +29,11 @@ pub(crate) async fn keep_time(inner: Arc<Inner>) {
     while inner.is_running() {
         inner.ticks.fetch_add(1, Ordering::SeqCst);
         inner.kick();
-        let refused = std::mem::take(&mut *lock(&inner.refused));
-        for of_message in refused.values() {
-            inner.expire(of_message).await;
-        }
-        while let Some(changed) = inner.take_expired() {
-            for of_message in changed.chunk_by(|a, b| a.message == b.message) {
-                inner.expire(of_message).await;
-            }
-            inner.kick();
-        }
+        let more = inner.end_some().await;
         let rest = inner.warn_some().await;
+        if more {
+            continue;
+        }
         let wanted = inner.rearm();
         let mut timer = inner.world.clock.timer();
         let wait = wanted.map_or(LONGEST_SLEEP, |at| at.since(inner.world.wall())).max(rest);
@@ -72,6 +67,24 @@ pub(crate) async fn tidy(inner: Arc<Inner>) {
 }
 
 impl Inner {
+    /// Ends some messages' recipients that are over; durable when this answers. True: there may be more.
+    async fn end_some(&self) -> bool {
+        let mut pending = Vec::new();
+        for _ in 0..SLICE {
+            let refused = lock(&self.refused).pop_first().map(|(_, changed)| changed);
+            let Some(changed) = refused.or_else(|| self.take_expired()) else {
+                self.wait_for_all(pending).await;
+                return false;
+            };
+            for of_message in changed.chunk_by(|a, b| a.message == b.message) {
+                pending.extend(self.expire(of_message).await);
+                make_way().await;
+            }
+        }
+        self.wait_for_all(pending).await;
+        true
+    }
+
     /// What is over has left the scheduler, or waits there for its notice; until the store knows, it counts as settling.
     fn take_expired(&self) -> Option<Vec<Changed>> {
         let now = self.world.wall();
@@ -90,8 +103,8 @@ impl Inner {
 
     /// Recipients of one message that the scheduler has let go: their time is over, or the operator's act
     /// waited for this. Their ends and their notice, in one commit.
-    async fn expire(&self, changed: &[Changed]) {
-        let Some(first) = changed.first() else { return };
+    async fn expire(&self, changed: &[Changed]) -> Option<Pending> {
+        let first = changed.first()?;
         let parked = changed.iter().any(|c| c.transition.state.crashes >= CRASHES_TO_POISON);
         let in_hand = match self.in_hand(first.message).await {
             Ok(Some(in_hand)) if !parked => Some(in_hand),
@@ -102,7 +115,7 @@ impl Inner {
         let Some(in_hand) = in_hand else {
             // It has ended, or the store has quarantined and listed it.
             lock(&self.settling).end(first.message);
-            return;
+            return None;
         };
         let history = self.spool.history(first.message).await.unwrap_or_default();
         let original = self.beginning(&in_hand.content).await;
@@ -114,7 +127,7 @@ impl Inner {
             Some(News { remark, ..self.news_of_end(&in_hand, &history, change)? })
         });
         let tidings = self.tell_sender(&about, NoticeKind::Failed, news.collect());
-        self.end_recipients(now, &in_hand, changed, tidings, landed.acts);
+        self.end_recipients(now, &in_hand, changed, tidings, landed.acts)
     }
 
     /// What is told of one that ended without a transaction; `None` when it has not ended, or not badly.
@@ -162,7 +175,7 @@ impl Inner {
         changed: &[Changed],
         tidings: Tidings,
         acts: Vec<Acted>,
-    ) {
+    ) -> Option<Pending> {
         // From here to the hand-over nothing waits.
         let changed = &self.still_so(now, changed)[..];
         let settlement = Settlement {
@@ -179,11 +192,11 @@ impl Inner {
         let id = in_hand.envelope.id;
         if settlement.changes.is_empty() {
             lock(&self.settling).end(id);
-            return;
+            return None;
         }
         let done = self.scheduler().message(now, id).is_none();
         lock(&self.settling).describe(&in_hand.envelope, done);
-        drop(self.spool.settle(settlement));
+        Some(self.spool.settle(settlement))
     }
 
     /// An envelope without its content, for acts that do not need it.

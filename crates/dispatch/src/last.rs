@@ -35,6 +35,13 @@ impl Dispatch {
         self.inner.last_tried(envelope, recipient, history)
     }
 
+    /// Trials of a recipient's destination since the message was accepted, which concern it too; at least so many. What
+    /// the queue viewer shows and what notices say.
+    #[must_use]
+    pub fn trials(&self, envelope: &Envelope, recipient: u32) -> u32 {
+        self.inner.trials(envelope, recipient)
+    }
+
     /// The last fault of a destination that is down.
     #[must_use]
     pub fn last_fault(&self, name: &str, route: &str) -> Option<LastTried> {
@@ -59,7 +66,7 @@ impl Inner {
         }
     }
 
-    /// Trials of a recipient's destination since the message was accepted; at least so many.
+    /// See [`Dispatch::trials`].
     pub(crate) fn trials(&self, envelope: &Envelope, recipient: u32) -> u32 {
         if Facts::of(envelope, recipient).is_none() {
             return 0;
@@ -67,9 +74,8 @@ impl Inner {
         let to = destination::of(&self.routes(), envelope, recipient);
         let key = destination::ledger_key(&to.name, &to.route);
         let outages = lock(&self.outages);
-        let failures = outages.failures(&key);
-        let kept = failures.iter().filter(|c| c.at >= envelope.received).count();
-        let host = failures.last().and_then(blamed).and_then(|(_, peer)| peer);
+        let kept = outages.failures_since(&key, envelope.received).len();
+        let host = outages.failures(&key).last().and_then(blamed).and_then(|(_, peer)| peer);
         let keys = [Some(key), host.map(LedgerKey::NextHop)];
         let states = keys.iter().flatten().filter_map(|key| outages.state(key));
         let counted = states.filter(|s| s.since >= envelope.received).map(|s| s.failures);

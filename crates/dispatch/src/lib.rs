@@ -18,7 +18,9 @@ mod hosts;
 mod last;
 mod notice;
 mod operator;
+mod order;
 mod outages;
+mod pace;
 mod probe;
 mod recovery;
 mod renew;
@@ -85,6 +87,7 @@ pub(crate) struct Inner {
     pub(crate) spool: Arc<dyn Spool>,
     pub(crate) courier: Courier,
     pub(crate) tenure: Tenure,
+    pub(crate) order: order::Order,
     settings: Mutex<Arc<Settings>>,
     routes: Mutex<Arc<Table>>,
     scheduler: Mutex<Scheduler>,
@@ -142,6 +145,7 @@ impl Dispatch {
             spool: Arc::clone(&spool),
             courier,
             tenure,
+            order: order::Order::default(),
             fresh: Mutex::new(Fresh::new(settings.fresh_budget)),
             settings: Mutex::new(settings),
             routes: Mutex::new(routes),

@@ -173,11 +173,11 @@ impl Inner {
             What::Path | What::Login => {
                 let mut due = 0;
                 loop {
-                    let changed = self.scheduler().retry_destination(now, view.id, SLICE);
-                    if changed.is_empty() {
-                        break;
+                    let act = || self.scheduler().retry_destination(now, view.id, SLICE);
+                    match self.store_act(act).await {
+                        0 => break,
+                        stored => due += stored,
                     }
-                    due += self.store_act(changed).await;
                 }
                 if due > 0 || view.down.is_some() {
                     self.scheduler().release_slowly(now, view.id);

@@ -19,12 +19,15 @@ const PAGE: usize = 200;
 pub(crate) async fn run(inner: &Arc<Inner>, renewed: &renew::Changed, count: &AtomicU64) {
     let mut after = QueueId::MIN;
     while let Ok(page) = inner.spool.live(after, PAGE).await {
-        let mut changed = Vec::new();
-        for live in &page.items {
-            let moved = inner.reroute(live, renewed, &mut changed);
-            count.fetch_add(moved, Ordering::Relaxed);
-        }
-        inner.store_act(changed).await;
+        let act = || {
+            let mut changed = Vec::new();
+            for live in &page.items {
+                let moved = inner.reroute(live, renewed, &mut changed);
+                count.fetch_add(moved, Ordering::Relaxed);
+            }
+            changed
+        };
+        inner.store_act(act).await;
         inner.kick();
         match page.next {
             Some(next) => after = next,

@@ -60,6 +60,7 @@ impl Inner {
         let before = self.before(work, in_hand, &told).await;
         // From here to the hand-over to the store nothing waits: what the next attempt makes of these
         // recipients then comes after it, in memory and in the store.
+        let _in_order = self.order.keep();
         let now = self.world.wall();
         let envelope = &in_hand.envelope;
         let tried = told.results.iter().map(|result| {
@@ -112,18 +113,30 @@ impl Inner {
         self.spool.settle(settlement)
     }
 
-    /// Stores new states that no event tells of in one commit; answers how many recipients. Handed to the store
-    /// without a wait in between: what an attempt makes of them then comes after it, in memory and in the store.
-    pub(crate) async fn store_act(&self, changed: Vec<Changed>) -> u64 {
-        if changed.is_empty() {
-            return 0;
+    /// Makes new states that no event tells of and stores them in one commit; answers how many recipients. Handed to
+    /// the store without a wait in between: what an attempt makes of them then comes after it, in memory and in the store.
+    pub(crate) async fn store_act(&self, act: impl FnOnce() -> Vec<Changed>) -> u64 {
+        let (recipients, pending) = {
+            let _in_order = self.order.keep();
+            let changed = act();
+            if changed.is_empty() {
+                return 0;
+            }
+            (changed.len() as u64, self.hand_over_act(&changed))
+        };
+        if pending.await.is_err() {
+            self.fatal.notify_one();
         }
+        recipients
+    }
+
+    fn hand_over_act(&self, changed: &[Changed]) -> Pending {
         let messages: BTreeSet<QueueId> = changed.iter().map(|c| c.message).collect();
         {
             let mut settling = lock(&self.settling);
             messages.into_iter().for_each(|id| settling.begin_silent(id));
         }
-        let pending = self.spool.settle(Settlement {
+        self.spool.settle(Settlement {
             tenure: self.tenure,
             at: self.world.wall(),
             connections: Vec::new(),
@@ -133,11 +146,7 @@ impl Inner {
             notices: Vec::new(),
             ledger: Vec::new(),
             acts: Vec::new(),
-        });
-        if pending.await.is_err() {
-            self.fatal.notify_one();
-        }
-        changed.len() as u64
+        })
     }
 
     /// Hands ledger entries to the store; nobody waits for them.

@@ -18,7 +18,7 @@ const PAGE: usize = 200;
 pub(crate) async fn run(inner: &Arc<Inner>, count: &AtomicU64) {
     let mut after = QueueId::MIN;
     while let Ok(page) = inner.spool.live(after, PAGE).await {
-        let mut changed = Vec::new();
+        let mut read = Vec::new();
         for live in &page.items {
             let tried = |state: &posthaste_queue::RecipientState| {
                 state.life == Life::Queued && state.failures > 0
@@ -27,11 +27,17 @@ pub(crate) async fn run(inner: &Arc<Inner>, count: &AtomicU64) {
                 continue;
             }
             if let Ok(history) = inner.spool.history(live.envelope.id).await {
-                inner.harden(live, &history, &mut changed);
+                read.push((live, history));
             }
         }
-        count.fetch_add(changed.len() as u64, Ordering::Relaxed);
-        inner.store_act(changed).await;
+        let act = || {
+            let mut changed = Vec::new();
+            for (live, history) in &read {
+                inner.harden(live, history, &mut changed);
+            }
+            changed
+        };
+        count.fetch_add(inner.store_act(act).await, Ordering::Relaxed);
         inner.kick();
         match page.next {
             Some(next) => after = next,

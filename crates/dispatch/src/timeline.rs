@@ -30,9 +30,8 @@ impl Inner {
         tries.extend(own_tries(recipient, history));
         tries.sort_by_key(|tried| tried.at);
         let last = self.last_tried(envelope, recipient, history);
-        let counted = own.saturating_add(self.trials(envelope, recipient));
-        let kept = u32::try_from(tries.len()).unwrap_or(u32::MAX);
-        Timeline { tries, last, attempts: counted.max(kept) }
+        let attempts = own.saturating_add(self.trials(envelope, recipient));
+        Timeline { tries, last, attempts }
     }
 
     /// The trials of a recipient's destination, and of the hosts for which that waits, that are remembered.
@@ -54,12 +53,10 @@ impl Inner {
 }
 
 impl Timeline {
-    /// With one more try of its own, which has just ended.
+    /// With one more try of its own, which has just ended and is counted.
     pub(crate) fn and(mut self, tried: LastTried) -> Self {
         self.last = Some(tried.clone());
         self.tries.push(tried);
-        let kept = u32::try_from(self.tries.len()).unwrap_or(u32::MAX);
-        self.attempts = self.attempts.max(kept);
         self
     }
 }

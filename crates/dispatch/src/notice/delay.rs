@@ -4,6 +4,7 @@
 //! Not here: when they are due, and for whom (`queue`).
 
 use super::{About, News, Tidings, ground};
+use crate::pace::{SLICE, make_way};
 use crate::settle::{Pending, change};
 use crate::{Inner, lock};
 use posthaste_evidence::NoticeKind;
@@ -13,11 +14,7 @@ use posthaste_queue::Changed;
 use posthaste_spool::{History, Live, Settlement};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
-
-/// Messages of which senders are told before the clock task looks at other things.
-const SLICE: usize = 20;
 
 /// How long the clock task rests while the disk has no room for delay notices.
 const FULL_REST: Duration = Duration::from_secs(1);
@@ -47,14 +44,9 @@ impl Inner {
             let next = self.scheduler().next_warning(self.world.wall());
             let Some(id) = next else { break };
             pending.extend(self.warn(id).await);
-            // Composing and signing take a millisecond or two, in which others wait for this thread.
             make_way().await;
         }
-        for settled in pending {
-            if settled.await.is_err() {
-                self.fatal.notify_one();
-            }
-        }
+        self.wait_for_all(pending).await;
         Duration::ZERO
     }
 
@@ -75,20 +67,31 @@ impl Inner {
         }
         let history = self.spool.history(id).await.unwrap_or_default();
         let delayed = Delayed { about, live: &live, history: &history, wants: &wants };
-        // Composed before the queue counts them as told, since that takes its time: between their new states and the
-        // hand-over to the store no attempt must come to its end.
-        let mut told = self.expected(&delayed);
-        let mut tidings = self.delay_notices(&delayed, &told);
-        let changed = self.count_as_told(&in_hand.envelope, &wants);
+        // Composed before the queue counts them as told, since that takes its time.
+        let told = self.expected(&delayed);
+        let tidings = self.delay_notices(&delayed, &told);
+        self.hand_over(&in_hand.envelope, &delayed, told, tidings)
+    }
+
+    /// Counts them as told and gives that to the store, while nobody else changes what waits.
+    fn hand_over(
+        &self,
+        envelope: &Arc<Envelope>,
+        delayed: &Delayed<'_>,
+        mut told: Vec<u32>,
+        mut tidings: Tidings,
+    ) -> Option<Pending> {
+        let _alone = self.order.alone();
+        let changed = self.count_as_told(envelope, delayed.wants);
         if changed.is_empty() {
             return None;
         }
         if !changed.iter().map(|change| change.recipient).eq(told.iter().copied()) {
             // Somebody took off or landed meanwhile.
             told = changed.iter().map(|change| change.recipient).collect();
-            tidings = self.delay_notices(&delayed, &told);
+            tidings = self.delay_notices(delayed, &told);
         }
-        Some(self.store_warnings(now, &changed, tidings))
+        Some(self.store_warnings(delayed.about.now, &changed, tidings))
     }
 
     fn count_as_told(&self, envelope: &Arc<Envelope>, wants: &BTreeSet<u32>) -> Vec<Changed> {
@@ -163,17 +166,4 @@ impl Inner {
             acts: Vec::new(),
         })
     }
-}
-
-/// Lets other tasks run.
-async fn make_way() {
-    let mut made = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut made, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -1,7 +1,7 @@
 //! Acts that wait for the end of an attempt: who wanted them is kept until it lands, for the event log.
 
 use crate::{Inner, lock};
-use posthaste_evidence::{Act, Order};
+use posthaste_evidence::{Act, Order, Outcome};
 use posthaste_mail::QueueId;
 use posthaste_queue::{Changed, TransitionKind};
 use posthaste_spool::Acted;
@@ -93,6 +93,9 @@ impl Inner {
             );
             if done {
                 self.count_landed(&order);
+                if kind == TransitionKind::Bounced {
+                    self.counters.outcome(Outcome::Failed);
+                }
                 let (message, recipient) = key;
                 landed.texts.extend(text.map(|text| (recipient, text)));
                 landed.acts.push(Acted { message, recipient, act, order, into: None });

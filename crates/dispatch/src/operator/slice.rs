@@ -4,9 +4,9 @@
 use super::landed::Ordered;
 use crate::content::InHand;
 use crate::notice::{About, News, Tidings};
-use crate::settle::change;
+use crate::settle::{Pending, change};
 use crate::{Inner, lock};
-use posthaste_evidence::{Act, Fault, NoticeKind, Order};
+use posthaste_evidence::{Act, Fault, NoticeKind, Order, Outcome};
 use posthaste_mail::{Envelope, QueueId, Timestamp};
 use posthaste_queue::{Changed, Life, Scheduler, Waiting};
 use posthaste_spool::{Acted, Decision, Live, NewPlace, SettleFault, Settlement, Stage, Target};
@@ -111,13 +111,17 @@ impl Inner {
         cursor: Option<QueueId>,
     ) -> Result<Sliced, SettleFault> {
         let (mut sliced, mut all) = (Sliced::default(), Vec::new());
-        for one in &chosen {
-            let turn = self.take_turn(job, one);
-            sliced.add(one, &turn);
-            all.extend(turn.changed);
-        }
-        let acts = all.iter().map(|changed| job.acted(changed, None)).collect();
-        self.store_slice(job, &sliced, &all, acts, Tidings::default(), cursor).await?;
+        let pending = {
+            let _in_order = self.order.keep();
+            for one in &chosen {
+                let turn = self.take_turn(job, one);
+                sliced.add(one, &turn);
+                all.extend(turn.changed);
+            }
+            let acts = all.iter().map(|changed| job.acted(changed, None)).collect();
+            self.hand_over_slice(job, &sliced, &all, acts, Tidings::default(), cursor)
+        };
+        self.wait_for_slice(pending).await?;
         Ok(sliced)
     }
 
@@ -165,9 +169,6 @@ impl Inner {
                 waits: None,
             }
         });
-        for _ in changed {
-            self.counters.outcome(posthaste_evidence::Outcome::Failed);
-        }
         let now = self.world.wall();
         let about = About { now, envelope: &one.envelope, original: &original };
         self.tell_sender(&about, NoticeKind::Failed, news.collect())
@@ -188,6 +189,7 @@ impl Inner {
                 waits.map(|n| Some(*n)).collect()
             }
         };
+        let failing = failing(&scheduler, now, id);
         let mut changed = Vec::new();
         for recipient in waiting {
             changed.extend(act(job.act, &mut scheduler, now, id, recipient));
@@ -198,6 +200,11 @@ impl Inner {
         if !changed.is_empty() {
             let done = scheduler.message(now, id).is_none();
             lock(&self.settling).begin(&one.envelope, done);
+        }
+        drop(scheduler);
+        if job.act == Act::Bounce {
+            let fresh = changed.iter().filter(|c| !failing.contains(&c.recipient));
+            fresh.for_each(|_| self.counters.outcome(Outcome::Failed));
         }
         Turn { changed, in_flight }
     }
@@ -233,27 +240,41 @@ impl Inner {
         tidings: Tidings,
         cursor: Option<QueueId>,
     ) -> Result<(), SettleFault> {
+        let pending = self.hand_over_slice(job, sliced, changed, acts, tidings, cursor);
+        self.wait_for_slice(pending).await
+    }
+
+    fn hand_over_slice(
+        &self,
+        job: &Job,
+        sliced: &Sliced,
+        changed: &[Changed],
+        acts: Vec<Acted>,
+        tidings: Tidings,
+        cursor: Option<QueueId>,
+    ) -> Pending {
         self.store_caught();
         let number = job.order.decision.unwrap_or_default();
-        let pending = {
-            // The lock spans the hand-over to the store: entries of one decision come there in order.
-            let mut book = lock(&self.operator.book);
-            if let Some(decision) = book.decisions.get_mut(&number) {
-                decision.messages += sliced.messages;
-                decision.recipients += sliced.recipients;
-                if !matches!(job.act, Act::Retry | Act::Release) {
-                    decision.in_flight.extend(&sliced.in_flight);
-                }
-                decision.cursor = cursor.unwrap_or(decision.cursor).max(decision.cursor);
+        // The lock spans the hand-over to the store: entries of one decision come there in order.
+        let mut book = lock(&self.operator.book);
+        if let Some(decision) = book.decisions.get_mut(&number) {
+            decision.messages += sliced.messages;
+            decision.recipients += sliced.recipients;
+            if !matches!(job.act, Act::Retry | Act::Release) {
+                decision.in_flight.extend(&sliced.in_flight);
             }
-            // Of one that was called off meanwhile the end has been written, and is told once.
-            let going = book.decisions.get(&number).is_some_and(|d| d.stage == Stage::Going);
-            let ledger = if going { book.entries(number) } else { Vec::new() };
-            let changes = changed.iter().map(change).collect();
-            let Tidings { notices, withheld } = tidings;
-            let rest = self.settlement(ledger);
-            self.spool.settle(Settlement { changes, acts, notices, withheld, ..rest })
-        };
+            decision.cursor = cursor.unwrap_or(decision.cursor).max(decision.cursor);
+        }
+        // Of one that was called off meanwhile the end has been written, and is told once.
+        let going = book.decisions.get(&number).is_some_and(|d| d.stage == Stage::Going);
+        let ledger = if going { book.entries(number) } else { Vec::new() };
+        let changes = changed.iter().map(change).collect();
+        let Tidings { notices, withheld } = tidings;
+        let rest = self.settlement(ledger);
+        self.spool.settle(Settlement { changes, acts, notices, withheld, ..rest })
+    }
+
+    async fn wait_for_slice(&self, pending: Pending) -> Result<(), SettleFault> {
         let settled = pending.await;
         if settled.is_err() {
             self.fatal.notify_one();
@@ -297,6 +318,13 @@ pub(super) fn flying(scheduler: &Scheduler, now: Timestamp, one: &Chosen) -> Vec
         its.any(|r| r.waiting != Waiting::InFlight)
     };
     one.recipients.iter().copied().filter(|number| !waits(*number)).collect()
+}
+
+/// Those that have failed and were counted; their sender is not told yet.
+fn failing(scheduler: &Scheduler, now: Timestamp, id: QueueId) -> Vec<u32> {
+    let view = scheduler.message(now, id);
+    let recipients = view.iter().flat_map(|view| &view.recipients);
+    recipients.filter(|r| r.state.life == Life::Failing).map(|r| r.number).collect()
 }
 
 fn act(

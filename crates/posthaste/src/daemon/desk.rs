@@ -62,10 +62,9 @@ impl Desk for Daemon {
         Box::pin(async move {
             let page = self.spool.live(after, limit).await.map_err(fault)?;
             let mut messages = Vec::with_capacity(page.items.len());
-            let mut trials = Trials::default();
             for live in page.items {
                 let history = self.spool.history(live.envelope.id).await.unwrap_or_default();
-                messages.push(describe(&self.dispatch, live, &history, &mut trials));
+                messages.push(describe(&self.dispatch, live, &history));
             }
             Ok(messages)
         })
@@ -76,7 +75,7 @@ impl Desk for Daemon {
             let Some(live) = self.spool.find(id).await.map_err(fault)? else { return Ok(None) };
             let mut history = self.spool.history(id).await.map_err(fault)?;
             self.add_outages(&live, &mut history);
-            let message = describe(&self.dispatch, live, &history, &mut Trials::default());
+            let message = describe(&self.dispatch, live, &history);
             Ok(Some((message, history)))
         })
     }
@@ -301,19 +300,14 @@ impl Daemon {
 }
 
 /// A live message as the operators' interface has it.
-pub(super) fn describe(
-    dispatch: &Dispatch,
-    live: Live,
-    history: &History,
-    trials: &mut Trials,
-) -> Message {
+pub(super) fn describe(dispatch: &Dispatch, live: Live, history: &History) -> Message {
     let envelope = Arc::new(live.envelope);
     let soft_fail = dispatch.defers_failures();
     let standing = |(number, state): (u32, &posthaste_queue::RecipientState)| {
         let destination = dispatch.destination_of(&envelope, number);
         let last = dispatch.last_tried(&envelope, number, history);
         let shared = match state.life.is_live() {
-            true => trials.since(dispatch, &destination, envelope.received),
+            true => dispatch.trials(&envelope, number),
             false => 0,
         };
         Standing {
@@ -331,22 +325,6 @@ pub(super) fn describe(
     };
     let recipients = (0u32..).zip(&live.states).map(standing).collect();
     Message { envelope, recipients }
-}
-
-/// When trials of destinations failed, asked once for each of a slice.
-#[derive(Default)]
-pub(super) struct Trials(BTreeMap<(String, String), Vec<Timestamp>>);
-
-impl Trials {
-    /// Those since a message was accepted: the ones that [`Daemon::add_outages`] shows.
-    fn since(&mut self, of: &Dispatch, place: &(String, String), accepted: Timestamp) -> u32 {
-        if !self.0.contains_key(place) {
-            let failed = of.failures(&place.0, &place.1);
-            self.0.insert(place.clone(), failed.iter().map(|connection| connection.at).collect());
-        }
-        let count = self.0[place].iter().filter(|at| **at >= accepted).count();
-        u32::try_from(count).unwrap_or(u32::MAX)
-    }
 }
 
 /// A destination's attempt as one of its messages saw it.

@@ -2,7 +2,7 @@
 //!
 //! Not here: the grammar itself (`admin::filter`), what is done to whoever fits (`dispatch`).
 
-use super::desk::{Trials, describe};
+use super::desk::describe;
 use posthaste_admin::filter::{self, Field, Filter, MESSAGE};
 use posthaste_admin::view::{MessageObject, Selected};
 use posthaste_dispatch::{Dispatch, Mesh, Sieve};
@@ -33,7 +33,7 @@ impl Mesh for Fits {
     }
 
     fn fitting(&self, dispatch: &Dispatch, live: &Live, history: &History) -> Vec<u32> {
-        let message = describe(dispatch, live.clone(), history, &mut Trials::default());
+        let message = describe(dispatch, live.clone(), history);
         let object = MessageObject::of(&message);
         let now = dispatch.now();
         let fits = |number: &u32| {

@@ -110,6 +110,10 @@ fn a_hundred_messages_are_told_of_each_once_also_after_a_crash() {
     told.sort();
     told.dedup();
     assert_eq!((told.len(), told_of(&system).len()), (100, 100));
+    // Their time is over at once as well.
+    until_quiet(&system, 6 * DAY);
+    let failed = actions(&system).into_iter().filter(|action| action == "failed").count();
+    assert_eq!((failed, system.dispatch().counters().expired), (100, 100));
 }
 
 /// Probes that go on until the test says that they have ended.
@@ -176,6 +180,7 @@ fn the_operator_ends_it_at_once() {
         assert!(until_quiet(&system, MINUTE) < 2 * AT_ONCE, "{act:?}");
         system.pass(2 * MINUTE);
         assert_eq!(notices(&system).len(), told_about, "{act:?}");
+        assert_eq!(system.dispatch().counters().failed, 1, "it failed once, {act:?}");
         let said = notices(&system).iter().all(|notice| notice.text.contains("We know of it."));
         assert!(said, "{act:?}");
     }
@@ -213,6 +218,13 @@ fn a_preview_is_what_would_be_said_and_nothing_comes_of_it() {
     }
     let fault = preview(QueueId::MIN, NoticeKind::Failed, None);
     assert!(matches!(fault, Err(PreviewFault::Unknown)));
+    // The viewer shows as many attempts as the notice would.
+    let waits = live.iter().find(|l| l.envelope.id == of("a@d.test")).expect("it is there");
+    let trials = system.dispatch().trials(&waits.envelope, 0);
+    let shown = preview(of("a@d.test"), NoticeKind::Delayed, None).expect("it is owed");
+    let text = String::from_utf8_lossy(&shown.octets).into_owned();
+    let count = format!("X-Posthaste-Attempts: {}\r\n", waits.states[0].attempts + trials);
+    assert!(text.contains(&count), "{count}: {text}");
     assert_eq!(system.dispatch().counters().notices, 0);
     assert!(notices(&system).is_empty());
 }
