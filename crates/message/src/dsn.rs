@@ -27,7 +27,7 @@ mod wordings;
 pub use compose::{Composed, Parts, compose};
 pub use ours::{ATTEMPTS, ENDED, KIND, QUEUE_ID, action, form};
 pub use read::{NoReport, Place, ReadReport, Returned, read};
-pub use sample::sample;
+pub use sample::{sample, sample_expired};
 pub use why::{Owner, Why, waiting, why};
 pub use wordings::{OwnTexts, WordingFault, Wordings};
 

@@ -133,6 +133,7 @@ texts! {
     LaterRecipient = "why.later-recipient" Plain [];
     LaterMessage = "why.later-message" Plain [];
     DnsTimeout = "why.dns-timeout" Plain ["name"];
+    DnsUnreachable = "why.dns-unreachable" Plain ["name"];
     DnsServFail = "why.dns-servfail" Plain ["name"];
     DnsRefused = "why.dns-refused" Plain ["name"];
     DnsBogus = "why.dns-bogus" Plain ["name"];

@@ -104,8 +104,8 @@ mod tests {
         let german = wordings.chosen(b"", Some("de"));
         // (seconds, what is left, how long it took, what is left in German)
         for (seconds, expected, short, deutsch) in [
-            (0, "few seconds", "a few seconds", "wenige Sekunden"),
-            (29, "few seconds", "a few seconds", "wenige Sekunden"),
+            (0, "minute or less", "less than a minute", "weniger als eine Minute"),
+            (29, "minute or less", "less than a minute", "weniger als eine Minute"),
             (30, "1 minute", "1 minute", "1 Minute"),
             (3569, "59 minutes", "59 minutes", "59 Minuten"),
             (3570, "1 hour and 0 minutes", "1 hour", "1 Stunde und 0 Minuten"),

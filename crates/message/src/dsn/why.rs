@@ -243,6 +243,7 @@ const fn connect(fault: ConnectFault) -> Why {
 const fn dns(answer: AnswerKind) -> Key {
     match answer {
         AnswerKind::Timeout => Key::DnsTimeout,
+        AnswerKind::Unreachable => Key::DnsUnreachable,
         AnswerKind::ServFail => Key::DnsServFail,
         AnswerKind::Refused => Key::DnsRefused,
         AnswerKind::Bogus => Key::DnsBogus,
@@ -262,6 +263,10 @@ mod tests {
             stage,
             reply: Reply::new(code, status.map(|(c, s, d)| EnhancedStatus::new(c, s, d)), "x"),
         };
+        let dns = |answer| {
+            let name = "x.example".into();
+            Fault::DnsFailed { name, kind: RecordType::Mx, answer }
+        };
         for (fault, key, owner) in [
             (said(Stage::Rcpt, 550, Some((5, 1, 1))), "refused-recipient", Owner::Sender),
             (said(Stage::Rcpt, 550, Some((5, 7, 1))), "refused-recipient", Owner::Unknown),
@@ -272,6 +277,9 @@ mod tests {
             (said(Stage::Mail, 550, Some((5, 1, 8))), "refused-sender", Owner::Unknown),
             (said(Stage::Banner, 554, None), "refused-server", Owner::Unknown),
             (said(Stage::Eod, 451, None), "later-message", Owner::Unknown),
+            (dns(AnswerKind::Unreachable), "dns-unreachable", Owner::Unknown),
+            (dns(AnswerKind::Timeout), "dns-timeout", Owner::Unknown),
+            (dns(AnswerKind::Malformed), "dns-unclear", Owner::Unknown),
             (Fault::Connect(ConnectFault::TimedOut), "connect-timeout", Owner::Unknown),
             (Fault::Connect(ConnectFault::Forbidden), "connect-local", Owner::Us),
             (
@@ -297,6 +305,7 @@ mod tests {
         let reply = || Reply::new(450, None, "x");
         let answers = [
             AnswerKind::Timeout,
+            AnswerKind::Unreachable,
             AnswerKind::ServFail,
             AnswerKind::Refused,
             AnswerKind::Bogus,
