@@ -155,17 +155,19 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
+    /// Texts that are known are in the forms of rules that are known: whoever copied a whole file may leave them there.
     fn plural(&mut self, section: &Spanned<DeValue<'_>>) -> Read {
-        if self.based {
-            let what = "the rules of this language are built in; leave [plural] out".to_owned();
-            return Err(self.own.fault(section.span().start, what));
-        }
+        let known = std::mem::take(&mut self.language.plural);
         for (name, value) in self.table(section)? {
             let rule = Rule::parse(self.string(value)?)
                 .map_err(|what| self.own.fault(value.span().start, what))?;
             if name.get_ref() != OTHER {
                 self.language.plural.push((name.get_ref().clone().into_owned(), rule));
             }
+        }
+        if self.based && self.language.plural != known {
+            let what = "the plural rules of this language are known and cannot be others; leave [plural] out";
+            return Err(self.own.fault(section.span().start, what.to_owned()));
         }
         Ok(())
     }

@@ -38,6 +38,66 @@ fn a_few_texts_of_ones_own_replace_the_built_in_ones() {
     assert_eq!(austrian, "Helpdesk of mx: 4711", "what their own German says");
 }
 
+const DUTCH: &str = include_str!("languages/en.toml");
+const BELGIAN: &str = "[explain]\nclosing = \"Vragen? 4711\"\n";
+
+/// In which order the files are read says nothing about which is a variant of which.
+#[test]
+fn a_variant_takes_the_words_of_the_operators_own_language() {
+    let dutch = DUTCH.replace("Delivery delayed", "Vertraagd");
+    let empty = own("nl-BE-x", "");
+    for texts in [
+        [own("nl", &dutch), own("nl-BE", BELGIAN), empty],
+        [empty, own("NL-be", BELGIAN), own("nl", &dutch)],
+    ] {
+        let wordings = Wordings::with(&texts).expect("the language itself is whole");
+        let belgian = wordings.chosen(b"Content-Language: nl-BE\r\n", None);
+        assert_eq!(belgian.say(Key::Closing), "Vragen? 4711");
+        let title = belgian.fill(Key::SubjectDelayed, &[("subject", "x")]);
+        assert!(title.starts_with("Vertraagd"), "{title}");
+        assert_eq!(wordings.chosen(b"", Some("nl")).say(Key::Closing), "");
+        assert_eq!(wordings.chosen(b"", Some("nl-BE-x")).say(Key::Closing), "Vragen? 4711");
+    }
+    let german = own("de", "[explain]\nclosing = \"HELPDESK-DE\"\n");
+    let wordings = Wordings::with(&[own("de-AT", ""), german]).expect("both are short");
+    assert_eq!(wordings.chosen(b"", Some("de-AT")).say(Key::Closing), "HELPDESK-DE");
+}
+
+/// Whoever changes some sentences of a whole file need not know which parts to take out.
+#[test]
+fn a_copy_of_a_whole_file_may_replace_it() {
+    let german = Wordings::BUILT_IN.iter().find(|(tag, _)| *tag == "de").expect("built in").1;
+    for tag in ["de", "de-CH"] {
+        let wordings = Wordings::with(&[own(tag, german)]).expect("the same rules");
+        assert_eq!(wordings.chosen(b"", Some(tag)).say(Key::LabelWhy), "Grund");
+    }
+}
+
+#[test]
+fn each_file_is_told_what_is_wrong_with_it_and_no_more() {
+    let file = |file, tag, toml| OwnTexts { file, tag, toml };
+    let read = |texts: &[OwnTexts<'_>]| {
+        let (wordings, faults) = Wordings::reading(texts);
+        let there = wordings.languages().collect::<Vec<_>>().join(" ");
+        (there, faults.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let twice = read(&[file("EN.toml", "EN", BELGIAN), file("en.toml", "en", "")]);
+    let said =
+        "en.toml:1:1: EN.toml is the same language (case has no meaning in tags); keep one of them";
+    assert_eq!(twice, ("EN de".to_owned(), vec![said.to_owned()]));
+    // What a variant lacks is its language's to say, which is not read.
+    let broken = format!("x{DUTCH}");
+    let (there, faults) = read(&[
+        file("nl-BE.toml", "nl-BE", BELGIAN),
+        file("nl.toml", "nl", &broken),
+        file("fr.toml", "fr", BELGIAN),
+    ]);
+    assert_eq!(there, "de en");
+    let [nl, fr] = &faults[..] else { panic!("{faults:?}") };
+    assert!(fr.starts_with("fr.toml:1:1: the text `time.months` and "), "{fr}");
+    assert!(nl.starts_with("nl.toml:1:"), "{nl}");
+}
+
 /// Whole languages need no code, whatever their plural rules.
 #[test]
 fn another_language_is_a_file() {
@@ -120,14 +180,19 @@ const WRONG: &[(&str, &str, &str)] = &[
     ),
     (
         "de-AT",
-        "[plural]\none = \"n = 1\"\n",
-        "texts/x.toml:1:1: the rules of this language are built in; leave [plural] out",
+        "[plural]\none = \"n = 0..1\"\n",
+        "texts/x.toml:1:1: the plural rules of this language are known and cannot be others; leave [plural] out",
     ),
     ("de", "[time]\nmonths = ['a']\n", "texts/x.toml:2:10: `months` must be twelve names"),
     (
         "nl",
         "[plural]\none = \"n\"\n",
         "texts/x.toml:2:7: `n` is no plural rule such as `n % 10 = 2..4`",
+    ),
+    (
+        "nl",
+        "[plural]\none = \"n = 5..2\"\n",
+        "texts/x.toml:2:7: `5..2` holds no number; write the smaller one first",
     ),
     ("nl", "", "texts/x.toml:1:1: the text `time.months` and 1"),
     ("x", "", "texts/x.toml:1:1: `x` is no language tag such as `de` or `pt-BR`; rename the file"),

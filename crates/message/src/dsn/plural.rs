@@ -51,7 +51,11 @@ impl Condition {
             return Err(wrong());
         }
         let ranges: Option<Vec<_>> = right.split(',').map(range).collect();
-        Ok(Self { modulus, negated, ranges: ranges.ok_or_else(wrong)? })
+        let ranges = ranges.ok_or_else(wrong)?;
+        if let Some((from, to)) = ranges.iter().find(|(from, to)| from > to) {
+            return Err(format!("`{from}..{to}` holds no number; write the smaller one first"));
+        }
+        Ok(Self { modulus, negated, ranges })
     }
 
     fn holds(&self, n: u64) -> bool {
@@ -93,6 +97,8 @@ mod tests {
         for wrong in ["", "n", "x = 1", "n % 0 = 1", "n = a", "n > 1", "n = 1 and"] {
             assert!(Rule::parse(wrong).is_err(), "{wrong}");
         }
+        let reversed = Rule::parse("n % 10 = 2..4 and n = 5..2").expect_err("it never holds");
+        assert_eq!(reversed, "`5..2` holds no number; write the smaller one first");
         assert!(Rule::parse(&["n = 1"; 21].join(" or ")).is_err());
     }
 }

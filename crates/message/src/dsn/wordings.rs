@@ -61,24 +61,50 @@ impl Wordings {
     pub const BUILT_IN: [(&'static str, &'static str); 2] =
         [("de", include_str!("languages/de.toml")), ("en", include_str!("languages/en.toml"))];
 
-    /// The built-in languages and the operator's texts. Those of a built-in language, or of a variant of one (`de-AT`), may
-    /// be a few; another language must be whole.
+    /// The built-in languages and the operator's texts. Those of a built-in language, or of a variant of one that is there
+    /// (`de-AT` of ours, `nl-BE` of their own `nl`), may be a few; another language must be whole. The order of `texts` has
+    /// no meaning.
     ///
     /// # Errors
     /// The first fault of the texts.
     pub fn with(texts: &[OwnTexts<'_>]) -> Result<Self, WordingFault> {
+        let (wordings, faults) = Self::reading(texts);
+        faults.into_iter().next().map_or(Ok(wordings), Err)
+    }
+
+    /// As [`with`](Self::with), with the first fault of each text; those that have one are left out.
+    #[must_use]
+    pub fn reading(texts: &[OwnTexts<'_>]) -> (Self, Vec<WordingFault>) {
         let mut languages = Vec::clone(&READ);
+        let mut faults = Vec::new();
+        let mut seen: Vec<&OwnTexts<'_>> = Vec::new();
+        // A variant takes what its language says, so that must be there first.
+        let mut texts: Vec<_> = texts.iter().collect();
+        texts.sort_by_key(|own| ranges(own.tag).count());
         for own in texts {
-            if languages.len() >= MAX_LANGUAGES {
-                return Err(own.fault(0, format!("there are more than {MAX_LANGUAGES} languages")));
-            }
+            let is_same = |other: &&&OwnTexts<'_>| other.tag.eq_ignore_ascii_case(own.tag);
             let base = ranges(own.tag).find_map(|tag| find(&languages, tag));
-            let read = Language::read(own, base)?;
-            languages.retain(|language| !language.tag.eq_ignore_ascii_case(own.tag));
-            languages.push(read);
+            // What a variant lacks is not known while its language's file is wrong, and that is told.
+            let is_orphan = base.is_none() && ranges(own.tag).skip(1).any(|tag| named(&seen, tag));
+            let read = match seen.iter().find(is_same) {
+                Some(other) => Err(own.fault(0, same_language(other))),
+                None if languages.len() >= MAX_LANGUAGES => {
+                    Err(own.fault(0, format!("there are more than {MAX_LANGUAGES} languages")))
+                }
+                None => Language::read(own, base),
+            };
+            seen.push(own);
+            match read {
+                Ok(read) => {
+                    languages.retain(|language| !language.tag.eq_ignore_ascii_case(own.tag));
+                    languages.push(read);
+                }
+                Err(_) if is_orphan => {}
+                Err(fault) => faults.push(fault),
+            }
         }
         languages.sort_by(|a, b| a.tag.cmp(&b.tag));
-        Ok(Self { languages: Arc::new(languages), default: FALLBACK.to_owned() })
+        (Self { languages: Arc::new(languages), default: FALLBACK.to_owned() }, faults)
     }
 
     /// The same with another language for messages that ask for none of ours; `None` when there is no such language.
@@ -159,6 +185,14 @@ impl fmt::Debug for Wordings {
 
 fn find<'l>(languages: &'l [Language], tag: &str) -> Option<&'l Language> {
     languages.iter().find(|language| language.tag.eq_ignore_ascii_case(tag))
+}
+
+fn named(texts: &[&OwnTexts<'_>], tag: &str) -> bool {
+    texts.iter().any(|own| own.tag.eq_ignore_ascii_case(tag))
+}
+
+fn same_language(other: &OwnTexts<'_>) -> String {
+    format!("{} is the same language (case has no meaning in tags); keep one of them", other.file)
 }
 
 /// A tag and what it is a variant of: `zh-Hant-TW`, `zh-Hant`, `zh`.

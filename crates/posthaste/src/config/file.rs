@@ -203,7 +203,7 @@ fn everything(top: &Section<'_, '_>, around: &Surroundings) -> Config {
     let listeners = receive::listeners(top, around);
     let submission = submission::read(top.section("submission"), &hostname, &data, around);
     let section = top.section("notice");
-    let notices = notice::read(&section, &retry, why, &hostname, around);
+    let notices = notice::read(top, &section, &retry, why, &hostname, around);
     let retry = Schedule { delay: notices.delay, ..retry };
     let delay_is_set = section.has("delay_after");
     section.finish();

@@ -18,6 +18,8 @@ use std::time::Duration;
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const MONTH: Duration = Duration::from_secs(30 * 86_400);
+/// Mail that is given up in this time is failed before anybody wonders; who wrote no `delay_after` misses no notice of it.
+const SHORT_LIFE: Duration = Duration::from_secs(3600);
 /// A failure notice waits at most so long for what probes find.
 const LONGEST_PROBES: Duration = Duration::from_secs(60);
 const MOST_AN_HOUR: u32 = 100_000;
@@ -45,6 +47,7 @@ pub(crate) struct NoticeRules {
 }
 
 pub(super) fn read(
+    top: &Section<'_, '_>,
     section: &Section<'_, '_>,
     base: &Schedule,
     why: &'static str,
@@ -85,7 +88,7 @@ pub(super) fn read(
         ),
         texts,
     };
-    check_expiry(section, &rules, base.expire_after);
+    check_expiry(top, section, &rules.delay, base.expire_after);
     rules
 }
 
@@ -120,20 +123,37 @@ pub(super) fn check_time(section: &Section<'_, '_>, key: &str, time: Duration, l
 }
 
 /// Warns where the first delay notice would come after mail has been given up.
-fn check_expiry(section: &Section<'_, '_>, rules: &NoticeRules, expiry: Duration) {
-    if section.has("delay_after") && comes_too_late(rules.delay.after, expiry) {
+fn check_expiry(
+    top: &Section<'_, '_>,
+    section: &Section<'_, '_>,
+    delay: &DelayRule,
+    expiry: Duration,
+) {
+    let (after, shown) = (delay.after.show(), expiry.show());
+    if !comes_too_late(delay.after, expiry) {
+    } else if section.has("delay_after") {
         let what = format!(
-            "`notice.delay_after`: mail is given up after {} already (`expire_after`), so no delay notice ever comes; write \
-             a shorter time, or \"off\"",
-            expiry.show()
+            "`notice.delay_after`: mail is given up after {shown} already (`expire_after`), so no delay notice ever comes; \
+             write a shorter time, or \"off\""
         );
         section.warn("delay_after", what);
+    } else if top.has("expire_after") && is_missed(expiry) {
+        let what = format!(
+            "`expire_after`: mail is given up before {after}, when senders would be told that it is late; write a shorter \
+             `notice.delay_after`, or \"off\""
+        );
+        top.warn("expire_after", what);
     }
 }
 
 /// True when a notice at that time is never sent.
 pub(super) fn comes_too_late(after: Duration, expiry: Duration) -> bool {
     !after.is_zero() && after >= expiry
+}
+
+/// True when mail lives so long that its senders might want to know that it is late.
+pub(super) fn is_missed(expiry: Duration) -> bool {
+    expiry > SHORT_LIFE
 }
 
 fn from(section: &Section<'_, '_>, hostname: &Domain) -> String {
@@ -187,18 +207,14 @@ fn own(section: &Section<'_, '_>, folder: &Path) -> Wordings {
         );
         section.warn("texts", what);
     }
-    let mut good = Vec::new();
-    for file in &read.files {
-        let own = OwnTexts { file: &file.name, tag: &file.tag, toml: &file.text };
-        match Wordings::with(&[own]) {
-            Ok(_) => good.push(own),
-            Err(fault) => section.complain("texts", format!("`notice.texts`: {fault}")),
-        }
-    }
-    Wordings::with(&good).unwrap_or_else(|fault| {
+    let files = read.files.iter();
+    let texts: Vec<OwnTexts<'_>> =
+        files.map(|file| OwnTexts { file: &file.name, tag: &file.tag, toml: &file.text }).collect();
+    let (wordings, faults) = Wordings::reading(&texts);
+    for fault in faults {
         section.complain("texts", format!("`notice.texts`: {fault}"));
-        Wordings::default()
-    })
+    }
+    wordings
 }
 
 /// The address in `From:` of our notices. ASCII, as it goes to hosts that know nothing else.

@@ -330,6 +330,7 @@ fn check_delay(section: &Section<'_, '_>, rule: &RouteRule, common: &Common<'_>)
     if !notice::comes_too_late(after, expiry) {
         return;
     }
+    let is_missed = common.delay_is_set || notice::is_missed(expiry);
     let (after, expiry) = (after.show(), expiry.show());
     if rule.delay_after.is_some() {
         let what = format!(
@@ -337,7 +338,7 @@ fn check_delay(section: &Section<'_, '_>, rule: &RouteRule, common: &Common<'_>)
              ever comes; write a shorter time, or \"off\""
         );
         section.warn("delay_after", what);
-    } else if rule.expire_after.is_some() && common.delay_is_set {
+    } else if rule.expire_after.is_some() && is_missed {
         let what = format!(
             "`route.expire_after`: mail of this route is given up before {after}, when `notice.delay_after` would tell its \
              senders that it is late; give the route a shorter `delay_after`, or \"off\""

@@ -12,6 +12,7 @@ use crate::place;
 use crate::verbs::counted;
 use jiff::Timestamp;
 use posthaste_admin::units::print_rough;
+use posthaste_evidence::NoticeKind;
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -205,13 +206,13 @@ fn performance(status: &Value, oldest: Duration, limits: &MonitorArgs) -> String
     for name in ["accepted", "delivered", "deferred", "failed"] {
         data.push(format!("{name}={}c", number(name)));
     }
-    for (label, count) in [
-        ("notices_failed", &status["notices"]["failed"]),
-        ("notices_delayed", &status["notices"]["delayed"]),
-        ("notices_kept_from_strangers", &status["notices_withheld"]["strangers-rate"]),
-    ] {
-        data.push(format!("{label}={}c", count.as_u64().unwrap_or(0)));
+    for (_, name) in NoticeKind::ALL {
+        let count = status["notices"][name].as_u64().unwrap_or(0);
+        // Programs that draw these do not expect a hyphen in a label.
+        data.push(format!("notices_{}={count}c", name.replace('-', "_")));
     }
+    let strangers = status["notices_withheld"]["strangers-rate"].as_u64().unwrap_or(0);
+    data.push(format!("notices_kept_from_strangers={strangers}c"));
     let mut seen: Vec<&str> = Vec::new();
     for server in servers(status) {
         let Some(address) = server["server"].as_str() else { continue };
@@ -299,10 +300,11 @@ mod tests {
         }
         let (_, _, data) = judge(&calm, &limits(), now);
         assert!(data.starts_with("messages=5;100;200 oldest=60s;3600;7200 recipients=0"), "{data}");
-        let told = json!({ "notices": { "failed": 3, "delayed": 2 },
+        let told = json!({ "notices": { "failed": 3, "delayed": 2, "relayed": 1, "all-clear": 4 },
             "notices_withheld": { "strangers-rate": 9 } });
         let (_, _, data) = judge(&told, &limits(), now);
-        let counts = "notices_failed=3c notices_delayed=2c notices_kept_from_strangers=9c";
+        let counts = "notices_failed=3c notices_delayed=2c notices_delivered=0c notices_relayed=1c \
+                      notices_all_clear=4c notices_kept_from_strangers=9c";
         assert!(data.ends_with(counts), "{data}");
     }
 }

@@ -114,7 +114,22 @@ fn a_delay_notice_that_never_comes_is_warned_of() {
                 ever comes; write a shorter time, or \"off\"";
     assert_eq!(all("\"1d\""), [said]);
     assert!(all("\"23h\"").is_empty() && all("\"off\"").is_empty());
-    assert!(warnings("expire_after = \"1h\"").is_empty(), "nobody asked for one");
+    let short = "p.toml:1:16: `expire_after`: mail is given up before \"4h\", when senders would be told that it is late; write \
+                 a shorter `notice.delay_after`, or \"off\"";
+    assert_eq!(warnings("expire_after = \"3h\""), [short]);
+    assert_eq!(warnings("expire_after = \"4h\""), [short]);
+    for quiet in ["", "expire_after = \"5h\"", "expire_after = \"1h\"", "profile = \"exchange\""] {
+        assert_eq!(warnings(quiet), Vec::<String>::new(), "{quiet}: nobody misses one");
+    }
+    assert!(warnings("expire_after = \"3h\"\n[notice]\ndelay_after = \"off\"").is_empty());
+    let alone = |expiry| {
+        let text = "[[route]]\nto = \"a.example\"\nexpire_after = ";
+        warnings(&format!("{text}\"{expiry}\""))
+    };
+    let of_route = "p.toml:3:16: `route.expire_after`: mail of this route is given up before \"4h\", when `notice.delay_after` \
+                    would tell its senders that it is late; give the route a shorter `delay_after`, or \"off\"";
+    assert_eq!(alone("2h"), [of_route]);
+    assert!(alone("1h").is_empty() && alone("5h").is_empty());
     let route = |rest: &str| {
         warnings(&format!("[notice]\ndelay_after = \"2h\"\n[[route]]\nto = \"a.example\"\n{rest}"))
     };

@@ -97,9 +97,11 @@ fn told(recipient: &Value, now: Timestamp) -> Option<String> {
         (0, Some(next)) => format!("its sender is told of the delay {next}"),
         (1, None) => "its sender has been told of the delay".to_owned(),
         (1, Some(next)) => format!("its sender has been told of the delay, and is again {next}"),
-        (times, None) => format!("its sender has been told of the delay {times} times"),
-        (times, Some(next)) => {
-            format!("its sender has been told of the delay {times} times, and is again {next}")
+        // Not how often: those that fell due while the daemon stood still are counted, and were not sent.
+        (last, None) => format!("its sender has been told of the delay, last by notice {last}"),
+        (last, Some(next)) => {
+            let told = "its sender has been told of the delay";
+            format!("{told}, last by notice {last}, and is again {next}")
         }
     };
     Some(format!("notices    {}: {said}", text(&recipient["address"])))
@@ -157,7 +159,7 @@ mod tests {
             (
                 2,
                 Some("2026-11-21T07:00:00Z"),
-                Some("its sender has been told of the delay 2 times, and is again in 1h"),
+                Some("its sender has been told of the delay, last by notice 2, and is again in 1h"),
             ),
         ] {
             let recipient =
