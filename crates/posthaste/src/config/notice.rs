@@ -179,11 +179,16 @@ fn max_original(section: &Section<'_, '_>) -> u64 {
 
 /// The built-in texts and the operator's, and the language for those who ask for none.
 fn wordings(section: &Section<'_, '_>, texts: Option<&PathBuf>) -> Wordings {
-    let wordings = texts.map_or_else(Wordings::default, |folder| own(section, folder));
+    let (wordings, is_whole) =
+        texts.map_or_else(|| (Wordings::default(), true), |folder| own(section, folder));
     let usual = wordings.default_language().to_owned();
     let language: String = section.take("language", usual);
     if let Some(chosen) = wordings.clone().defaulting_to(&language) {
         return chosen;
+    }
+    if !is_whole {
+        // Its file may be one of those that are wrong, which has been said.
+        return wordings;
     }
     let there: Vec<&str> = wordings.languages().collect();
     let what = format!(
@@ -194,9 +199,11 @@ fn wordings(section: &Section<'_, '_>, texts: Option<&PathBuf>) -> Wordings {
     wordings
 }
 
-/// With the texts of a folder. Complains of each file that is wrong, at its first fault.
-fn own(section: &Section<'_, '_>, folder: &Path) -> Wordings {
+/// With the texts of a folder, and whether all of them could be read. Complains of each file that is wrong, at its first
+/// fault.
+fn own(section: &Section<'_, '_>, folder: &Path) -> (Wordings, bool) {
     let read = notice_texts::read(folder);
+    let is_readable = read.wrong.is_empty();
     for why in read.wrong {
         section.complain("texts", format!("`notice.texts`: {why}"));
     }
@@ -211,10 +218,11 @@ fn own(section: &Section<'_, '_>, folder: &Path) -> Wordings {
     let texts: Vec<OwnTexts<'_>> =
         files.map(|file| OwnTexts { file: &file.name, tag: &file.tag, toml: &file.text }).collect();
     let (wordings, faults) = Wordings::reading(&texts);
+    let is_whole = is_readable && faults.is_empty();
     for fault in faults {
         section.complain("texts", format!("`notice.texts`: {fault}"));
     }
-    wordings
+    (wordings, is_whole)
 }
 
 /// The address in `From:` of our notices. ASCII, as it goes to hosts that know nothing else.

@@ -79,6 +79,32 @@ fn a_sample_of_each_kind_and_language_needs_no_daemon() {
     }
 }
 
+/// What is read in docs/notices.md, word for word.
+#[test]
+fn the_guide_shows_what_is_printed_and_its_commands_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::write(folder.join("p.toml"), "hostname = \"mail.example.org\"\n").unwrap();
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/notices.md");
+    let guide = fs::read_to_string(guide).unwrap();
+    let (_, excerpt) = guide.split_once("```\nFrom: ").unwrap();
+    let (excerpt, _) = excerpt.split_once("```\n").unwrap();
+    let ran = verb(folder, &["notice", "preview", "--sample", "delayed"]);
+    let printed = ran.stdout.strip_prefix("From: ").unwrap();
+    assert!(printed.starts_with(excerpt), "{printed}\nis not as the guide has it:\n{excerpt}");
+    let commands = guide.lines().filter_map(|line| line.strip_prefix("    posthaste notice "));
+    let commands = commands.filter(|line| line.contains("--sample") || line.starts_with("texts"));
+    let mut run = 0;
+    for line in commands {
+        let words: Vec<&str> =
+            line.split_whitespace().take_while(|w| !w.contains(['#', '>'])).collect();
+        let ran = verb(folder, &[&["notice"], &words[..]].concat());
+        assert_eq!(ran.code, 0, "{line}: {ran:?}");
+        run += 1;
+    }
+    assert!(run >= 4, "{run}");
+}
+
 #[test]
 fn wrong_questions_are_answered_with_what_is_right() {
     let folder = tempfile::tempdir().unwrap();

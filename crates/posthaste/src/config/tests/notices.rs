@@ -3,6 +3,7 @@
 use super::care::warnings;
 use super::{around, complaints, good, read};
 use crate::config::file::Surroundings;
+use posthaste_message::dsn::Wordings;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -168,6 +169,28 @@ fn own_texts_change_sentences_and_add_variants() {
     let warned = with_texts(folder, "").expect("good").warnings;
     let said = "LIESMICH is not read; texts are in files named by their language, such as de.toml";
     assert!(warned.len() == 1 && warned[0].what.ends_with(said), "{warned:?}");
+}
+
+#[test]
+fn a_language_of_ones_own_has_variants_and_is_there_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let [(_, german), _] = Wordings::BUILT_IN;
+    fs::write(folder.join("nl.toml"), german).expect("ours");
+    fs::write(folder.join("nl-BE.toml"), "[explain]\nclosing = \"Bel 1234.\"\n").expect("ours");
+    let good = with_texts(folder, "language = \"nl-BE\"").expect("the variant is short");
+    assert_eq!(good.config.notices.sender.wordings.default_language(), "nl-BE");
+    // One fault is one complaint: the variant, and the setting that names it, are not to blame.
+    fs::write(folder.join("nl.toml"), "[head]\nfialed = \"x\"\n").expect("ours");
+    let said = with_texts(folder, "language = \"nl-BE\"").expect_err("nl is wrong");
+    assert!(said.lines().count() == 1 && said.contains("nl.toml:2:1: there is no text"), "{said}");
+    fs::remove_file(folder.join("nl.toml")).expect("ours");
+    fs::write(folder.join("NL-be.toml"), "").expect("ours");
+    fs::write(folder.join("DE.toml"), "").expect("ours");
+    fs::write(folder.join("de.toml"), "").expect("ours");
+    let said = with_texts(folder, "").expect_err("de is there twice, and nl-BE has no nl");
+    let twice = format!("de.toml:1:1: {}/DE.toml is the same language", folder.display());
+    assert!(said.contains(&twice) && said.contains("NL-be.toml is the same language"), "{said}");
 }
 
 #[test]
