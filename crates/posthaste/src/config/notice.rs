@@ -191,10 +191,17 @@ fn wordings(section: &Section<'_, '_>, texts: Option<&PathBuf>) -> Wordings {
         return wordings;
     }
     let there: Vec<&str> = wordings.languages().collect();
-    let what = format!(
-        "`notice.language`: there are no texts in \"{language}\"; there are: {}. A file {language}.toml in `notice.texts` adds them",
-        there.join(", ")
-    );
+    let there = there.join(", ");
+    let what = if language.contains('_') {
+        // As locales are written; the name of a file would be wrong as well.
+        let tag = language.replace('_', "-");
+        format!("`notice.language`: language tags have hyphens: \"{tag}\"; there are: {there}")
+    } else {
+        format!(
+            "`notice.language`: there are no texts in \"{language}\"; there are: {there}. A file {language}.toml in \
+             `notice.texts` adds them"
+        )
+    };
     section.complain("language", what);
     wordings
 }

@@ -82,6 +82,10 @@ const WRONG: &[(&str, &str)] = &[
          adds them",
     ),
     (
+        "[notice]\nlanguage = \"de_DE\"",
+        "p.toml:2:12: `notice.language`: language tags have hyphens: \"de-DE\"; there are: de, en",
+    ),
+    (
         "[notice]\nprobe_wait = \"5 min\"",
         "p.toml:2:14: `notice.probe_wait` must be from \"0s\" to \"1 min\"",
     ),
