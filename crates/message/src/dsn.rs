@@ -1,7 +1,8 @@
 //! Delivery status notifications (RFC 3461, RFC 3464, RFC 6522, RFC 3834): who is owed one, and its text.
 //!
 //! Rooms: `rules` is who is owed a notice; `letter` and `facts` say what people are told, `text` and `html` write it, `ours`
-//! and `status` tell machines, `compose` puts the parts together. `why` judges; `keys`, `language`, `plural` and `wordings`
+//! and `status` tell machines, `compose` puts the parts together, `seven` makes them such that every
+//! host takes them. `why` judges; `keys`, `language`, `plural` and `wordings`
 //! are the languages, whose texts are data.
 //! Not here: when a notice is due (`queue`), and the judgement of causes (`diagnosis`), which will replace [`why`].
 
@@ -17,6 +18,7 @@ mod plural;
 pub mod read;
 pub mod rules;
 mod sample;
+mod seven;
 mod spans;
 pub mod status;
 mod text;

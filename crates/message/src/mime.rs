@@ -84,6 +84,12 @@ impl<'a> Entity<'a> {
         self.media_type.as_deref().is_some_and(|kind| kind.starts_with("multipart"))
     }
 
+    /// It is base64 or quoted-printable.
+    #[must_use]
+    pub fn is_encoded(&self) -> bool {
+        self.encoding != Encoding::None
+    }
+
     /// The body with its transfer encoding undone, at most so many octets.
     #[must_use]
     pub fn content(&self, limit: usize) -> Cow<'a, [u8]> {
@@ -140,6 +146,12 @@ impl<'a> Entity<'a> {
             (true, Some(boundary)) => divided(self.body, boundary, limit),
             _ => parts,
         }
+    }
+
+    /// Where in the body the parts of a multipart begin and end, by its own boundary only.
+    pub(crate) fn places(&self) -> Vec<(usize, usize)> {
+        let boundary = self.boundary.as_deref().filter(|_| self.is_multipart());
+        boundary.map_or_else(Vec::new, |boundary| places(self.body, boundary.as_bytes(), MAX_PARTS))
     }
 
     fn read_type(&mut self, field: header::Field<'_>) {
@@ -203,12 +215,18 @@ fn unquoted(text: &str) -> (String, &str) {
 /// What stands between the lines with the boundary (RFC 2046 section 5.1.1). The last part may lack its end; the line end
 /// before a boundary belongs to it.
 fn divided<'a>(body: &'a [u8], boundary: &[u8], limit: usize) -> Vec<Entity<'a>> {
+    let places = places(body, boundary, limit);
+    places.into_iter().map(|(start, end)| Entity::of(&body[start..end])).collect()
+}
+
+fn places(body: &[u8], boundary: &[u8], limit: usize) -> Vec<(usize, usize)> {
     let mut parts = Vec::new();
     let mut open = None;
     for (start, end) in lines(body) {
         let Some(closing) = delimiter(&body[start..end], boundary) else { continue };
         if let Some(from) = open {
-            parts.push(Entity::of(without_line_end(&body[from..start.max(from)])));
+            let part = without_line_end(&body[from..start.max(from)]);
+            parts.push((from, from + part.len()));
         }
         open = (!closing).then_some(end);
         if closing || parts.len() >= limit {
@@ -217,7 +235,7 @@ fn divided<'a>(body: &'a [u8], boundary: &[u8], limit: usize) -> Vec<Entity<'a>>
         }
     }
     if let Some(from) = open.filter(|&from| from < body.len()) {
-        parts.push(Entity::of(&body[from..]));
+        parts.push((from, body.len()));
     }
     parts
 }

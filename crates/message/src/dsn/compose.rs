@@ -5,10 +5,12 @@ use super::keys::Key;
 use super::language::Language;
 use super::letter::letter;
 use super::ours::form;
+use super::seven;
 use super::status::{DeliveryStatus, Form};
 use super::text::text;
 use super::{Kind, MAX_ORIGINAL, MAX_ORIGINAL_HEADER, MAX_REPORTED, Notice};
-use crate::encoded::{phrase, to_base64, unstructured};
+use crate::encoded::{phrase, unstructured};
+use crate::header::section;
 use memchr::memmem;
 use posthaste_mail::Body;
 use posthaste_mail::envelope::Ret;
@@ -21,7 +23,8 @@ const LONGEST_LINE: usize = 900;
 pub struct Composed {
     /// The message, with CRLF line ends.
     pub octets: Vec<u8>,
-    /// It has octets above 127 (`BODY=8BITMIME`).
+    /// It has octets above 127 (`BODY=8BITMIME`): only where its address needs SMTPUTF8, which goes with it. Every host takes
+    /// all others.
     pub eight_bit: bool,
     /// Its address needs SMTPUTF8.
     pub smtputf8: bool,
@@ -69,9 +72,7 @@ pub fn compose(notice: &Notice<'_>) -> Composed {
     let boundary = boundary(notice, &original.octets, &parts);
     let octets = octets(notice, words, &parts, &original, &boundary);
     let eight_bit = !octets.is_ascii();
-    let to = notice.envelope.reverse_path.mailbox();
-    let smtputf8 = to.is_some_and(|mailbox| !mailbox.as_str().is_ascii());
-    Composed { octets, eight_bit, smtputf8, parts }
+    Composed { octets, eight_bit, smtputf8: beyond_ascii(notice), parts }
 }
 
 /// The whole message: RFC 6522 section 3, and for the two forms of the first part RFC 2046 section 5.1.4.
@@ -82,8 +83,7 @@ fn octets(
     original: &Original,
     boundary: &str,
 ) -> Vec<u8> {
-    let eight_bit = !original.octets.is_ascii() || !parts.status.is_ascii();
-    let mut out = head(notice, words, parts, boundary, eight_bit).into_bytes();
+    let mut out = head(notice, words, parts, original, boundary).into_bytes();
     let plain = entity("text/plain", &parts.text);
     match &parts.html {
         None => part(&mut out, boundary, &[plain.as_bytes()]),
@@ -100,11 +100,8 @@ fn octets(
             part(&mut out, boundary, &[&both]);
         }
     }
-    part(
-        &mut out,
-        boundary,
-        &[status_head(form(notice), &parts.status).as_bytes(), parts.status.as_bytes()],
-    );
+    let status = status(form(notice), &parts.status, beyond_ascii(notice));
+    part(&mut out, boundary, &[status.as_bytes()]);
     part(&mut out, boundary, &[original.head().as_bytes(), &original.octets]);
     out.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
     out
@@ -120,28 +117,29 @@ fn entity(kind: &str, text: &str) -> String {
     if text.is_ascii() && text.split("\r\n").all(|line| line.len() <= LONGEST_LINE) {
         return format!("Content-Type: {kind}; charset=us-ascii\r\n\r\n{text}");
     }
-    let quoted = quoted_printable(text);
-    let (encoding, content) = if quoted.len() > text.len() / 3 * 4 {
-        ("base64", base64_lines(text))
-    } else {
-        ("quoted-printable", quoted)
-    };
+    let (encoding, content) = seven::encoded(text.as_bytes());
     format!(
         "Content-Type: {kind}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{content}"
     )
 }
 
-/// RFC 2045 section 6.8: shorter where most characters are beyond ASCII.
-fn base64_lines(text: &str) -> String {
-    const OCTETS_OF_LINE: usize = 57;
-    let lines = text.as_bytes().chunks(OCTETS_OF_LINE);
-    lines.map(|octets| to_base64(octets) + "\r\n").collect()
+/// The address of the notice needs SMTPUTF8, which no host offers without 8BITMIME (RFC 6531 section 3.1): then parts in UTF-8
+/// go in 8 bits, as RFC 6533 section 4 wants it where it is possible. Notices to all others have 7 bits: nobody would be
+/// told that one could not be delivered.
+fn beyond_ascii(notice: &Notice<'_>) -> bool {
+    let to = notice.envelope.reverse_path.mailbox();
+    to.is_some_and(|mailbox| !mailbox.as_str().is_ascii())
 }
 
-/// In UTF-8 it is of another type (RFC 6533 section 4).
-fn status_head(form: Form, status: &str) -> String {
-    let encoding = if status.is_ascii() { "" } else { "Content-Transfer-Encoding: 8bit\r\n" };
-    format!("Content-Type: {}\r\n{encoding}\r\n", form.media_type())
+/// In UTF-8 it is of another type, which may be encoded (RFC 6533 section 4). Most of it is ASCII and stays readable.
+fn status(form: Form, status: &str, eight_bit: bool) -> String {
+    let kind = form.media_type();
+    let (encoding, content) = match status {
+        ascii if ascii.is_ascii() => return format!("Content-Type: {kind}\r\n\r\n{ascii}"),
+        status if eight_bit => ("8bit", status.to_owned()),
+        status => ("quoted-printable", seven::quoted_printable(status.as_bytes())),
+    };
+    format!("Content-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{content}")
 }
 
 /// `Auto-Submitted:` (RFC 3834 section 3.1) keeps other machines from answering; Exchange and Outlook heed a field of
@@ -150,8 +148,8 @@ fn head(
     notice: &Notice<'_>,
     words: &Language,
     parts: &Parts,
+    original: &Original,
     boundary: &str,
-    eight_bit: bool,
 ) -> String {
     let mut head = format!(
         "From: {name} <{from}>\r\n\
@@ -179,7 +177,7 @@ fn head(
          \tboundary=\"{boundary}\"\r\n",
         language = parts.language,
     ));
-    if eight_bit {
+    if !(original.octets.is_ascii() && (parts.status.is_ascii() || !beyond_ascii(notice))) {
         head.push_str("Content-Transfer-Encoding: 8bit\r\n");
     }
     head.push_str("\r\nThis is a delivery status notification in MIME format.\r\n");
@@ -208,37 +206,68 @@ fn boundary(notice: &Notice<'_>, original: &[u8], parts: &Parts) -> String {
 struct Original {
     octets: Vec<u8>,
     whole: bool,
-    /// Its header section is UTF-8 beyond ASCII, as RFC 6532 has it.
-    global: bool,
+    kind: &'static str,
+    encoding: Option<&'static str>,
 }
 
 impl Original {
     /// RFC 3461 section 4.3: of failures the whole unless headers were asked for, or when the whole is too large or not at
-    /// hand; of all else the headers.
+    /// hand, or cannot be had in as many bits; of all else the headers.
     fn of(notice: &Notice<'_>, header: &[u8]) -> Self {
         let envelope = notice.envelope;
         let facts = &envelope.facts;
         let at_hand = notice.original.len() as u64 >= facts.size;
         let fits = facts.size <= notice.sender.max_original.min(MAX_ORIGINAL);
         let wanted = notice.kind == Kind::Failed && envelope.ret != Some(Ret::Hdrs);
-        let whole = at_hand && fits && wanted;
-        let octets = if whole { notice.original.to_vec() } else { header.to_vec() };
-        let global = envelope.smtputf8 && !header.is_ascii() && std::str::from_utf8(header).is_ok();
-        Self { octets, whole, global }
+        let eight_bit = beyond_ascii(notice);
+        let whole = (at_hand && fits && wanted).then(|| notice.original.to_vec());
+        let whole = whole.and_then(|octets| Self::whole(octets, eight_bit));
+        whole.unwrap_or_else(|| Self::header(header, envelope.smtputf8, eight_bit))
     }
 
-    /// RFC 6533 section 4, where the header needs it.
-    fn head(&self) -> String {
-        let kind = match (self.whole, self.global) {
-            (true, false) => "message/rfc822",
-            (false, false) => "text/rfc822-headers",
-            (true, true) => "message/global",
-            (false, true) => "message/global-headers",
+    /// A `message/rfc822` must not be encoded (RFC 2046 section 5.2.1): its parts are. A `message/global` may be (RFC 6532
+    /// section 3.7).
+    fn whole(octets: Vec<u8>, eight_bit: bool) -> Option<Self> {
+        let kind = "message/rfc822";
+        if is_global(section(&octets)) {
+            return Some(Self::encoded("message/global", octets, true, eight_bit));
+        }
+        if eight_bit || octets.is_ascii() {
+            return Some(Self::encoded(kind, octets, true, eight_bit));
+        }
+        Some(Self { octets: seven::message(&octets)?, whole: true, kind, encoding: None })
+    }
+
+    fn header(header: &[u8], smtputf8: bool, eight_bit: bool) -> Self {
+        let global = smtputf8 && is_global(header);
+        let kind = if global { "message/global-headers" } else { "text/rfc822-headers" };
+        Self::encoded(kind, header.to_vec(), false, eight_bit)
+    }
+
+    fn encoded(kind: &'static str, octets: Vec<u8>, whole: bool, eight_bit: bool) -> Self {
+        let (encoding, octets) = if octets.is_ascii() {
+            (None, octets)
+        } else if eight_bit {
+            (Some("8bit"), octets)
+        } else {
+            let (encoding, text) = seven::encoded(&octets);
+            (Some(encoding), text.into_bytes())
         };
-        let encoding =
-            if self.octets.is_ascii() { "" } else { "Content-Transfer-Encoding: 8bit\r\n" };
+        Self { octets, whole, kind, encoding }
+    }
+
+    fn head(&self) -> String {
+        let kind = self.kind;
+        let encoding = self.encoding.map_or_else(String::new, |encoding| {
+            format!("Content-Transfer-Encoding: {encoding}\r\n")
+        });
         format!("Content-Type: {kind}\r\n{encoding}\r\n")
     }
+}
+
+/// The header section is UTF-8 beyond ASCII, as RFC 6532 has it: RFC 6533 section 4 has types for that.
+fn is_global(header: &[u8]) -> bool {
+    !header.is_ascii() && std::str::from_utf8(header).is_ok()
 }
 
 /// The first `limit` octets, and no more than [`MAX_ORIGINAL_HEADER`], in whole lines.
@@ -254,46 +283,12 @@ fn header(original: &Body, limit: usize) -> Vec<u8> {
     octets
 }
 
-/// RFC 2045 section 6.7, for text with CRLF line ends and no blanks at the ends of lines.
-fn quoted_printable(text: &str) -> String {
-    const LONGEST: usize = 76;
-    let mut out = String::with_capacity(text.len() + text.len() / 4);
-    for line in text.split_inclusive("\r\n") {
-        let (line, end) = line.strip_suffix("\r\n").map_or((line, ""), |line| (line, "\r\n"));
-        let mut column = 0;
-        for octet in line.bytes() {
-            let plain = matches!(octet, b' '..=b'~') && octet != b'=';
-            let width = if plain { 1 } else { 3 };
-            if column + width >= LONGEST {
-                out.push_str("=\r\n");
-                column = 0;
-            }
-            if plain {
-                out.push(char::from(octet));
-            } else {
-                out.push_str(&format!("={octet:02X}"));
-            }
-            column += width;
-        }
-        out.push_str(end);
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn quoted_printable_keeps_lines_short_and_octets_whole() {
-        assert_eq!(quoted_printable("a=b\r\nä"), "a=3Db\r\n=C3=A4");
-        let long = quoted_printable(&"ä".repeat(60));
-        assert!(long.split("\r\n").all(|line| line.len() <= 76));
-        assert_eq!(long.replace("=\r\n", ""), "=C3=A4".repeat(60));
-    }
-
-    #[test]
-    fn a_text_is_encoded_as_it_is_shortest() {
+    fn a_text_says_how_it_is_encoded() {
         for (text, encoding) in [
             ("Not delivered.\r\n", ""),
             ("Die Adresse enthält einen Tippfehler.\r\n", "quoted-printable"),
@@ -304,7 +299,40 @@ mod tests {
             assert_eq!(entity.contains(&named), !encoding.is_empty(), "{entity}");
             assert!(entity.is_ascii());
         }
-        let long = base64_lines(&"я".repeat(200));
-        assert!(long.lines().all(|line| line.len() <= 76) && long.ends_with("\r\n"));
+    }
+
+    #[test]
+    fn what_goes_back_has_seven_bits() {
+        // (original, type of the whole, encoding, type of its header, encoding)
+        let rows: [(&[u8], _); 4] = [
+            (b"A: b\r\n\r\nx\r\n", ("message/rfc822", "", "text/rfc822-headers", "")),
+            (b"A: b\r\n\r\n\xe4\r\n", ("message/rfc822", "", "text/rfc822-headers", "")),
+            (
+                "A: a long header in UTF-8, ä\r\n\r\nä\r\n".as_bytes(),
+                (
+                    "message/global",
+                    "quoted-printable",
+                    "message/global-headers",
+                    "quoted-printable",
+                ),
+            ),
+            (
+                b"A: a long header in a set unknown, \xe4\r\n\r\n\xe4\r\n",
+                ("none", "", "text/rfc822-headers", "quoted-printable"),
+            ),
+        ];
+        for (octets, (kind, encoding, of_header, header_encoding)) in rows {
+            let whole = Original::whole(octets.to_vec(), false);
+            assert_eq!(whole.as_ref().map_or("none", |whole| whole.kind), kind);
+            let header = Original::header(section(octets), true, false);
+            let raw = Original::whole(octets.to_vec(), true).expect("always");
+            assert_eq!((raw.octets.as_slice(), raw.whole), (octets, true));
+            assert_eq!(header.kind, of_header);
+            for (part, expected) in [(whole, encoding), (Some(header), header_encoding)] {
+                let Some(part) = part else { continue };
+                assert!(part.octets.is_ascii(), "{kind}");
+                assert_eq!(part.encoding.unwrap_or_default(), expected, "{kind}");
+            }
+        }
     }
 }

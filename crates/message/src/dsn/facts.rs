@@ -3,7 +3,7 @@
 use super::groups::groups;
 use super::keys::Key;
 use super::language::Language;
-use super::letter::Block;
+use super::letter::{Block, original};
 use super::ours::status;
 use super::spans::stamp;
 use super::{Kind, Notice, Report, Tried, timeline};
@@ -61,13 +61,16 @@ fn message(notice: &Notice<'_>, words: &Language) -> Vec<(String, String)> {
     if let Some(id) = &envelope.envid {
         facts.push((words.say(Key::LabelEnvelopeId), id.clone()));
     }
-    facts.push((words.say(Key::LabelArrived), stamp(envelope.received)));
+    facts.push((words.say(Key::LabelArrived), stamp(envelope.lives_since())));
     facts
 }
 
 fn recipient(notice: &Notice<'_>, words: &Language, report: &Report<'_>) -> Vec<Block> {
     let bad = matches!(notice.kind, Kind::Failed | Kind::Delayed);
     let mut facts = Vec::new();
+    if let Some(original) = original(report.recipient) {
+        facts.push((words.say(Key::LabelOriginal), original));
+    }
     if bad {
         facts.push((words.say(Key::LabelStatus), status(notice.kind, report).to_string()));
     }

@@ -68,6 +68,7 @@ texts! {
     LeadDelivered = "lead.delivered" Counted ["?n"];
     LeadRelayed = "lead.relayed" Counted ["?n"];
     LeadAllClear = "lead.all-clear" Counted ["?n"];
+    Behind = "lead.behind" Plain ["address", "original"];
     MoreRecipients = "lead.more-recipients" Counted ["?n"];
 
     // Which message.
@@ -106,6 +107,7 @@ texts! {
     LabelMessageId = "label.message-id" Plain [];
     LabelEnvelopeId = "label.envelope-id" Plain [];
     LabelArrived = "label.arrived" Plain [];
+    LabelOriginal = "label.original-recipient" Plain [];
     LabelRecipient = "label.recipient" Plain [];
     LabelStatus = "label.status" Plain [];
     LabelReceiving = "label.receiving-server" Plain [];
@@ -176,6 +178,7 @@ texts! {
 
     // What the sender can do, and who must act: when it has failed, and while it is still tried.
     ActAddress = "act.check-address" Plain [];
+    ActBehind = "act.behind-address" Plain ["original"];
     ActMailbox = "act.recipients-mailbox" Plain [];
     ActReceiver = "act.receivers-administrators" Plain [];
     ActReceiverDns = "act.domains-administrators" Plain [];
@@ -190,6 +193,7 @@ texts! {
     ActAskOurs = "act.ask-ours" Plain [];
     ActPatience = "act.patience" Plain [];
     WaitAddress = "wait.check-address" Plain [];
+    WaitBehind = "wait.behind-address" Plain ["original"];
     WaitMailbox = "wait.recipients-mailbox" Plain [];
     WaitReceiver = "wait.receivers-administrators" Plain [];
     WaitReceiverDns = "wait.domains-administrators" Plain [];

@@ -8,10 +8,12 @@ use super::groups::groups;
 use super::keys::Key;
 use super::language::Language;
 use super::spans::{left, took, when};
+use super::status::Typed;
 use super::timeline::{episodes, longest};
 use super::{Kind, Notice, Report, Why, waiting, why};
 use crate::header::printable;
 use posthaste_evidence::Fault;
+use posthaste_mail::{Mailbox, Recipient};
 use std::time::Duration;
 
 /// What people read.
@@ -141,12 +143,22 @@ impl<'a> Writer<'_, 'a> {
 
     fn addresses(&self, further: usize) -> Vec<String> {
         let reports = self.notice.reports.iter();
-        let mut lines: Vec<_> =
-            reports.map(|report| report.recipient.mailbox.to_string()).collect();
+        let mut lines: Vec<_> = reports.map(|report| self.address(report.recipient)).collect();
         if further > 0 {
             lines.push(self.words.count(Key::MoreRecipients, further as u64, &[]));
         }
         lines
+    }
+
+    /// With the address that the sender wrote to, where mail for it went on to this one.
+    fn address(&self, recipient: &Recipient) -> String {
+        let address = recipient.mailbox.to_string();
+        match original(recipient) {
+            Some(original) => {
+                self.words.fill(Key::Behind, &[("address", &address), ("original", &original)])
+            }
+            None => address,
+        }
     }
 
     fn message(&self) -> Block {
@@ -187,7 +199,7 @@ impl<'a> Writer<'_, 'a> {
     /// What each recipient, or several of which the same is to be said, has met.
     fn obstacles(&self, blocks: &mut Vec<Block>, say: impl Fn(&Report<'a>) -> Vec<Block>) {
         let reports = self.notice.reports.iter();
-        let all = reports.map(|report| (report.recipient.mailbox.to_string(), say(report)));
+        let all = reports.map(|report| (self.address(report.recipient), say(report)));
         let (groups, rest) = groups(all);
         let several = groups.len() > 1;
         for group in groups {
@@ -212,7 +224,7 @@ impl<'a> Writer<'_, 'a> {
         if report.waits.is_none() {
             blocks.extend(self.answer(report.cause()));
         }
-        blocks.push(self.advice(&why, true));
+        blocks.push(self.advice(report, &why, true));
         blocks
     }
 
@@ -224,7 +236,7 @@ impl<'a> Writer<'_, 'a> {
             let why = self.obstacle(report);
             blocks.push(self.reason(Key::LabelWhy, &why));
             blocks.extend(self.answer(report.cause()));
-            blocks.push(self.advice(&why, false));
+            blocks.push(self.advice(report, &why, false));
         }
         if let Some(remark) = report.remark {
             let label = self.words.say(Key::LabelRemark);
@@ -262,7 +274,7 @@ impl<'a> Writer<'_, 'a> {
             None => {}
         }
         blocks.extend(self.answer(last_fault));
-        blocks.push(self.advice(&at_end, false));
+        blocks.push(self.advice(report, &at_end, false));
     }
 
     fn longest(&self, time: Duration, all: Duration, why: &Why) -> Block {
@@ -285,8 +297,16 @@ impl<'a> Writer<'_, 'a> {
         Block::Labelled(self.words.say(label), self.words.fill(why.what(), &why.values()))
     }
 
-    fn advice(&self, why: &Why, still_tried: bool) -> Block {
-        Block::Labelled(self.words.say(Key::LabelAct), self.words.say(why.act(still_tried)))
+    /// Nobody is asked to look at an address that he did not write.
+    fn advice(&self, report: &Report<'_>, why: &Why, still_tried: bool) -> Block {
+        let advice = match original(report.recipient).filter(|_| why.doubts_address()) {
+            Some(original) => {
+                let key = if still_tried { Key::WaitBehind } else { Key::ActBehind };
+                self.words.fill(key, &[("original", &original)])
+            }
+            None => self.words.say(why.act(still_tried)),
+        };
+        Block::Labelled(self.words.say(Key::LabelAct), advice)
     }
 
     /// A peer's own words, where they are the obstacle.
@@ -318,6 +338,16 @@ impl<'a> Writer<'_, 'a> {
         }
         blocks.push(Block::Words(words.fill(Key::WrittenBy, &hostname)));
     }
+}
+
+/// The address that the sender wrote to, where it is another: that of an alias, or before a redirection, here or at a host
+/// before (RFC 3461 section 4.2, RFC 6533 section 3). Only what is an address is shown.
+pub(super) fn original(recipient: &Recipient) -> Option<String> {
+    let given = Typed::read(recipient.orcpt.as_deref()?);
+    let known = given.is("rfc822") || given.is("utf-8");
+    let mailbox = Mailbox::parse(&given.value, true).ok().filter(|_| known)?;
+    let same = mailbox.as_str().eq_ignore_ascii_case(recipient.mailbox.as_str());
+    (!same).then(|| mailbox.to_string())
 }
 
 /// A failure would be told: NOTIFY may ask for delays and not for failures (RFC 3461 section 4.1).

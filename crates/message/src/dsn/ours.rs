@@ -37,7 +37,7 @@ impl DeliveryStatus {
         Self {
             original_envelope_id: envelope.envid.clone(),
             reporting_mta: Some(Typed::new("dns", notice.sender.hostname.as_str())),
-            arrival_date: Some(Date::of(envelope.received)),
+            arrival_date: Some(Date::of(envelope.lives_since())),
             extensions: vec![
                 Extension::new(QUEUE_ID, envelope.id.to_string()),
                 Extension::new(KIND, notice.kind.name()),

@@ -157,6 +157,11 @@ impl Why {
         if still_tried { tried } else { failed }
     }
 
+    /// The sender is asked to look at the address.
+    pub(super) const fn doubts_address(&self) -> bool {
+        matches!(self.act, Act::CheckAddress)
+    }
+
     const fn plain(what: Key, act: Act) -> Self {
         Self { what, act, values: Vec::new() }
     }

@@ -3,9 +3,9 @@
 
 use super::{ARRIVED, HEADER, envelope, hold_against, mailbox, recipient, result, said};
 use posthaste_evidence::{
-    AnswerKind, ConnectFault, Fault, Outcome, RecipientResult, RecordType, Stage, WaitReason,
+    AnswerKind, ConnectFault, Doubt, Fault, Outcome, RecipientResult, RecordType, Stage, WaitReason,
 };
-use posthaste_mail::envelope::{Notify, Ret};
+use posthaste_mail::envelope::{Notify, RedirectedFrom, Ret};
 use posthaste_mail::{Body, EnhancedStatus, Envelope, QueueId, Reply, ReversePath, Timestamp};
 use posthaste_message::dsn::{
     Composed, Kind, MAX_REPORTED, Notice, Report, Sender, Tried, compose,
@@ -235,6 +235,20 @@ fn beyond_ascii() -> Story {
     story.tells(Told { fault: Some(fault), tries, attempts: 1, ..Told::default() })
 }
 
+/// An original of eight bits, in a form that every host takes.
+fn eight_bit() -> Story {
+    let mut story = refused();
+    story.name = "eight-bit";
+    story.envelope.ret = None;
+    let mime = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
+                Content-Transfer-Encoding: 8bit\r\n\r\n";
+    let header = HEADER.strip_suffix("\r\n").expect("an empty line");
+    story.content = format!("{header}{mime}Liebe Grüße,\r\n.\r\nFrom Köln\r\n");
+    let old = story.envelope;
+    story.envelope = envelope(&story.content, old.recipients);
+    story
+}
+
 /// Markup, marks that turn the direction of writing, control characters, a false header and a false boundary.
 fn hostile() -> Story {
     let mut story = Story::new("hostile", Kind::Failed, &["bob@example.net"], 9);
@@ -265,6 +279,42 @@ fn several() -> Story {
     story
 }
 
+/// Behind an alias two addresses fail, and one whose client names an original that is none.
+fn alias() -> Story {
+    let to = ["bob@example.net", "eve@example.net", "zoë@example.net", "dan@example.net"];
+    let mut story = Story::new("alias", Kind::Failed, &to, 3);
+    story.envelope.smtputf8 = true;
+    let originals = [
+        "rfc822;team@example.org",
+        "rfc822;team@example.org",
+        "utf-8;jörg@example.org",
+        "rfc822;your account is closed",
+    ];
+    for (address, original) in to.into_iter().zip(originals) {
+        let number = story.told.len();
+        story.envelope.recipients[number].orcpt = Some(original.into());
+        let gone = format!("<{address}>: no such user here");
+        let fault = said(Stage::Rcpt, 550, (5, 1, 1), &[&gone]);
+        let tries = vec![on(2, Outcome::Failed, &fault)];
+        story = story.tells(Told { fault: Some(fault), tries, attempts: 1, ..Told::default() });
+    }
+    story
+}
+
+/// An operator sent it on to another address, whose domain nobody finds, an hour after it had come.
+fn redirected() -> Story {
+    let mut story = Story::new("redirected", Kind::Delayed, &["bob@example.com"], 4 * HOUR);
+    story.envelope.recipients[0].orcpt = Some("rfc822;bob@example.net".into());
+    story.envelope.redirected_from =
+        Some(RedirectedFrom { id: QueueId::from_u64(6), received: ARRIVED });
+    story.envelope.received = at(HOUR);
+    let name = "example.com".to_owned();
+    let fault = Fault::Doubted { name, doubt: Doubt::Unconfirmed };
+    let result = result(Outcome::Deferred, fault.clone());
+    let tries = vec![(HOUR, None, None, result.clone()), (2 * HOUR, None, None, result)];
+    story.tells(Told { fault: Some(fault), tries, attempts: 2, ..Told::default() })
+}
+
 fn stories() -> Vec<Story> {
     let both = ["bob@example.net", "eve@example.net"];
     let wait = [row(0, 2, &busy()), row(2, 3, &silent())].concat();
@@ -274,6 +324,8 @@ fn stories() -> Vec<Story> {
         expired(),
         never_tried(),
         by_the_operator(),
+        alias(),
+        redirected(),
         delayed(),
         held(),
         mixed(),
@@ -281,6 +333,7 @@ fn stories() -> Vec<Story> {
         good("relayed", Kind::Relayed, &both[..1], Vec::new()),
         good("all-clear", Kind::AllClear, &both[..1], wait),
         beyond_ascii(),
+        eight_bit(),
         hostile(),
     ]
 }
@@ -293,6 +346,9 @@ fn every_kind_is_told_in_every_language() {
         for language in LANGUAGES {
             let composed = story.compose(&sender, language);
             assert_eq!(composed.parts.language, language);
+            // What has no 8BITMIME takes it, but for one to an address that no such host has (RFC 6531 section 3.1).
+            assert_eq!(composed.eight_bit, composed.smtputf8, "{}", story.name);
+            assert_eq!(composed.eight_bit, !composed.octets.is_ascii(), "{}", story.name);
             let name = format!("{}.{language}", story.name);
             differ.extend(hold_against(&format!("{name}.eml"), &composed.octets));
             differ.extend(hold_against(&format!("{name}.txt"), composed.parts.text.as_bytes()));

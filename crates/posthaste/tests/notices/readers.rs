@@ -63,7 +63,8 @@ fn script(reply: &str) -> Script {
 
 /// The name of a notice: its kind, the language, and whom it is about. What it gives back says so.
 fn name_of(arrival: &Arrival) -> String {
-    let text = String::from_utf8_lossy(&arrival.content).into_owned();
+    // The header goes back quoted-printable to a sender whose address is ASCII, else in 8 bits.
+    let text = String::from_utf8_lossy(&arrival.content).replace("Gr=C3=BC=C3=9Fe", "Grüße");
     let field = |name: &str| {
         let found = text.lines().rev().find_map(|line| line.strip_prefix(name));
         found.unwrap_or_else(|| panic!("{name} in {text}")).trim().to_owned()

@@ -200,11 +200,19 @@ fn eight_bit_content_goes_as_it_is_or_fails_as_the_route_says() {
         let route = Route { eight_bit, ..Route::by_mx("r", vec![Pattern::Any]) };
         plan.routes = Table::new(vec![route]);
         let system = up(plan);
-        peer(&system, "mx0.d.test").set(Script::default().offering(&["PIPELINING"]));
+        for host in ["mx0.d.test", "mx0.sender.test"] {
+            peer(&system, host).set(Script::default().offering(&["PIPELINING"]));
+        }
         hand_in(&system, letter());
         assert!(until_quiet(&system, MINUTE) < AT_ONCE);
         if eight_bit == EightBit::Fail {
-            assert_eq!(the_notice(&system).status, ["5.6.3"]);
+            // The sender's host takes no eight bits either, and gets seven, with what was written.
+            let notice = the_notice(&system);
+            assert_eq!(notice.status, ["5.6.3"]);
+            assert!(
+                notice.text.is_ascii() && notice.text.contains("Gr=C3=BC=C3=9Fe"),
+                "{notice:?}"
+            );
             continue;
         }
         let arrival = peer(&system, "mx0.d.test").arrivals().remove(0);
