@@ -8,7 +8,7 @@ mod user;
 
 pub(crate) use check::CheckVerb;
 pub(crate) use dkim::{DkimNew, DkimVerb};
-pub(crate) use notice::{Kind, NoticeVerb, Part, Preview};
+pub(crate) use notice::{NoticeVerb, Part, Preview, Sample};
 pub(crate) use spool::{QuarantineVerb, SpoolVerb};
 pub(crate) use user::{PasswordArgs, UserVerb};
 

@@ -11,6 +11,7 @@ use posthaste_queue::Life;
 use posthaste_queue::scheduler::Waiting;
 use posthaste_spool::History;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// A message in the queue.
@@ -120,6 +121,7 @@ impl MessageObject {
         let envelope = &message.envelope;
         let standing = message.recipients.iter();
         let recipients = envelope.recipients.iter().zip(standing.clone());
+        let notices = next_notices(&message.recipients);
         Self {
             v: VERSION,
             id: envelope.id.to_string(),
@@ -138,7 +140,7 @@ impl MessageObject {
                 received: When(from.received),
             }),
             signed_by: envelope.summary.signed_by.iter().map(SignedByView::of).collect(),
-            recipients: recipients.map(|(r, s)| RecipientObject::of(r, s)).collect(),
+            recipients: recipients.map(|(r, s)| RecipientObject::of(r, s, &notices)).collect(),
             attempts: None,
         }
     }
@@ -177,7 +179,7 @@ impl SourceView {
 }
 
 impl RecipientObject {
-    fn of(recipient: &Recipient, standing: &Standing) -> Self {
+    fn of(recipient: &Recipient, standing: &Standing, notices: &NextNotices) -> Self {
         let (wait_reason, next_attempt) = match standing.waiting {
             Some(Waiting::Because { reason, until }) => (Some(reason.name()), until.map(When)),
             Some(Waiting::InFlight) | None => (None, None),
@@ -195,7 +197,7 @@ impl RecipientObject {
             wait_reason,
             next_attempt,
             warned: standing.state.warned,
-            next_notice: standing.next_notice.map(When),
+            next_notice: next_notice(standing, notices).map(When),
             attempts: standing.state.attempts.saturating_add(standing.shared_attempts),
             last_error: standing.last_error.as_ref().map(|error| LastErrorView {
                 soft_fail: standing.state.life.is_live() && error.soft_fail,
@@ -205,6 +207,26 @@ impl RecipientObject {
             domain: recipient.mailbox.domain_key(),
         }
     }
+}
+
+/// By how often senders have been told of a recipient: when the first of those is next.
+type NextNotices = BTreeMap<u8, Timestamp>;
+
+fn next_notices(recipients: &[Standing]) -> NextNotices {
+    let mut notices = NextNotices::new();
+    for standing in recipients {
+        if let Some(at) = standing.next_notice {
+            let first = notices.entry(standing.state.warned).or_insert(at);
+            *first = at.min(*first);
+        }
+    }
+    notices
+}
+
+/// A notice names all recipients that wait and were not told of this time, also where their own time is later.
+fn next_notice(standing: &Standing, notices: &NextNotices) -> Option<Timestamp> {
+    standing.next_notice?;
+    notices.range(standing.state.warned..).map(|(_, at)| *at).min()
 }
 
 impl LastErrorView {

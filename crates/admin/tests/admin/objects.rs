@@ -35,6 +35,29 @@ fn a_notice() {
     golden(&notice, include_str!("golden/notice.json"));
 }
 
+/// A notice names all that wait and were not told of this time, also recipients of a slower route.
+#[test]
+fn the_next_notice_of_a_recipient_is_the_first_that_names_it() {
+    let hours = |hours: u64| NOW.plus(Duration::from_secs(hours * 3600));
+    for (slow, fast, expected) in [
+        // (told so often, next of its own)
+        ((0, Some(12)), (0, Some(4)), (Some(4), Some(4))),
+        ((0, None), (0, Some(4)), (None, Some(4))),
+        ((1, Some(36)), (1, Some(28)), (Some(28), Some(28))),
+        ((0, Some(12)), (1, Some(28)), (Some(12), Some(28))),
+        ((1, Some(36)), (0, Some(4)), (Some(36), Some(4))),
+    ] {
+        let mut message = sample::message(1);
+        for (standing, (warned, own)) in message.recipients.iter_mut().zip([slow, fast]) {
+            standing.state.warned = warned;
+            standing.next_notice = own.map(hours);
+        }
+        let object = MessageObject::of(&message);
+        let next = |i: usize| object.recipients[i].next_notice.map(|when| when.0);
+        assert_eq!((next(0), next(1)), (expected.0.map(hours), expected.1.map(hours)), "{slow:?}");
+    }
+}
+
 #[test]
 fn a_message_of_a_listing_has_no_attempts() {
     let object = serde_json::to_value(MessageObject::of(&sample::message(1))).unwrap();

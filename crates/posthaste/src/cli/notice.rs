@@ -46,7 +46,7 @@ pub(crate) struct Of {
     pub(crate) id: Option<String>,
     /// A made-up message instead, to look at the words
     #[arg(long, value_enum, value_name = "KIND")]
-    pub(crate) sample: Option<Kind>,
+    pub(crate) sample: Option<Sample>,
 }
 
 /// What a notice tells, by the words of the outside interface.
@@ -54,6 +54,23 @@ pub(crate) struct Of {
 pub(crate) enum Kind {
     /// The message will not be delivered
     Failed,
+    /// It has not been delivered yet
+    Delayed,
+    /// It has been delivered, which the sender asked to be told
+    Delivered,
+    /// It was handed to a server that tells nothing further
+    Relayed,
+    /// It has been delivered after a delay notice
+    AllClear,
+}
+
+/// Of which notice a sample is made: of a failure there are two, as they have little in common.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sample {
+    /// A server refused the message for good
+    Failed,
+    /// Its time was over; a failure as well
+    Expired,
     /// It has not been delivered yet
     Delayed,
     /// It has been delivered, which the sender asked to be told
@@ -89,6 +106,18 @@ impl From<Kind> for NoticeKind {
     }
 }
 
+impl From<Sample> for NoticeKind {
+    fn from(sample: Sample) -> Self {
+        match sample {
+            Sample::Failed | Sample::Expired => Self::Failed,
+            Sample::Delayed => Self::Delayed,
+            Sample::Delivered => Self::Delivered,
+            Sample::Relayed => Self::Relayed,
+            Sample::AllClear => Self::AllClear,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,7 +139,7 @@ mod tests {
         assert_eq!((message.kind, message.part), (Kind::Delayed, Part::Text));
         assert_eq!(of(&["0000000000001", "--kind", "failed"]).kind, Kind::Failed);
         let sample = of(&["--sample", "all-clear", "--lang", "de", "--part", "html"]);
-        assert_eq!((sample.of.sample, sample.part), (Some(Kind::AllClear), Part::Html));
+        assert_eq!((sample.of.sample, sample.part), (Some(Sample::AllClear), Part::Html));
         for wrong in [
             &[][..],
             &["0000000000001", "--sample", "failed"],
@@ -128,6 +157,8 @@ mod tests {
         for kind in Kind::value_variants() {
             let word = kind.to_possible_value().expect("none is hidden");
             assert_eq!(NoticeKind::from(*kind).name(), word.get_name());
+            let sample = Sample::from_str(word.get_name(), false).expect("each has a sample");
+            assert_eq!(NoticeKind::from(sample), NoticeKind::from(*kind));
         }
         assert_eq!(Kind::value_variants().len(), NoticeKind::ALL.len());
     }

@@ -4,7 +4,7 @@
 //! (`posthaste_message::dsn`).
 
 use super::daemon;
-use crate::cli::{Global, Kind, NoticeVerb, Part, Preview};
+use crate::cli::{Global, NoticeVerb, Part, Preview, Sample};
 use crate::client::Target;
 use crate::config;
 use crate::failure::{Exit, Failure};
@@ -56,7 +56,7 @@ fn of_message(global: &Global, id: &str, preview: &Preview) -> Result<NoticeObje
         .map_err(|error| Failure::failed(format!("the daemon's answer cannot be read: {error}")))
 }
 
-fn sample(global: &Global, kind: Kind, language: Option<&str>) -> Result<NoticeObject, Failure> {
+fn sample(global: &Global, of: Sample, language: Option<&str>) -> Result<NoticeObject, Failure> {
     let file = place::config_file(global);
     // Clocks have no part in a sample.
     let loaded = config::load(file.as_deref(), true)?;
@@ -67,9 +67,13 @@ fn sample(global: &Global, kind: Kind, language: Option<&str>) -> Result<NoticeO
         let message = format!("there are no texts in `{tag}`; there are: {}", there.join(", "));
         return Err(Failure::new(Exit::Usage, "usage", message));
     }
-    let kind = NoticeKind::from(kind);
+    let kind = NoticeKind::from(of);
     let now = Timestamp::from_micros(super::now().as_microsecond());
-    Ok(NoticeObject::of(None, kind, &dsn::sample(kind, sender, language, now)))
+    let composed = match of {
+        Sample::Expired => dsn::sample_expired(sender, language, now),
+        _ => dsn::sample(kind, sender, language, now),
+    };
+    Ok(NoticeObject::of(None, kind, &composed))
 }
 
 fn show(notice: &NoticeObject, part: Part, out: &Out) -> Result<(), Failure> {

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-const KINDS: [&str; 5] = ["failed", "delayed", "delivered", "relayed", "all-clear"];
+const SAMPLES: [&str; 6] = ["failed", "expired", "delayed", "delivered", "relayed", "all-clear"];
 
 fn until(what: &str, mut met: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
@@ -51,7 +51,7 @@ fn a_sample_of_each_kind_and_language_needs_no_daemon() {
     let folder = folder.path();
     fs::write(folder.join("p.toml"), "hostname = \"mx.example.org\"\n").unwrap();
     let mut seen = Vec::new();
-    for kind in KINDS {
+    for kind in SAMPLES {
         for lang in ["en", "de"] {
             let ran = verb(folder, &["notice", "preview", "--sample", kind, "--lang", lang]);
             assert_eq!(ran.code, 0, "{ran:?}");
@@ -120,7 +120,7 @@ fn wrong_questions_are_answered_with_what_is_right() {
             2,
             "there are no texts in `tlh`; there are: de, en",
         ),
-        (&["--sample", "bounce"], 2, "failed, delayed, delivered, relayed, all-clear"),
+        (&["--sample", "bounce"], 2, "failed, expired, delayed, delivered, relayed, all-clear"),
         (&[], 2, "--sample"),
         (&["soon"], 2, "`soon`"),
         (&["0000000000001"], 3, "no daemon"),
