@@ -148,6 +148,7 @@ impl Dispatch {
         let ground = rules::Ground {
             ours: rules::is_ours(envelope, |domain| settings.own_domains.contains(domain)),
             from: &settings.sender.from,
+            delimiter: settings.delimiter,
             is_report: false,
         };
         let waits = state.life.is_live() && !state.life.is_ending();

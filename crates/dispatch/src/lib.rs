@@ -97,6 +97,8 @@ pub(crate) struct Inner {
     pub(crate) outages: Mutex<Outages>,
     /// Whom of those we do not know notices were sent lately.
     pub(crate) strangers: Mutex<notice::Strangers>,
+    /// Of whom whom notices told lately.
+    pub(crate) brake: Mutex<notice::Brake>,
     /// Who looks into failures.
     pub(crate) probes: Mutex<Arc<dyn Probes>>,
     /// Wakes idle lines, by ticket.
@@ -152,6 +154,7 @@ impl Dispatch {
             scheduler: Mutex::new(scheduler),
             outages: Mutex::default(),
             strangers: Mutex::default(),
+            brake: Mutex::default(),
             probes: Mutex::new(Arc::new(notice::NoProbes)),
             lines: Mutex::default(),
             settling: Mutex::default(),

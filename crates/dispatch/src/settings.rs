@@ -23,6 +23,8 @@ pub struct Settings {
     pub sender: dsn::Sender,
     /// The domains of ours, as A-labels in lower case: senders in them are told of delays.
     pub own_domains: Arc<BTreeSet<String>>,
+    /// What separates a user of ours from a detail, as in `user+detail`.
+    pub delimiter: Option<char>,
     /// Who was told of a delay is told when the mail is delivered after all.
     pub all_clear: bool,
     /// How many notices strangers are sent.
@@ -49,6 +51,7 @@ impl Default for Settings {
         Self {
             sender: dsn::Sender::default(),
             own_domains: Arc::default(),
+            delimiter: None,
             all_clear: false,
             strangers: StrangerLimits::default(),
             probe_wait: Duration::from_secs(60),

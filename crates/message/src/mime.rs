@@ -1,13 +1,17 @@
 //! MIME as far as mail that is read needs it (RFC 2045, RFC 2046): an entity's type and parts, tolerant of what real servers
 //! send, and bounded.
 //!
-//! Not here: what the parts mean; composing; RFC 2231's divided parameters.
+//! Not here: what the parts mean; composing.
 
 pub mod charset;
+mod content_type;
 mod transfer;
+
+pub(crate) use content_type::ContentType;
 
 use crate::encoded::Charset;
 use crate::header;
+use content_type::MAX_VALUE;
 use memchr::memchr_iter;
 use std::borrow::Cow;
 use transfer::Encoding;
@@ -16,12 +20,6 @@ use transfer::Encoding;
 pub const MAX_DEPTH: usize = 12;
 /// Parts that are looked at in one message.
 pub const MAX_PARTS: usize = 256;
-/// Octets of a boundary (RFC 2046 section 5.1.1 allows 70; real ones go beyond).
-const MAX_BOUNDARY: usize = 256;
-/// Parameters of a `Content-Type:` that are read.
-const MAX_PARAMETERS: usize = 16;
-/// Octets of a `Content-Type:` that are read.
-const MAX_CONTENT_TYPE: usize = 4 * 1024;
 
 /// A message, or one part of it.
 #[derive(Clone, Debug)]
@@ -155,61 +153,11 @@ impl<'a> Entity<'a> {
     }
 
     fn read_type(&mut self, field: header::Field<'_>) {
-        let value = &field.value[..field.value.len().min(MAX_CONTENT_TYPE)];
-        let unfolded = header::Field { name: field.name, value }.unfolded();
-        let text = String::from_utf8_lossy(&unfolded);
-        let (kind, rest) = text.split_once(';').unwrap_or((&text, ""));
-        let kind = kind.trim().to_ascii_lowercase();
-        self.media_type = (!kind.is_empty()).then_some(kind);
-        for (name, value) in Parameters(rest).take(MAX_PARAMETERS) {
-            let slot = match name.to_ascii_lowercase().as_str() {
-                "boundary" => &mut self.boundary,
-                "charset" => &mut self.charset,
-                _ => continue,
-            };
-            if !value.is_empty() && value.len() <= MAX_BOUNDARY {
-                slot.get_or_insert(value);
-            }
-        }
+        let kind = ContentType::of(field);
+        self.boundary = kind.parameter("boundary");
+        self.charset = kind.parameter("charset");
+        self.media_type = kind.media_type;
     }
-}
-
-/// `name=value; name="quoted \" value"`.
-struct Parameters<'a>(&'a str);
-
-impl Iterator for Parameters<'_> {
-    type Item = (String, String);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let text = self.0.trim_start_matches([';', ' ', '\t']);
-        let (name, rest) = text.split_once('=')?;
-        let rest = rest.trim_start();
-        let (value, after) = match rest.strip_prefix('"') {
-            Some(quoted) => unquoted(quoted),
-            None => {
-                let end = rest.find(';').unwrap_or(rest.len());
-                (rest[..end].trim().to_owned(), &rest[end..])
-            }
-        };
-        self.0 = after;
-        Some((name.trim().to_owned(), value))
-    }
-}
-
-fn unquoted(text: &str) -> (String, &str) {
-    let mut value = String::new();
-    let mut escaped = false;
-    for (at, c) in text.char_indices() {
-        match c {
-            '\\' if !escaped => escaped = true,
-            '"' if !escaped => return (value, &text[at + 1..]),
-            c => {
-                escaped = false;
-                value.push(c);
-            }
-        }
-    }
-    (value, "")
 }
 
 /// What stands between the lines with the boundary (RFC 2046 section 5.1.1). The last part may lack its end; the line end
@@ -259,7 +207,7 @@ fn guessed(body: &[u8]) -> Option<&[u8]> {
         if let Some(boundary) = before.filter(|_| field) {
             return Some(boundary);
         }
-        let fits = line.len() > 2 && line.len() <= MAX_BOUNDARY && !line.contains(&b' ');
+        let fits = line.len() > 2 && line.len() <= MAX_VALUE && !line.contains(&b' ');
         before = line.strip_prefix(b"--").filter(|_| fits);
     }
     None

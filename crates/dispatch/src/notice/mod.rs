@@ -2,17 +2,21 @@
 //!
 //! Who is told what: `message::dsn::rules`. When a delay notice is due: `queue`. The words: `message::dsn`.
 
+mod brake;
+mod debts;
 mod delay;
 mod ended;
 mod preview;
 mod probes;
 mod strangers;
 
+pub(crate) use brake::Brake;
 pub use preview::PreviewFault;
 pub(crate) use probes::NoProbes;
 pub use probes::Probes;
 pub use strangers::StrangerLimits;
 pub(crate) use strangers::Strangers;
+use strangers::Wanted;
 
 use crate::last::LastTried;
 use crate::settings::Settings;
@@ -21,7 +25,7 @@ use crate::{Inner, destination, lock};
 use bytes::Bytes;
 use posthaste_evidence::{Fault, NoticeKind, WaitReason, Withheld};
 use posthaste_mail::{
-    Body, BodyType, Envelope, QueueId, Recipient, Source, SourceKind, Summary, Timestamp,
+    Body, BodyType, Envelope, Mailbox, QueueId, Recipient, Source, SourceKind, Summary, Timestamp,
 };
 use posthaste_message::dkim::Signing;
 use posthaste_message::dsn::{self, Report, Tried, rules};
@@ -30,6 +34,7 @@ use posthaste_route::domain::to_dns;
 use posthaste_smtp::content::ContentScan;
 use posthaste_spool::{Content, NewMail, Notice};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is to be told of one recipient.
 #[derive(Clone)]
@@ -88,11 +93,7 @@ impl Inner {
         }
         for part in owed.chunks(dsn::MAX_REPORTED) {
             let Some(to) = about.envelope.reverse_path.mailbox() else { break };
-            let may = ground.ours || {
-                let mut strangers = lock(&self.strangers);
-                strangers.take(about.now, to.as_str(), &settings.strangers)
-            };
-            if may {
+            if self.may_tell(&settings, about, kind, to) {
                 tidings.notices.push(self.notice(&settings, about, kind, part));
             } else {
                 tidings.withhold(about, Withheld::StrangersRate);
@@ -105,6 +106,20 @@ impl Inner {
     pub(crate) fn is_owed(&self, kind: NoticeKind, envelope: &Envelope, recipient: u32) -> bool {
         let settings = self.settings();
         rules::owed(kind, envelope, recipient, &ground(&settings, envelope, &[])).is_ok()
+    }
+
+    /// Counts a notice to somebody who may be forged.
+    fn may_tell(
+        &self,
+        settings: &Settings,
+        about: &About<'_>,
+        kind: NoticeKind,
+        to: &Mailbox,
+    ) -> bool {
+        let client = about.envelope.source.ip;
+        let one = Wanted { kind, to: to.as_str(), client };
+        !rules::may_be_forged(about.envelope)
+            || lock(&self.strangers).take(about.now, one, &settings.strangers)
     }
 
     fn notice(
@@ -125,7 +140,20 @@ impl Inner {
         let recipient = Recipient { mailbox: to.clone(), orcpt: None, notify: None };
         let mut mail = new_mail(id, about.now, recipient, composed);
         mail.envelope.summary.signed_by = signed.by;
+        let due = about.now.plus(self.braked(about, news, &mail.envelope));
+        mail.states.iter_mut().for_each(|state| state.due = due);
         Notice { about: about.envelope.id, kind: Some(kind), mail }
+    }
+
+    /// How much later it is sent, because its sender has been told of the same recipients so often.
+    fn braked(&self, about: &About<'_>, news: &[News], notice: &Envelope) -> Duration {
+        let route = destination::of(&self.routes(), notice, 0).route;
+        let lifetime = self.scheduler().settings().lifetime(&route, true);
+        let recipients = &about.envelope.recipients;
+        let told = news.iter().filter_map(|one| recipients.get(one.recipient as usize));
+        let told = told.map(|recipient| recipient.mailbox.as_str());
+        let to = about.envelope.reverse_path.mailbox().map_or("", Mailbox::as_str);
+        lock(&self.brake).wait(about.now, to, told, lifetime)
     }
 
     /// The octets of a notice of this name, in a language if one is asked for.
@@ -209,6 +237,7 @@ fn ground<'a>(settings: &'a Settings, envelope: &Envelope, header: &[u8]) -> rul
     rules::Ground {
         ours: rules::is_ours(envelope, is_own),
         from: &settings.sender.from,
+        delimiter: settings.delimiter,
         is_report: rules::is_report(header),
     }
 }
@@ -285,7 +314,7 @@ fn new_mail(id: QueueId, now: Timestamp, recipient: Recipient, composed: dsn::Co
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use posthaste_mail::{Mailbox, ReversePath};
+    use posthaste_mail::ReversePath;
 
     /// A small message for tests of this crate.
     pub(crate) fn mail(number: u64, octets: usize) -> Arc<NewMail> {

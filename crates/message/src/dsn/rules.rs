@@ -4,9 +4,14 @@
 //! Not here: when a notice is due (`queue`), how many a stranger is sent (`dispatch`), and the text.
 
 use super::Kind;
+use super::status::Typed;
 use crate::header;
+use crate::mime::ContentType;
 use posthaste_evidence::Withheld;
 use posthaste_mail::{Envelope, Mailbox, Recipient, SourceKind};
+
+/// Fields `Content-Type:` of one header that are looked at.
+const MAX_TYPES: usize = 8;
 
 /// What the rules know besides envelope and recipient.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +20,8 @@ pub struct Ground<'a> {
     pub ours: bool,
     /// The address in the `From:` field of our notices.
     pub from: &'a str,
+    /// What separates a user of ours from a detail, as in `user+detail`.
+    pub delimiter: Option<char>,
     /// The message is a notice by its content, whatever its reverse-path says ([`is_report`]).
     pub is_report: bool,
 }
@@ -23,7 +30,8 @@ pub struct Ground<'a> {
 /// an all-clear is configured, and follows a delay notice, is not asked here.
 ///
 /// # Errors
-/// Why not. No notice is ever made that can answer another one: see the loops in the tests of this file.
+/// Why not. Mail that answers a notice or passes one on is told of to nobody, as far as it can be recognised; what
+/// cannot is slowed down elsewhere (`dispatch`).
 pub fn owed(
     kind: Kind,
     envelope: &Envelope,
@@ -34,7 +42,7 @@ pub fn owed(
     if envelope.reverse_path.is_null() || envelope.source.kind == SourceKind::Notice {
         return Err(Withheld::NullPath);
     }
-    if ground.is_report || is_at(&recipient.mailbox, ground.from) {
+    if ground.is_report || is_for_notices(recipient, ground) {
         return Err(Withheld::AnswersNotice);
     }
     if is_asked(kind, recipient, ground.ours) { Ok(()) } else { Err(Withheld::NotAsked) }
@@ -63,6 +71,13 @@ pub fn is_ours(envelope: &Envelope, is_own_domain: impl Fn(&str) -> bool) -> boo
     }
 }
 
+/// True for mail of which nobody knows who sent it: whoever forges a sender, in a domain of ours or not, must not make
+/// us send that sender any number of notices.
+#[must_use]
+pub const fn may_be_forged(envelope: &Envelope) -> bool {
+    matches!(envelope.source.kind, SourceKind::Inbound)
+}
+
 /// True when a message calls itself a report on another one: a DSN (RFC 3464), or a disposition notification (RFC 8098).
 /// Both are to come from `<>`; a program that sends them on under an address of its own must not be sent a notice about
 /// them, which it would send on as well. Reports of abuse (RFC 5965) and the like are mail as any other.
@@ -70,22 +85,33 @@ pub fn is_ours(envelope: &Envelope, is_own_domain: impl Fn(&str) -> bool) -> boo
 /// `content`: the message, or as much of its beginning as is at hand.
 #[must_use]
 pub fn is_report(content: &[u8]) -> bool {
-    let mut fields = header::fields(content);
-    let Some(field) = fields.find(|field| field.is("Content-Type")) else { return false };
-    let value = String::from_utf8_lossy(&field.unfolded()).to_ascii_lowercase();
-    let (kind, parameters) = value.split_once(';').unwrap_or((&value, ""));
-    let is_one = |parameter: &str| {
-        let (name, given) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let given = given.trim().trim_matches('"');
-        name.trim() == "report-type"
-            && matches!(given, "delivery-status" | "disposition-notification")
-    };
-    kind.trim() == "multipart/report" && parameters.split(';').any(is_one)
+    let typed = header::fields(content).filter(|field| field.is("Content-Type"));
+    // Readers differ in which of two fields counts.
+    typed.take(MAX_TYPES).any(|field| {
+        let kind = ContentType::of(field);
+        kind.media_type.as_deref() == Some("multipart/report")
+            && kind.parameter("report-type").is_some_and(|given| {
+                let is = |kind: &str| given.trim().eq_ignore_ascii_case(kind);
+                is("delivery-status") || is("disposition-notification")
+            })
+    })
 }
 
-/// Local parts are compared without case: no two of ours differ by it.
-fn is_at(mailbox: &Mailbox, address: &str) -> bool {
-    mailbox.as_str().eq_ignore_ascii_case(address)
+/// True for mail to the address in `From:` of our notices, also when an alias or the operator has sent it on: then
+/// ORCPT tells where it was for (RFC 3461 section 5.2.7).
+fn is_for_notices(recipient: &Recipient, ground: &Ground<'_>) -> bool {
+    let original = || Mailbox::parse(&Typed::read(recipient.orcpt.as_deref()?).value, true).ok();
+    is_at(&recipient.mailbox, ground) || original().is_some_and(|mailbox| is_at(&mailbox, ground))
+}
+
+/// Local parts are compared without case and detail: no two of ours differ by it.
+fn is_at(mailbox: &Mailbox, ground: &Ground<'_>) -> bool {
+    let Ok(from) = Mailbox::parse(ground.from, true) else { return false };
+    let (local, own) = (mailbox.local_part(), from.local_part());
+    let user = ground.delimiter.and_then(|delimiter| local.split_once(delimiter));
+    let is_own = |local: &str| local.eq_ignore_ascii_case(own);
+    (is_own(local) || user.is_some_and(|(user, _)| is_own(user)))
+        && mailbox.domain_key() == from.domain_key()
 }
 
 #[cfg(test)]
@@ -96,7 +122,7 @@ mod tests {
     use posthaste_mail::envelope::Notify;
 
     const FROM: &str = "MAILER-DAEMON@mx.example.org";
-    const OURS: Ground<'_> = Ground { ours: true, from: FROM, is_report: false };
+    const OURS: Ground<'_> = Ground { ours: true, from: FROM, delimiter: None, is_report: false };
     const STRANGER: Ground<'_> = Ground { ours: false, ..OURS };
 
     const SUCCESS: Notify = Notify { success: true, failure: false, delay: false };
@@ -160,6 +186,30 @@ mod tests {
     }
 
     #[test]
+    fn answers_to_notices_are_known_behind_aliases_details_and_acts() {
+        let cut = Ground { delimiter: Some('+'), ..OURS };
+        for (to, orcpt, ground, answers) in [
+            ("mailer-daemon@MX.example.org", None, &OURS, true),
+            ("admin@far.example", Some("rfc822;MAILER-DAEMON@mx.example.org"), &OURS, true),
+            ("admin@far.example", Some("RFC822; mailer-daemon@mx.example.org"), &OURS, true),
+            ("admin@far.example", Some("utf-8;MAILER-DAEMON@mx.example.org"), &OURS, true),
+            ("admin@far.example", Some("rfc822;other@mx.example.org"), &OURS, false),
+            ("admin@far.example", Some("x400;no address"), &OURS, false),
+            ("mailer-daemon+1@mx.example.org", None, &OURS, false),
+            ("mailer-daemon+1@mx.example.org", None, &cut, true),
+            ("admin@far.example", Some("rfc822;MAILER-DAEMON+x+y@mx.example.org"), &cut, true),
+            ("mailer@mx.example.org", None, &cut, false),
+            ("mailer-daemon@example.org", None, &cut, false),
+        ] {
+            let mut message = message(None);
+            message.recipients[0].mailbox = at(to);
+            message.recipients[0].orcpt = orcpt.map(str::to_owned);
+            let said = owed(Kind::Failed, &message, 0, ground);
+            assert_eq!(said == Err(Withheld::AnswersNotice), answers, "{to} {orcpt:?}");
+        }
+    }
+
+    #[test]
     fn ours_are_our_networks_users_programs_and_domains() {
         for (kind, from, expected) in [
             (SourceKind::Relay, "a@elsewhere.example", true),
@@ -193,6 +243,29 @@ mod tests {
             ("Content-Type: multipart/report; report-type=disposition-notification\r\n", true),
             ("Content-Type: multipart/report; report-type=feedback-report\r\n", false),
             ("Content-Type: multipart/report; report-type=tlsrpt\r\n", false),
+            ("Content-Type: multipart/report (fw); report-type=delivery-status\r\n", true),
+            (
+                "Content-Type: (a ; \\) (b)) multipart (c) / report (;) ; x=\";\"; report-type (d) = (e) \"delivery-\\status\" (f)\r\n",
+                true,
+            ),
+            (
+                "Content-Type: multipart/report; report-type*=us-ascii'en'delivery%2Dstatus\r\n",
+                true,
+            ),
+            (
+                "Content-Type: multipart/report; report-type*1=status; report-type*0=\"delivery-\"\r\n",
+                true,
+            ),
+            (
+                "Content-Type: multipart/report; report-type*0*=''delivery; report-type*1*=%2dstatus\r\n",
+                true,
+            ),
+            (
+                "Content-Type: text/plain\r\nContent-Type: multipart/report; report-type=delivery-status\r\n",
+                true,
+            ),
+            ("Content-Type: multipart/report; x=\"; report-type=delivery-status\"\r\n", false),
+            ("Content-Type: multipart/report; (report-type=delivery-status)\r\n", false),
             ("Content-Type: multipart/report\r\n", false),
             ("Content-Type: text/plain; report-type=delivery-status\r\n", false),
             (

@@ -283,6 +283,7 @@ impl Config {
         posthaste_dispatch::Settings {
             sender: rules.sender.clone(),
             own_domains: Arc::new(own_domains.collect()),
+            delimiter: self.own.delimiter,
             all_clear: rules.all_clear,
             strangers: posthaste_dispatch::StrangerLimits {
                 per_sender_hour: rules.strangers_per_sender_hour,

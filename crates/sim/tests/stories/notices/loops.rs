@@ -2,8 +2,7 @@
 //! Posthastes that refuse each other's mail. Whatever goes round in them, they do nothing but answer notices: so
 //! what never ends would be ours.
 //!
-//! A robot that writes a message of its own whenever a notice comes, with nothing of it inside, is no loop of mail: to us
-//! it is somebody who writes. That is bounded by a rate, where the sender is a stranger.
+//! Robots that write anew, or in which a notice cannot be recognised, are slowed down: see `robots`.
 
 use crate::words::*;
 use posthaste_evidence::{Event, EventKind};

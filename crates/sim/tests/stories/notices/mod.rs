@@ -2,6 +2,7 @@
 
 mod crashes;
 mod loops;
+mod robots;
 mod table;
 mod times;
 
