@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_posthaste");
 const HOSTNAME: &str = "mta.notices.test";
+/// Where the daemon believes to be. What it tells is in UTC all the same.
+const ZONES: [&str; 2] = ["Europe/Berlin", "America/New_York"];
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Daemon(Child);
@@ -45,11 +47,12 @@ fn verb(folder: &Path, words: &[&str]) -> Output {
     command.output().expect("cargo built it")
 }
 
-fn start(folder: &Path) -> Daemon {
+/// A daemon of this folder whose environment names a time zone.
+fn start(folder: &Path, zone: &str) -> Daemon {
     let log = fs::File::options().create(true).append(true).open(folder.join("log")).unwrap();
     let mut command = Command::new(BINARY);
     command.current_dir(folder).args(["--allow-clock-scale", "serve", "--config", "p.toml"]);
-    command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
+    command.env("TZ", zone).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
     let daemon = Daemon(command.spawn().unwrap());
     let ready = verb(folder, &["ping", "--wait", "20s"]);
     assert!(ready.status.success(), "{ready:?} {:?}", fs::read_to_string(folder.join("log")));

@@ -1,14 +1,16 @@
 //! Every kind of notice in both languages, as two readers of others take it: Python's `email` with flufl.bounce, and
-//! Perl's Mail::DeliveryStatus::BounceParser.
+//! Perl's Mail::DeliveryStatus::BounceParser; from daemons that believe to be in Berlin and in New York.
 
 use crate::hosts::Hosts;
-use crate::{Client, HOSTNAME, free_port, route, settings, start, verb, wait_for};
+use crate::{Client, HOSTNAME, ZONES, free_port, route, settings, start, verb, wait_for};
 use posthaste_peers::mail::{Action, Arrival, Script, Step};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Hours are seconds here.
 const MORE: &str = "clock_scale = 3600";
@@ -16,27 +18,30 @@ const NOTICE: &str = "[notice]\nall_clear = true\n";
 const WITHOUT_DSN: [&str; 3] = ["8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"];
 const LANGUAGES: [&str; 2] = ["en", "de"];
 
-/// A course that mail takes: the local part and domain it goes to, what NOTIFY says, and what comes of it.
+/// A course that mail takes: the local part and domain it goes to, parameters of RCPT, and what comes of it.
 const COURSES: [(&str, &str, &[&str]); 6] = [
     ("nobody@no.test", "", &["failed"]),
     ("full@never.test", "", &["delayed", "failed"]),
     ("busy@late.test", "", &["delayed", "all-clear"]),
-    ("bob@plain.test", " NOTIFY=SUCCESS", &["relayed"]),
+    ("bob@plain.test", " NOTIFY=SUCCESS ORCPT=rfc822;robert@plain.test", &["relayed"]),
     ("bob@store.test", " NOTIFY=SUCCESS,FAILURE", &["delivered"]),
-    ("zoë@no.test", "", &["failed"]),
+    ("zoë@no.test", " ORCPT=utf-8;zo\\x{EB}@no.test", &["failed"]),
 ];
 
-/// What a notice of this kind says of a course.
-fn expected(kind: &str, to: &str) -> Value {
-    let (action, status, diagnostic) = match (kind, to) {
-        ("failed", "full@never.test") => ("failed", "4.2.2", "smtp; 452 4.2.2 mailbox full"),
-        ("failed", _) => ("failed", "5.1.1", "smtp; 550 5.1.1 nobody has that name"),
-        ("delayed", "full@never.test") => ("delayed", "4.2.2", "smtp; 452 4.2.2 mailbox full"),
-        ("delayed", _) => ("delayed", "4.2.1", "smtp; 450 4.2.1 mailbox busy"),
-        ("delivered", _) => ("delivered", "2.0.0", "smtp; 250 2.0.0 taken"),
-        _ => ("relayed", "2.0.0", "smtp; 250 2.0.0 taken"),
-    };
-    json!({"Action": action, "Status": status, "Diagnostic-Code": diagnostic})
+/// Status, the reply behind Diagnostic-Code, Original-Recipient and the least of attempts in a notice of a course.
+fn expected(kind: &str, to: &str) -> (&'static str, &'static str, Option<&'static str>, u32) {
+    match (kind, to) {
+        ("failed", "full@never.test") => ("4.2.2", "452 4.2.2 mailbox full", None, 2),
+        ("delayed", "full@never.test") => ("4.2.2", "452 4.2.2 mailbox full", None, 1),
+        ("delayed", _) => ("4.2.1", "450 4.2.1 mailbox busy", None, 1),
+        ("failed", "zoë@no.test") => {
+            ("5.1.1", "550 5.1.1 nobody has that name", Some("utf-8; zoë@no.test"), 1)
+        }
+        ("failed", _) => ("5.1.1", "550 5.1.1 nobody has that name", None, 1),
+        ("relayed", _) => ("2.0.0", "250 2.0.0 taken", Some("rfc822; robert@plain.test"), 1),
+        ("all-clear", _) => ("2.0.0", "250 2.0.0 taken", None, 2),
+        _ => ("2.0.0", "250 2.0.0 taken", None, 1),
+    }
 }
 
 fn hand_in(port: u16) {
@@ -93,7 +98,7 @@ fn read(folder: &Path, reader: &str) -> BTreeMap<String, Value> {
 }
 
 /// What came of all courses in both languages, as files `KIND.LANGUAGE.RECIPIENT.eml`.
-fn live_through(folder: &Path) -> usize {
+fn live_through(folder: &Path, zone: &str) -> usize {
     let hosts = Hosts::new();
     let (_no, no) = hosts.start("no.test", script("550 5.1.1 nobody has that name"));
     let (_never, never) = hosts.start("never.test", script("452 4.2.2 mailbox full"));
@@ -112,7 +117,7 @@ fn live_through(folder: &Path) -> usize {
         route("*", at, ""),
     ];
     fs::write(folder.join("p.toml"), settings(port, &routes.concat(), MORE) + NOTICE).unwrap();
-    let _daemon = start(folder);
+    let _daemon = start(folder, zone);
     hand_in(port);
     let of_kind = |kind: &str| {
         let names: Vec<_> = sender.arrivals().iter().map(name_of).collect();
@@ -136,11 +141,28 @@ fn live_through(folder: &Path) -> usize {
     sender.arrivals().len()
 }
 
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_secs()).unwrap()
+}
+
 #[test]
-fn every_kind_in_both_languages_is_understood_by_readers_of_others() {
+fn every_kind_in_both_languages_is_understood_by_readers_of_others_wherever_the_daemon_is() {
+    let in_zone = |zone| std::thread::spawn(move || understood_in(zone));
+    for story in ZONES.map(in_zone) {
+        story.join().unwrap();
+    }
+}
+
+fn understood_in(zone: &str) {
+    // It is a zone that this machine knows: `date` says another hour there.
+    let local = Command::new("date").arg("+%z").env("TZ", zone).output().unwrap().stdout;
+    assert_ne!(local, b"+0000\n", "no {zone} here: tzdata is missing");
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let arrived = live_through(folder);
+    let began = now();
+    let arrived = live_through(folder, zone);
+    let lived = began..now() + 1;
     let python = read(&folder.join("notices"), "read.py");
     let perl = read(&folder.join("notices"), "read.pl");
     assert_eq!((python.len(), perl.len()), (arrived, arrived), "no two are of one name");
@@ -150,15 +172,40 @@ fn every_kind_in_both_languages_is_understood_by_readers_of_others() {
                 let name = format!("{kind}.{language}.{to}");
                 let object =
                     python.get(&name).unwrap_or_else(|| panic!("{name}: {:?}", python.keys()));
-                understood(kind, language, to, object);
+                understood(language, to, object);
+                machine_part(kind, language, to, object);
+                in_utc(&lived, object);
                 as_bounces(kind, to, object, &perl[&name]);
             }
         }
     }
 }
 
+/// The clock on the wall is hours off; what is told, to programs and to people, is in UTC.
+fn in_utc(lived: &Range<i64>, object: &Value) {
+    let name = &object["name"];
+    for field in object["times"].as_array().unwrap() {
+        let (moment, offset) = (field[1].as_i64().unwrap(), &field[2]);
+        assert_eq!(offset, 0, "{name}: {field}");
+        // Seven hours are seven seconds here, and five days two minutes.
+        let ahead = if field[0] == "Will-Retry-Until" { 130 } else { 0 };
+        assert!((lived.start..lived.end + ahead).contains(&moment), "{name}: {field} {lived:?}");
+    }
+    let spoken = object["spoken"].as_array().unwrap();
+    assert!(spoken.len() >= 4, "text and HTML say when it came and was tried: {name} {spoken:?}");
+    for moment in spoken {
+        let moment = moment.as_i64().unwrap();
+        assert!((lived.start..lived.end + 130).contains(&moment), "{name}: {moment} {lived:?}");
+    }
+    let sent = object["sent"].as_str().unwrap();
+    for text in ["text", "html"].map(|part| object[part].as_str().unwrap()) {
+        let says = |zone| text.contains(&format!("{sent}{zone}"));
+        assert!(says(" UTC") || says(" Uhr (UTC)"), "{name}: not sent at {sent}: {text}");
+    }
+}
+
 /// What Python's `email` finds.
-fn understood(kind: &str, language: &str, to: &str, object: &Value) {
+fn understood(language: &str, to: &str, object: &Value) {
     let name = &object["name"];
     assert_eq!(object["defects"], json!([]), "{name}");
     assert_eq!(
@@ -185,35 +232,59 @@ fn understood(kind: &str, language: &str, to: &str, object: &Value) {
     assert!(human.contains(own) && html.contains(own), "{name}: {human}");
     assert!(!html.contains("http:") && !html.contains("https:"), "{name}: nothing is fetched");
     assert!(object["returned"].as_str().unwrap().contains("Message-ID"), "{name}: {object}");
-    let parts = if to.is_ascii() && kind != "none" {
+    let parts = if to.is_ascii() {
         json!(["multipart/alternative", "message/delivery-status", "text/rfc822-headers"])
     } else {
         json!(["multipart/alternative", "message/global-delivery-status", "message/global-headers"])
     };
     assert_eq!(object["parts"], parts, "{name}");
-    if to.is_ascii() {
-        machine_part(kind, language, to, object);
-    }
 }
 
+/// All fields for programs, as a reader of headers has them: none is missing, none is there besides, in the order of RFC
+/// 3464. Of times only that they are there.
 fn machine_part(kind: &str, language: &str, to: &str, object: &Value) {
     let blocks = object["status"].as_array().unwrap();
     assert_eq!(blocks.len(), 2, "{object}");
-    let fields = |block: &Value| -> BTreeMap<String, String> {
-        serde_json::from_value::<Vec<(String, String)>>(block.clone())
-            .unwrap()
-            .into_iter()
-            .collect()
+    let fields = |block: &Value| serde_json::from_value::<Vec<(String, String)>>(block.clone());
+    let (message, mut recipient) = (fields(&blocks[0]).unwrap(), fields(&blocks[1]).unwrap());
+    let (status, reply, original, attempts) = expected(kind, to);
+    let is = |field: &str, value: &str| (field.to_owned(), value.to_owned());
+    let same = |fields: &[(String, String)], name: &str| -> (String, String) {
+        let found = fields.iter().find(|(field, _)| field == name);
+        found.cloned().unwrap_or_else(|| panic!("{name} in {kind} {to}: {fields:?}"))
     };
-    let (message, recipient) = (fields(&blocks[0]), fields(&blocks[1]));
-    assert_eq!(message["Reporting-MTA"], format!("dns; {HOSTNAME}"));
-    assert_eq!(message["Original-Envelope-Id"], format!("env-{language}"));
-    assert_eq!(recipient["Final-Recipient"], format!("rfc822; {to}"));
-    for (field, value) in expected(kind, to).as_object().unwrap() {
-        assert_eq!(recipient.get(field).map(String::as_str), value.as_str(), "{kind} {to} {field}");
+    let of_message = [
+        is("Original-Envelope-Id", &format!("env-{language}")),
+        is("Reporting-MTA", &format!("dns; {HOSTNAME}")),
+        same(&message, "Arrival-Date"),
+        same(&message, "X-Posthaste-Queue-ID"),
+        is("X-Posthaste-Notice", kind),
+    ];
+    assert_eq!(message, of_message);
+    if (kind, to) == ("failed", "full@never.test") {
+        // Its status tells of the obstacle.
+        assert_eq!(recipient.pop(), Some(is("X-Posthaste-Ended", "expired")));
     }
-    assert_eq!(recipient.contains_key("Will-Retry-Until"), kind == "delayed", "{recipient:?}");
-    assert!(recipient.contains_key("Remote-MTA") && recipient.contains_key("Last-Attempt-Date"));
+    let (field, tries) = recipient.pop().unwrap();
+    assert_eq!(field, "X-Posthaste-Attempts");
+    assert!(tries.parse::<u32>().unwrap() >= attempts, "{kind} {to}: {tries}");
+    let address = if to.is_ascii() { "rfc822" } else { "utf-8" };
+    let action = if kind == "all-clear" { "relayed" } else { kind };
+    let mut of_recipient = vec![
+        is("Final-Recipient", &format!("{address}; {to}")),
+        is("Action", action),
+        is("Status", status),
+        is("Remote-MTA", "dns; [127.0.0.1]"),
+        is("Diagnostic-Code", &format!("smtp; {reply}")),
+        same(&recipient, "Last-Attempt-Date"),
+    ];
+    if let Some(original) = original {
+        of_recipient.insert(0, is("Original-Recipient", original));
+    }
+    if kind == "delayed" {
+        of_recipient.push(same(&recipient, "Will-Retry-Until"));
+    }
+    assert_eq!(recipient, of_recipient, "{kind} {to}");
 }
 
 /// What programs that look for bounces make of it: failures are permanent, delays are not, the rest is no bounce.
@@ -229,9 +300,9 @@ fn as_bounces(kind: &str, to: &str, python: &Value, perl: &Value) {
     let reports = perl["reports"].as_array().unwrap();
     assert_eq!(reports.len(), usize::from(kind == "failed"), "{perl}");
     for report in reports {
-        let expected = expected(kind, to);
-        assert_eq!((&report["email"], &report["status"]), (&json!(to), &expected["Status"]));
-        assert_eq!(report["reason"], expected["Diagnostic-Code"]);
+        let (status, reply, ..) = expected(kind, to);
+        assert_eq!((&report["email"], &report["status"]), (&json!(to), &json!(status)));
+        assert_eq!(report["reason"], format!("smtp; {reply}"));
         let why = if to == "nobody@no.test" { "user_unknown" } else { "over_quota" };
         assert_eq!(report["std_reason"], why, "{report}");
     }

@@ -9,6 +9,7 @@ use posthaste_peers::mail::{Action, Rule, Script, Step};
 use posthaste_reception::recipients::Recipients;
 use posthaste_route::{Action as Way, Pattern, Protocol, Route, SmartHost, Table};
 use posthaste_sim::client::subject;
+use posthaste_sim::notices::Read;
 use posthaste_sim::{Letter, MailSystem, Plan, check, notices};
 use posthaste_spool::decision::Which;
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,7 +76,7 @@ const ENDS: [(End, &str); 9] = [
     (End::Removed, "removed.test"),
 ];
 
-/// The rule, in words of Action fields.
+/// The rule, in names of notices' kinds; [`says`] is what Action says of each.
 fn owed(wish: &str, who: Who, end: End, all_clear: bool) -> Vec<&'static str> {
     if who == Who::NullPath || wish == "NEVER" {
         return Vec::new();
@@ -100,8 +101,20 @@ fn owed(wish: &str, who: Who, end: End, all_clear: bool) -> Vec<&'static str> {
     }
 }
 
-/// The action of an all-clear: a host has taken it, and what became of it there is not known (RFC 3464 section 2.3.3).
-const CLEAR: &str = "relayed";
+const CLEAR: &str = "all-clear";
+
+/// Kind and Action. Of an all-clear: a host has taken it, and what became of it there is not known (RFC 3464 section
+/// 2.3.3).
+fn says(kind: &str) -> String {
+    format!("{kind}: {}", if kind == CLEAR { "relayed" } else { kind })
+}
+
+/// The same of a notice that came.
+fn said(notice: &Read) -> Vec<String> {
+    let kind = notice.whole.lines().find_map(|line| line.strip_prefix("X-Posthaste-Notice: "));
+    let kind = kind.expect("it says what it is");
+    notice.about.iter().map(|word| format!("{kind}: {}", word.action)).collect()
+}
 
 struct Row {
     number: u32,
@@ -179,7 +192,7 @@ fn hand_over(system: &MailSystem, row: &Row) {
     }
 }
 
-/// Hands all of them in, lets it all end, and answers the actions that were told, by number of the message.
+/// Hands all of them in, lets it all end, and answers what was told, by number of the message.
 fn live_through(system: &MailSystem, rows: &[Row]) -> BTreeMap<u32, Vec<String>> {
     prepare(system);
     for some in rows.chunks(40) {
@@ -200,8 +213,7 @@ fn live_through(system: &MailSystem, rows: &[Row]) -> BTreeMap<u32, Vec<String>>
     let read = notices::read_all(system);
     let told = |row: &Row| {
         let about = read.iter().filter(|notice| by_subject(notice, row.number));
-        let words = about.flat_map(|notice| notice.about.iter().map(|word| word.action.clone()));
-        (row.number, words.collect())
+        (row.number, about.flat_map(said).collect())
     };
     rows.iter().map(told).collect()
 }
@@ -217,7 +229,8 @@ fn who_is_told_what_for_every_notify_every_outcome_and_every_sender() {
         let told = live_through(&system, &rows);
         let mut wrong = String::new();
         for Row { number, wish, who, end, .. } in &rows {
-            let expected = owed(wish, *who, *end, all_clear);
+            let owed = owed(wish, *who, *end, all_clear);
+            let expected: Vec<_> = owed.into_iter().map(says).collect();
             if told[number] != expected {
                 let told = &told[number];
                 let _ = writeln!(
