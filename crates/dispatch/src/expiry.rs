@@ -117,6 +117,8 @@ impl Inner {
             lock(&self.settling).end(first.message);
             return None;
         };
+        // Its end has been begun, and is handed over below.
+        self.catch_up(first.message, 1).await;
         let history = self.spool.history(first.message).await.unwrap_or_default();
         let original = self.beginning(&in_hand.content).await;
         let now = self.world.wall();
@@ -124,16 +126,25 @@ impl Inner {
         let about = About { now, envelope: &in_hand.envelope, original: &original };
         let news = changed.iter().filter_map(|change| {
             let remark = landed.text(change.recipient);
-            Some(News { remark, ..self.news_of_end(&in_hand, &history, change)? })
+            Some(News { remark, ..self.news_of_end(now, &in_hand, &history, change)? })
         });
         let tidings = self.tell_sender(&about, NoticeKind::Failed, news.collect());
         self.end_recipients(now, &in_hand, changed, tidings, landed.acts)
     }
 
     /// What is told of one that ended without a transaction; `None` when it has not ended, or not badly.
-    fn news_of_end(&self, in_hand: &InHand, history: &History, change: &Changed) -> Option<News> {
-        let (recipient, attempts) = (change.recipient, change.transition.state.attempts);
-        let mut past = self.timeline(&in_hand.envelope, recipient, history, attempts);
+    fn news_of_end(
+        &self,
+        now: Timestamp,
+        in_hand: &InHand,
+        history: &History,
+        change: &Changed,
+    ) -> Option<News> {
+        let (recipient, state) = (change.recipient, change.transition.state);
+        let (envelope, attempts) = (&in_hand.envelope, state.attempts);
+        let mut past = self.timeline(envelope, recipient, history, attempts);
+        let kept = change.kept.map(|reason| self.kept(now, envelope, (recipient, &state), reason));
+        past.end(kept);
         let fault = match change.transition.kind {
             TransitionKind::Expired => {
                 self.counters.expired();
@@ -153,7 +164,7 @@ impl Inner {
             }
             _ => return None,
         };
-        Some(News { recipient, fault: Some(fault), past, remark: None, waits: None })
+        Some(News { recipient, fault: Some(fault), past, remark: None, waits: kept })
     }
 
     /// Without those who were to wait for their notice, and whom the operator has ended since: that has been stored.

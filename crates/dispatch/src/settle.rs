@@ -113,6 +113,22 @@ impl Inner {
         self.spool.settle(settlement)
     }
 
+    /// What was settled of a message can be read from the store when this answers: an attempt that has just ended is not
+    /// durable yet, and notices tell of it. `own`: settlements that the caller has begun itself.
+    pub(crate) async fn catch_up(&self, id: QueueId, own: u32) {
+        if lock(&self.settling).count(id) <= own {
+            return;
+        }
+        // The store takes settlements in order: when one without content is durable, so are those before it.
+        let pending = {
+            let _alone = self.order.alone();
+            self.spool.settle(self.settlement(Vec::new()))
+        };
+        if pending.await.is_err() {
+            self.fatal.notify_one();
+        }
+    }
+
     /// Makes new states that no event tells of and stores them in one commit; answers how many recipients. Handed to
     /// the store without a wait in between: what an attempt makes of them then comes after it, in memory and in the store.
     pub(crate) async fn store_act(&self, act: impl FnOnce() -> Vec<Changed>) -> u64 {

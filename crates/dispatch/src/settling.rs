@@ -60,6 +60,11 @@ impl Settling {
         }
     }
 
+    /// How many settlements of this message are under way.
+    pub(crate) fn count(&self, id: QueueId) -> u32 {
+        self.messages.get(&id).map_or(0, |underway| underway.settlements)
+    }
+
     /// A settlement of this message is under way.
     pub(crate) fn has(&self, id: QueueId) -> bool {
         self.messages.contains_key(&id)

@@ -111,7 +111,7 @@ impl Inner {
         let ends = (0u32..).zip(states);
         let ends = ends.filter_map(|(recipient, state)| Some((recipient, life::refuse(*state)?)));
         let changed: Vec<Changed> = ends
-            .map(|(recipient, transition)| Changed { message, recipient, transition })
+            .map(|(recipient, transition)| Changed::new(message, recipient, transition))
             .collect();
         if changed.is_empty() {
             return;

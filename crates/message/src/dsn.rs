@@ -104,6 +104,8 @@ pub struct Report<'a> {
     pub remark: Option<&'a str>,
     /// Why it waits, where no attempt tells: it is held, or has never been tried.
     pub waits: Option<WaitReason>,
+    /// Since when it has been held, where `waits` says so and that is known.
+    pub kept_since: Option<Timestamp>,
 }
 
 /// One real attempt for a recipient, or a trial of its destination.

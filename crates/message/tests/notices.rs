@@ -150,6 +150,7 @@ fn faults_keep_their_status_and_only_peers_are_quoted() {
             history: Vec::new(),
             until: ARRIVED.plus(Duration::from_secs(432_000)),
             waits: None,
+            kept_since: None,
         };
         let octets = compose(&notice(&envelope, &body, 9, vec![report])).octets;
         let text = String::from_utf8(octets).expect("UTF-8");
@@ -180,6 +181,7 @@ fn a_large_original_comes_back_as_its_header_and_hostile_words_do_no_harm() {
             history: Vec::new(),
             until: ARRIVED.plus(Duration::from_secs(432_000)),
             waits: None,
+            kept_since: None,
         };
         let octets = compose(&notice(&envelope, &body, 9, vec![report])).octets;
         let text = String::from_utf8(octets).expect("UTF-8");

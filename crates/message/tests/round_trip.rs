@@ -242,6 +242,7 @@ fn with_notice(
             until: ARRIVED.plus(Duration::from_secs(432_000)),
             remark: None,
             waits: *waits,
+            kept_since: None,
         }
     });
     check(&Notice {

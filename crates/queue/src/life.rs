@@ -61,7 +61,8 @@ pub struct RecipientState {
     pub attempts: u32,
     /// How many of them failed since the schedule last started over; the place in the retry schedule.
     pub failures: u32,
-    /// When it is tried next; the epoch for at once. Of one that is ending: when its sender is told at the latest.
+    /// When it is tried next; the epoch for at once. Of one that is ending: when its sender is told at the latest. Of one
+    /// that is held or parked: since when.
     pub due: Timestamp,
     /// How many crashes of the process found it in hand.
     pub crashes: u8,
@@ -164,7 +165,7 @@ pub fn after_crash(now: Timestamp, state: RecipientState, rules: &Rules<'_>) -> 
     let crashes = state.crashes.saturating_add(1);
     if crashes >= CRASHES_TO_POISON {
         let attempts = state.attempts.saturating_add(1);
-        let state = RecipientState { life: Life::Poison, crashes, attempts, ..state };
+        let state = RecipientState { life: Life::Poison, crashes, attempts, due: now, ..state };
         return Transition { state, kind: TransitionKind::Poison };
     }
     let next = after(now, state, Outcome::Indeterminate, FaultClass::Local, rules, None);
@@ -210,10 +211,10 @@ pub fn refuse(state: RecipientState) -> Option<Transition> {
     (state.life == Life::Refused).then_some(ended(tried, Life::Failed, TransitionKind::Refused))
 }
 
-/// The operator holds it. `None` when it is not queued.
+/// The operator holds it from now on. `None` when it is not queued.
 #[must_use]
-pub fn hold(state: RecipientState) -> Option<RecipientState> {
-    (state.life == Life::Queued).then_some(RecipientState { life: Life::Held, ..state })
+pub fn hold(now: Timestamp, state: RecipientState) -> Option<RecipientState> {
+    (state.life == Life::Queued).then_some(RecipientState { life: Life::Held, due: now, ..state })
 }
 
 /// The operator lets it go on, after hold or poison, with its schedule started over. `None` when it is neither.
@@ -367,7 +368,7 @@ mod tests {
             (Life::Expiring, false, false, false, true, false),
         ] {
             let state = state(life);
-            assert_eq!(hold(state).is_some(), held, "{life:?}");
+            assert_eq!(hold(NOW, state).is_some(), held, "{life:?}");
             assert_eq!(release(NOW, state).is_some(), released, "{life:?}");
             assert_eq!(retry_now(NOW, state).is_some(), retried, "{life:?}");
             assert_eq!(remove(state).is_some(), removed, "{life:?}");

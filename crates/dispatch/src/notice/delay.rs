@@ -10,7 +10,7 @@ use crate::{Inner, lock};
 use posthaste_evidence::NoticeKind;
 use posthaste_mail::{Envelope, QueueId, Timestamp};
 use posthaste_message::dsn::rules;
-use posthaste_queue::Changed;
+use posthaste_queue::{Changed, RecipientState};
 use posthaste_spool::{History, Live, Settlement};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -52,6 +52,7 @@ impl Inner {
 
     /// One message. What nobody wants to know is passed over in memory.
     async fn warn(&self, id: QueueId) -> Option<Pending> {
+        self.catch_up(id, 0).await;
         let found = self.spool.find(id).await.ok().flatten();
         let Some(live) = found.filter(|live| !self.wanted(live, &[]).is_empty()) else {
             self.pass_over(id);
@@ -132,8 +133,8 @@ impl Inner {
     fn delay_notices(&self, delayed: &Delayed<'_>, told: &[u32]) -> Tidings {
         let envelope = &delayed.live.envelope;
         let news = told.iter().map(|&number| {
-            let attempts = delayed.live.states.get(number as usize).map_or(0, |s| s.attempts);
-            self.waiting_news(delayed.about.now, envelope, number, attempts, delayed.history)
+            let state = delayed.live.states.get(number as usize).copied().unwrap_or_default();
+            self.waiting_news(delayed.about.now, envelope, (number, &state), delayed.history)
         });
         self.tell_sender(&delayed.about, NoticeKind::Delayed, news.collect())
     }
@@ -143,12 +144,12 @@ impl Inner {
         &self,
         now: Timestamp,
         envelope: &Envelope,
-        recipient: u32,
-        attempts: u32,
+        (recipient, state): (u32, &RecipientState),
         history: &History,
     ) -> News {
-        let past = self.timeline(envelope, recipient, history, attempts);
-        let waits = self.waits(now, envelope.id, recipient, &past);
+        let mut past = self.timeline(envelope, recipient, history, state.attempts);
+        let waits = self.waits(now, envelope, (recipient, state), &past);
+        past.end(waits);
         let fault = past.last.as_ref().and_then(|last| last.result.fault.clone());
         News { recipient, fault, past, remark: None, waits }
     }

@@ -43,6 +43,7 @@ impl Inner {
         }
         let original = self.beginning(&in_hand.content).await;
         let tried_before = work.recipients.iter().any(|(_, state)| state.attempts > 0);
+        self.catch_up(work.message, 0).await;
         let history = match tried_before {
             true => self.spool.history(work.message).await.unwrap_or_default(),
             false => History::default(),

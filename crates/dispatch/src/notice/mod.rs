@@ -6,11 +6,13 @@ mod brake;
 mod debts;
 mod delay;
 mod ended;
+mod kept;
 mod preview;
 mod probes;
 mod strangers;
 
 pub(crate) use brake::Brake;
+pub(crate) use kept::Waits;
 pub use preview::PreviewFault;
 pub(crate) use probes::NoProbes;
 pub use probes::Probes;
@@ -23,13 +25,13 @@ use crate::settings::Settings;
 use crate::timeline::Timeline;
 use crate::{Inner, destination, lock};
 use bytes::Bytes;
-use posthaste_evidence::{Fault, NoticeKind, WaitReason, Withheld};
+use posthaste_evidence::{Fault, NoticeKind, Withheld};
 use posthaste_mail::{
     Body, BodyType, Envelope, Mailbox, QueueId, Recipient, Source, SourceKind, Summary, Timestamp,
 };
 use posthaste_message::dkim::Signing;
 use posthaste_message::dsn::{self, Report, Tried, rules};
-use posthaste_queue::{RecipientState, Waiting};
+use posthaste_queue::RecipientState;
 use posthaste_route::domain::to_dns;
 use posthaste_smtp::content::ContentScan;
 use posthaste_spool::{Content, NewMail, Notice};
@@ -48,7 +50,7 @@ pub(crate) struct News {
     /// What the operator says of it.
     pub(crate) remark: Option<Arc<str>>,
     /// Why it waits, where no attempt tells.
-    pub(crate) waits: Option<WaitReason>,
+    pub(crate) waits: Option<Waits>,
 }
 
 /// What a settlement tells of one message, and what it does not.
@@ -188,7 +190,8 @@ impl Inner {
             history: news.past.tries.iter().map(tried).collect(),
             until: self.expires(envelope, news.recipient),
             remark: news.remark.as_deref(),
-            waits: news.waits,
+            waits: news.waits.map(|waits| waits.reason),
+            kept_since: news.waits.and_then(|waits| waits.since),
         })
     }
 
@@ -198,34 +201,6 @@ impl Inner {
         let lifetime = self.scheduler().settings().expire_after(&route);
         envelope.lives_since().plus(lifetime)
     }
-
-    /// Why a recipient waits, where no attempt of its own or trial of its destination tells.
-    pub(crate) fn waits(
-        &self,
-        now: Timestamp,
-        id: QueueId,
-        recipient: u32,
-        past: &Timeline,
-    ) -> Option<WaitReason> {
-        match self.scheduler().wait_reason(now, id, recipient)? {
-            Waiting::Because { reason, .. } if past.last.is_none() || is_kept(reason) => {
-                Some(reason)
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Somebody's will keeps it, whatever the last attempt came to.
-const fn is_kept(reason: WaitReason) -> bool {
-    matches!(
-        reason,
-        WaitReason::Held
-            | WaitReason::DestinationHeld
-            | WaitReason::RouteHeld
-            | WaitReason::Poison
-            | WaitReason::NoRoute
-    )
 }
 
 /// `header`: the message's, as far as it is at hand.

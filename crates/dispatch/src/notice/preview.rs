@@ -1,5 +1,6 @@
 //! What a notice about a message would say now: nothing is stored, counted or sent.
 
+use super::kept::is_kept;
 use super::{About, News, ground, header};
 use crate::content::InHand;
 use crate::{Dispatch, Inner};
@@ -52,14 +53,16 @@ impl Dispatch {
                 withheld = Some(why);
                 continue;
             }
-            let told = inner.waiting_news(now, &live.envelope, number, state.attempts, &history);
+            let told = inner.waiting_news(now, &live.envelope, (number, state), &history);
+            // What kept it to its end is told, not what it waits for now.
+            let waits = told.waits.filter(|w| kind != NoticeKind::Failed || is_kept(w.reason));
             let fault = match kind {
                 NoticeKind::Failed if state.life == Life::Failing => told.fault.clone(),
                 NoticeKind::Failed => Some(Fault::Expired),
                 NoticeKind::Delayed => told.fault.clone(),
                 NoticeKind::Delivered | NoticeKind::Relayed | NoticeKind::AllClear => None,
             };
-            news.push(News { fault, ..told });
+            news.push(News { fault, waits, ..told });
         }
         if news.is_empty() {
             return Err(withheld.map_or(PreviewFault::Unknown, PreviewFault::Withheld));

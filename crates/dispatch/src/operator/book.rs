@@ -2,7 +2,7 @@
 
 use crate::{Dispatch, Inner, lock};
 use posthaste_evidence::{Event, EventKind};
-use posthaste_mail::QueueId;
+use posthaste_mail::{QueueId, Timestamp};
 use posthaste_spool::decision::{DecisionView, HoldView};
 use posthaste_spool::{
     Decision, Hold, LedgerEntry, LedgerKey, LedgerValue, Settlement, Stage, Target,
@@ -129,8 +129,17 @@ impl Inner {
         Some(DecisionView { number, decision })
     }
 
+    /// Since when all mail for destinations of a name is held.
+    pub(crate) fn held_since(&self, destination: &str) -> Option<Timestamp> {
+        let book = lock(&self.operator.book);
+        let holds = book.holds.values().map(|held| &held.hold);
+        let here =
+            |hold: &&Hold| matches!(&hold.target, Target::Destination(d) if d == destination);
+        holds.filter(here).map(|hold| hold.at).min()
+    }
+
     /// A settlement of nothing but ledger entries.
-    pub(super) fn settlement(&self, ledger: Vec<LedgerEntry>) -> Settlement {
+    pub(crate) fn settlement(&self, ledger: Vec<LedgerEntry>) -> Settlement {
         Settlement {
             tenure: self.tenure,
             at: self.world.wall(),

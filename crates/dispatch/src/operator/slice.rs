@@ -149,6 +149,7 @@ impl Inner {
 
     async fn bounce_notices(&self, job: &Job, one: &Chosen, changed: &[Changed]) -> Tidings {
         let id = one.envelope.id;
+        self.catch_up(id, 1).await;
         let in_hand = match self.in_hand(id).await {
             // What may have brought the process down is not read again.
             Ok(Some(in_hand)) if !one.poison => in_hand,

@@ -13,7 +13,7 @@ use super::timeline::{episodes, longest};
 use super::{Kind, Notice, Report, Why, waiting, why};
 use crate::header::printable;
 use posthaste_evidence::Fault;
-use posthaste_mail::{Mailbox, Recipient};
+use posthaste_mail::{Mailbox, Recipient, Timestamp};
 use std::time::Duration;
 
 /// What people read.
@@ -247,34 +247,70 @@ impl<'a> Writer<'_, 'a> {
 
     /// The clock is never the reason: what stood in the way the longest is named, and what did at the end.
     fn expired(&self, report: &Report<'a>, blocks: &mut Vec<Block>) {
-        let began = self.notice.envelope.lives_since();
-        let had = report.until.min(self.notice.now).since(began);
+        let end = report.until.min(self.notice.now);
+        let had = end.since(self.notice.envelope.lives_since());
         let span = took(self.words, had);
-        let tried = report.last.is_some();
-        blocks.push(Block::Words(if tried {
+        blocks.push(Block::Words(if report.last.is_some() {
             self.words.count(Key::Expired, u64::from(report.attempts.max(1)), &[("span", &span)])
         } else {
             self.words.fill(Key::NeverTried, &[("span", &span)])
         }));
         let at_end = self.obstacle(report);
+        if report.waits.is_some() {
+            self.kept(report, (had, end), &at_end, blocks);
+        } else {
+            self.tried(report, (had, end), &at_end, blocks);
+        }
+        blocks.push(self.advice(report, &at_end, false));
+    }
+
+    /// It met obstacles to its end.
+    fn tried(
+        &self,
+        report: &Report<'a>,
+        (had, end): (Duration, Timestamp),
+        at_end: &Why,
+        blocks: &mut Vec<Block>,
+    ) {
         let episodes = episodes(report);
-        let longest =
-            longest(&episodes, report.until.min(self.notice.now)).filter(|_| episodes.len() > 1);
-        let last_fault = report.cause().filter(|_| report.waits.is_none());
+        let longest = longest(&episodes, end).filter(|_| episodes.len() > 1);
+        let last = report.cause();
         match longest {
-            Some((fault, time)) if !last_fault.is_some_and(|last| last.is_like(fault)) => {
+            Some((fault, time)) if !last.is_some_and(|last| last.is_like(fault)) => {
                 blocks.push(self.longest(time, had, &why(fault)));
                 blocks.extend(self.answer(Some(fault)));
-                blocks.push(self.reason(Key::LastObstacle, &at_end));
+                blocks.push(self.reason(Key::LastObstacle, at_end));
             }
-            Some((_, time)) => blocks.push(self.longest(time, had, &at_end)),
-            None if tried || report.waits.is_some() => {
-                blocks.push(self.reason(Key::LabelWhy, &at_end));
-            }
+            Some((_, time)) => blocks.push(self.longest(time, had, at_end)),
+            None if report.last.is_some() => blocks.push(self.reason(Key::LabelWhy, at_end)),
             None => {}
         }
-        blocks.extend(self.answer(last_fault));
-        blocks.push(self.advice(report, &at_end, false));
+        blocks.extend(self.answer(last));
+    }
+
+    /// Somebody's will kept it to its end, which is said first. What was met before is blamed for the time before, and where
+    /// that ended is not known for none.
+    fn kept(
+        &self,
+        report: &Report<'a>,
+        (had, end): (Duration, Timestamp),
+        at_end: &Why,
+        blocks: &mut Vec<Block>,
+    ) {
+        let Some(since) = report.kept_since.map(|since| since.min(end)) else {
+            blocks.push(self.reason(Key::LabelWhy, at_end));
+            return;
+        };
+        let kept = end.since(since);
+        match longest(&episodes(report), since) {
+            Some((fault, time)) if time > kept => {
+                blocks.push(self.reason(Key::LastObstacle, at_end));
+                blocks.push(self.longest(time, had, &why(fault)));
+                blocks.extend(self.answer(Some(fault)));
+            }
+            Some(_) => blocks.push(self.longest(kept, had, at_end)),
+            None => blocks.push(self.reason(Key::LabelWhy, at_end)),
+        }
     }
 
     fn longest(&self, time: Duration, all: Duration, why: &Why) -> Block {

@@ -65,6 +65,7 @@ fn made_up(
         until: arrived.plus(LIFETIME),
         remark: None,
         waits: None,
+        kept_since: None,
     };
     compose(&Notice {
         kind,

@@ -183,6 +183,7 @@ mod tests {
             until: Timestamp::EPOCH,
             remark: None,
             waits: None,
+            kept_since: None,
         })
     }
 

@@ -36,6 +36,8 @@ struct Told {
     attempts: u32,
     remark: Option<&'static str>,
     waits: Option<WaitReason>,
+    /// Seconds after the message arrived.
+    kept_since: Option<u64>,
 }
 
 /// Seconds after the message arrived, the host, its address, what came of it.
@@ -66,6 +68,7 @@ impl Story {
                 until: ARRIVED.plus(Duration::from_secs(2 * DAY)),
                 remark: told.remark,
                 waits: told.waits,
+                kept_since: told.kept_since.map(at),
             }
         });
         compose(&Notice {
@@ -205,6 +208,25 @@ fn held() -> Story {
     story.tells(told)
 }
 
+/// One was held for most of its time, one at the end, and of one nobody knows since when.
+fn held_to_the_end() -> Story {
+    let full = said(Stage::Rcpt, 452, (4, 2, 2), &["Mailbox full"]);
+    let held = |hours: u64, since: Option<u64>| Told {
+        fault: Some(Fault::Expired),
+        tries: row(0, hours, &full),
+        attempts: u32::try_from(4 * hours).expect("few"),
+        waits: Some(WaitReason::Held),
+        kept_since: since,
+        ..Told::default()
+    };
+    let to = ["bob@example.net", "eve@example.net", "dan@example.com"];
+    let story = Story::new("held-to-the-end", Kind::Failed, &to, 2 * DAY + 40);
+    story
+        .tells(held(2, Some(2 * HOUR)))
+        .tells(held(40, Some(40 * HOUR)))
+        .tells(Told { waits: Some(WaitReason::RouteHeld), ..held(3, None) })
+}
+
 /// One waits for the administrator, one for its next attempt.
 fn mixed() -> Story {
     let held = Told { waits: Some(WaitReason::Held), ..Told::default() };
@@ -328,6 +350,7 @@ fn stories() -> Vec<Story> {
         redirected(),
         delayed(),
         held(),
+        held_to_the_end(),
         mixed(),
         good("delivered", Kind::Delivered, &both, Vec::new()),
         good("relayed", Kind::Relayed, &both[..1], Vec::new()),

@@ -43,7 +43,7 @@ impl Scheduler {
     /// Holds. Those in flight are held when their attempt ends in a deferral; they are not in the answer.
     pub fn hold(&mut self, now: Timestamp, id: QueueId, recipient: Option<u32>) -> Vec<Changed> {
         self.act(now, id, recipient, |recipient| match recipient.mark {
-            Mark::Waiting => transition(life::hold(recipient.state()), TransitionKind::Held),
+            Mark::Waiting => transition(life::hold(now, recipient.state()), TransitionKind::Held),
             Mark::InFlight => {
                 recipient.mark = Mark::InFlightThenHold;
                 None

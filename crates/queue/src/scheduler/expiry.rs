@@ -1,5 +1,6 @@
 //! What is over: recipients whose time has passed, destinations and hosts that nobody asks for any more.
 
+use super::view::kept_by;
 use super::{Changed, DestinationId, Forgotten, Route, Scheduler};
 use crate::life;
 use crate::message::Mark;
@@ -16,7 +17,8 @@ impl Scheduler {
     /// Ask until `None`.
     ///
     /// Held recipients expire too, and those parked as poison. `tell_at`: when the sender of a recipient is told,
-    /// should probes go into the cause: it is ending until then, and stays; see [`Self::told`].
+    /// should probes go into the cause: it is ending until then, and stays; see [`Self::told`]. Not asked of those
+    /// that somebody's will kept: there is nothing to find out.
     pub fn expired(
         &mut self,
         now: Timestamp,
@@ -122,14 +124,18 @@ impl Scheduler {
         changed: &mut Vec<Changed>,
     ) {
         let terms = self.terms(destination);
+        let kept_here = self.kept_at(destination);
         self.change(now, id, destination, |message| {
             let expires = terms.expires(message);
             for recipient in message.at_mut(destination) {
                 let state = recipient.state();
                 if recipient.mark == Mark::Waiting && life::expired(now, &state, expires) {
-                    let transition = life::expire(state, tell_at(id, recipient.number));
+                    let kept = kept_by(&state).or(kept_here);
+                    let later = if kept.is_none() { tell_at(id, recipient.number) } else { None };
+                    let transition = life::expire(state, later);
                     recipient.set_state(transition.state);
-                    changed.push(Changed::new(id, recipient.number, transition));
+                    changed
+                        .push(Changed { kept, ..Changed::new(id, recipient.number, transition) });
                 }
             }
         });

@@ -94,7 +94,7 @@ impl Scheduler {
             for recipient in message.at_mut(destination) {
                 if numbers.binary_search(&recipient.number).is_ok() {
                     let number = recipient.number;
-                    acted.extend(land(recipient).map(|t| Changed::new(id, number, t)));
+                    acted.extend(land(now, recipient).map(|t| Changed::new(id, number, t)));
                 }
             }
             acted
@@ -153,18 +153,18 @@ impl Scheduler {
 }
 
 /// Ends the flight of a recipient whose attempt changed nothing; answers the act that waited for it.
-fn land(recipient: &mut Recipient) -> Option<Transition> {
+fn land(now: Timestamp, recipient: &mut Recipient) -> Option<Transition> {
     let mark = std::mem::replace(&mut recipient.mark, Mark::Waiting);
-    let transition = delayed_act(mark, recipient.state())?;
+    let transition = delayed_act(now, mark, recipient.state())?;
     recipient.set_state(transition.state);
     Some(transition)
 }
 
 /// What the operator wanted done when the attempt ends, if anything.
-pub(super) fn delayed_act(mark: Mark, state: RecipientState) -> Option<Transition> {
+pub(super) fn delayed_act(now: Timestamp, mark: Mark, state: RecipientState) -> Option<Transition> {
     match mark {
         Mark::InFlightThenHold => {
-            life::hold(state).map(|state| Transition { state, kind: TransitionKind::Held })
+            life::hold(now, state).map(|state| Transition { state, kind: TransitionKind::Held })
         }
         Mark::InFlightThenRemove => {
             life::remove(state).map(|state| Transition { state, kind: TransitionKind::Removed })

@@ -130,7 +130,7 @@ fn land(
     let (state, tell_at) = (recipient.state(), result.tell_at);
     let mut transition = life::after(now, state, result.outcome, result.class, rules, tell_at);
     if matches!(transition.kind, TransitionKind::RetryAt(_)) {
-        transition = delayed_act(mark, transition.state).unwrap_or(transition);
+        transition = delayed_act(now, mark, transition.state).unwrap_or(transition);
     }
     recipient.set_state(transition.state);
     Some(transition)

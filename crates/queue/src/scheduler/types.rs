@@ -158,11 +158,15 @@ pub struct Changed {
     pub recipient: u32,
     /// Its state and what it amounts to.
     pub transition: Transition,
+    /// Of one whose time was over: whose will kept it until then, if anybody's.
+    pub kept: Option<WaitReason>,
 }
 
 impl Changed {
-    pub(crate) const fn new(message: QueueId, recipient: u32, transition: Transition) -> Self {
-        Self { message, recipient, transition }
+    /// It was kept by nobody.
+    #[must_use]
+    pub const fn new(message: QueueId, recipient: u32, transition: Transition) -> Self {
+        Self { message, recipient, transition, kept: None }
     }
 }
 

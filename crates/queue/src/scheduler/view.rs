@@ -6,7 +6,7 @@ use super::{
     Waiting,
 };
 use crate::destination::{Active, Destination, Outage, Place, write_key};
-use crate::life::{DestinationState, Life};
+use crate::life::{DestinationState, Life, RecipientState};
 use crate::message::{Message, Recipient};
 use posthaste_evidence::WaitReason;
 use posthaste_mail::{QueueId, Timestamp};
@@ -153,9 +153,10 @@ impl Scheduler {
         if recipient.is_in_flight() {
             return Waiting::InFlight;
         }
+        if let Some(reason) = kept_by(&recipient.state()) {
+            return Waiting::Because { reason, until: None };
+        }
         let (reason, until) = match recipient.life {
-            Life::Held => (WaitReason::Held, None),
-            Life::Poison => (WaitReason::Poison, None),
             Life::Failing | Life::Expiring => {
                 (WaitReason::NoticePendingProbe, Some(recipient.state().due))
             }
@@ -165,22 +166,28 @@ impl Scheduler {
         Waiting::Because { reason, until }
     }
 
+    /// Whose will keeps a destination's mail, if anybody's.
+    pub(super) fn kept_at(&self, id: DestinationId) -> Option<WaitReason> {
+        let destination = self.destinations.get(&id);
+        if destination.is_some_and(|d| d.has_no_route()) {
+            return Some(WaitReason::NoRoute);
+        }
+        if destination.is_some_and(|d| d.held) {
+            return Some(WaitReason::DestinationHeld);
+        }
+        self.is_kept(id).then_some(WaitReason::RouteHeld)
+    }
+
     fn reason(
         &self,
         now: Timestamp,
         due: Timestamp,
         id: DestinationId,
     ) -> (WaitReason, Option<Timestamp>) {
+        if let Some(kept) = self.kept_at(id) {
+            return (kept, None);
+        }
         let destination = self.destinations.get(&id);
-        if destination.is_some_and(|d| d.has_no_route()) {
-            return (WaitReason::NoRoute, None);
-        }
-        if destination.is_some_and(|d| d.held) {
-            return (WaitReason::DestinationHeld, None);
-        }
-        if self.is_kept(id) {
-            return (WaitReason::RouteHeld, None);
-        }
         let active = destination.and_then(|d| d.active());
         if let Some(outage) = active.and_then(|a| a.outage.as_ref())
             && (due <= now || due <= outage.state.next_trial)
@@ -208,6 +215,15 @@ impl Scheduler {
         } else {
             (WaitReason::InLine, None)
         }
+    }
+}
+
+/// Whose will keeps a recipient by its own state.
+pub(super) const fn kept_by(state: &RecipientState) -> Option<WaitReason> {
+    match state.life {
+        Life::Held => Some(WaitReason::Held),
+        Life::Poison => Some(WaitReason::Poison),
+        _ => None,
     }
 }
 

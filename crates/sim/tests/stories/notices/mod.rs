@@ -5,6 +5,7 @@ mod loops;
 mod robots;
 mod table;
 mod times;
+mod truth;
 
 use crate::words::*;
 use posthaste_evidence::Outcome;
