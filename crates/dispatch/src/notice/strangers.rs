@@ -76,7 +76,7 @@ impl Strangers {
 impl Counted {
     /// `None` when it must not go: then nothing is counted.
     fn take(&mut self, now: Timestamp, one: Wanted<'_>, limits: &StrangerLimits) -> Option<()> {
-        let sender = key(one.to.to_ascii_lowercase());
+        let sender = key(mailbox(one.to));
         let network = key(one.client.map(network_of));
         let share = limits.per_minute.div_ceil(NETWORKS);
         let own = next(now, self.senders.until(sender), limits.per_sender_hour, HOUR)?;
@@ -86,6 +86,17 @@ impl Counted {
         self.networks.owes(network, shared);
         Some(())
     }
+}
+
+/// Without case and detail (RFC 5233): whoever forges `victim+1`, `victim+2` and so on writes to one mailbox.
+fn mailbox(reverse_path: &str) -> String {
+    let mut key = reverse_path.to_ascii_lowercase();
+    if let Some(at) = key.rfind('@')
+        && let Some(plus) = key[..at].find('+').filter(|plus| *plus > 0)
+    {
+        key.replace_range(plus..at, "");
+    }
+    key
 }
 
 fn network_of(ip: IpAddr) -> IpAddr {
@@ -141,6 +152,26 @@ mod tests {
                 "{seconds} {to}"
             );
         }
+    }
+
+    #[test]
+    fn details_of_an_address_are_one_mailbox() {
+        for (address, expected) in [
+            ("Victim@x.example", "victim@x.example"),
+            ("victim+1@x.example", "victim@x.example"),
+            ("victim+a+b@x.example", "victim@x.example"),
+            ("+1@x.example", "+1@x.example"),
+            ("a@x+y.example", "a@x+y.example"),
+        ] {
+            assert_eq!(mailbox(address), expected);
+        }
+        let mut strangers = Strangers::default();
+        let limits = StrangerLimits { per_minute: 1000, ..LIMITS };
+        let told = (0..50).filter(|n| {
+            let to = format!("victim+{n}@x.example");
+            strangers.take(NOON, failed(&to), &limits)
+        });
+        assert_eq!(told.count(), LIMITS.per_sender_hour as usize);
     }
 
     #[test]
