@@ -91,11 +91,13 @@ impl Scene {
         }
     }
 
-    /// The recipients in the spool.
+    /// The recipients in the spool of what clients handed in. Notices about it are not theirs, and of many about one
+    /// pair of addresses the later ones wait.
     pub(crate) fn live_recipients(&self) -> Vec<String> {
         let told = posthaste(self.folder.path(), &["queue", "messages", "--json"]);
         let told: serde_json::Value = serde_json::from_slice(&told.stdout).unwrap();
         let messages = told["messages"].as_array().unwrap().iter();
+        let messages = messages.filter(|message| message["source"]["kind"] != "notice");
         let recipients = messages.flat_map(|m| m["recipients"].as_array().unwrap().iter());
         recipients.map(|r| r["address"].as_str().unwrap().to_owned()).collect()
     }
@@ -135,7 +137,7 @@ fn settings(words: &str, port: u16, ours: &Sink, world: &Sink) -> String {
         text += &format!("[[route]]\nto = \"*\"\nvia = \"127.0.0.1:{}\"\n", world.port());
     }
     text + "[resolver]\nservers = \"127.0.0.1:1\"\nroots = []\n[admin]\naddress = \"off\"\n\
-            [limits]\nsessions_per_client = 500\nconnections_per_minute = 0\ntarpit_delay = \"10ms\"\n"
+            [limits]\nsessions_per_client = 500\nconnections_per_minute = 0\ntarpit_after = 0\n"
 }
 
 /// One with a password that no trick knows.
